@@ -1,0 +1,24 @@
+import type { AttemptKey, ExecutorId, Incarnation } from "./identifier.ts";
+import type { Target } from "./target.ts";
+
+/** DispatchOrder is one attempt for one executor, as it travels by Kafka or down the session. */
+export type DispatchOrder = {
+  readonly key: AttemptKey;
+  readonly executorId: ExecutorId;
+  readonly incarnation: Incarnation;
+  readonly namespace: string;
+  /** Empty when there is no job. */
+  readonly jobId: string;
+  readonly target: Target;
+  readonly timeoutMs: number;
+  readonly scheduledUs: number;
+  readonly maxAttempts: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The executor's session that it was sent under (rule 20). */
+  readonly sessionNumber: number;
+  /** Mesh time of the claim, microseconds; the same in every resend (rule 17). */
+  readonly dispatchUs: number;
+  /** W3C trace context of the dispatch. */
+  readonly traceparent: string;
+  readonly tracestate: string;
+};

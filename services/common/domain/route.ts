@@ -1,0 +1,41 @@
+import { createHash } from "node:crypto";
+import type { ExecutorId, RouteId } from "./identifier.ts";
+import type { TargetKind } from "./target.ts";
+
+/**
+ * Route says which executors can run an execution: all waiting executions of
+ * a route are alike to the dispatcher (rule 6).
+ */
+export type Route = {
+  readonly kind: TargetKind;
+  /** Full method name of a handler; empty otherwise. */
+  readonly method: string;
+  readonly namespace: string;
+  /** Labels that the executor must carry. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** The one executor that it is pinned to; null when any may run it. */
+  readonly pin: ExecutorId | null;
+};
+
+/** The route as canonical JSON: the same route has the same text, and the text can be read back. */
+export function routeText(route: Route): string {
+  const labels = Object.entries(route.labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([route.kind, route.method, route.namespace, labels, route.pin]);
+}
+
+/** Reads a route's text. Throws when it is none. */
+export function parseRoute(text: string): Route {
+  const [kind, method, namespace, labels, pin] = JSON.parse(text) as [
+    TargetKind,
+    string,
+    string,
+    [string, string][],
+    ExecutorId | null,
+  ];
+  return { kind, method, namespace, labels: Object.fromEntries(labels), pin };
+}
+
+/** The first 63 bits of the SHA-256 of a route's text. */
+export function routeIdOf(text: string): RouteId {
+  return (createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n) as RouteId;
+}

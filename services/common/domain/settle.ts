@@ -1,0 +1,203 @@
+import type { AttemptOutcome, AttemptState, ReturnReason } from "./attempt.ts";
+import { unreachable } from "./assert.ts";
+import type { ExecutionState, StateReason, Stop } from "./execution.ts";
+import { DEFAULT_NON_RETRYABLE, type Failure, FailureCode } from "./failure.ts";
+import type { ExecutionPolicy, RetryPolicy } from "./policy.ts";
+
+/** Between losses of executors an execution waits this long, doubled each time (rule 26). */
+const LOSS_BACKOFF_MS = 1_000;
+/** Attempts in a row that come back before the next one waits (rule 21). */
+const FREE_RETURNS = 2;
+const RETURN_BACKOFF_MS = 500;
+const MAX_RETURN_BACKOFF_MS = 10_000;
+
+/** What the end of an attempt depends on. */
+export type ActiveExecution = {
+  readonly state: ExecutionState;
+  readonly policy: ExecutionPolicy;
+  readonly countedAttempts: number;
+  readonly lossCount: number;
+  readonly returnStreak: number;
+  readonly stop: Stop | null;
+};
+
+/** How an attempt ended, or that its executor was lost. */
+export type AttemptEnd = AttemptOutcome | { readonly kind: "lost"; readonly message: string };
+
+/** Settlement is what the end of an attempt makes of its execution and of its own row. */
+export type Settlement = {
+  readonly state: ExecutionState;
+  readonly reason: StateReason;
+  readonly message: string;
+  /** Wait before the next attempt in milliseconds; null when the state is final. */
+  readonly delayMs: number | null;
+  readonly countedAttempts: number;
+  readonly lossCount: number;
+  readonly returnStreak: number;
+  readonly failure: Failure | null;
+  readonly attemptState: AttemptState;
+  readonly counted: boolean;
+  readonly returnReason: ReturnReason | null;
+};
+
+/**
+ * Rules 21, 24, 25, 26: what follows the end of an attempt. SUCCEEDED stays.
+ * Otherwise a CANCEL ends as CANCELLED whatever ended the attempt; a TIMEOUT
+ * ends it as TIMED_OUT and then asks the retry policy; what was returned runs
+ * again and is not counted; what was lost runs again by policy.
+ *
+ * @param random draws in [0, 1) for the retry's jitter.
+ */
+export function settle(execution: ActiveExecution, end: AttemptEnd, random: () => number): Settlement {
+  if (end.kind === "succeeded") return ended(execution, "SUCCEEDED", "UNSPECIFIED", "", null, "SUCCEEDED", true);
+  if (execution.stop?.reason === "CANCEL") return cancelled(execution, execution.stop, end);
+  const stoppedByTimeout = execution.stop?.reason === "TIMEOUT";
+  switch (end.kind) {
+    case "failed":
+    case "timed_out":
+      return tried(execution, stoppedByTimeout ? timeoutOf(end.failure) : end, random);
+    case "cancelled":
+      if (stoppedByTimeout) return tried(execution, timeoutOf(end.failure), random);
+      return ended(execution, "CANCELLED", "CANCEL_REQUESTED", end.failure.message, end.failure, "CANCELLED", true);
+    case "returned":
+      return end.reason === "UNKNOWN" ? lost(execution, end.message, end.reason) : returned(execution, end);
+    case "lost":
+      return lost(execution, end.message, null);
+    default:
+      return unreachable(end);
+  }
+}
+
+/**
+ * Wait before the attempt after `countedAttempts` failures, in milliseconds:
+ * initial · multiplier^(n-1), at most max_interval, of which the part `jitter`
+ * is drawn at random downwards.
+ */
+export function retryDelayMs(retry: RetryPolicy, countedAttempts: number, random: () => number): number {
+  const grown = retry.initialIntervalMs * retry.multiplier ** Math.max(countedAttempts - 1, 0);
+  const bounded = Math.min(grown, retry.maxIntervalMs);
+  return Math.round(bounded * (1 - retry.jitter * random()));
+}
+
+function timeoutOf(failure: Failure): AttemptOutcome {
+  return { kind: "timed_out", failure: { ...failure, code: FailureCode.DEADLINE_EXCEEDED } };
+}
+
+function cancelled(execution: ActiveExecution, stop: Stop, end: AttemptEnd): Settlement {
+  const failure = "failure" in end ? end.failure : { code: FailureCode.CANCELLED, message: stop.message, reason: "" };
+  const attemptState: AttemptState =
+    end.kind === "lost" ? "LOST" : end.kind === "returned" ? "SKIPPED" : end.kind === "cancelled" ? "CANCELLED" : own(end);
+  const counted = end.kind !== "lost" && end.kind !== "returned";
+  const settlement = ended(execution, "CANCELLED", "CANCEL_REQUESTED", stop.message, failure, attemptState, counted);
+  return {
+    ...settlement,
+    lossCount: execution.lossCount + (end.kind === "lost" ? 1 : 0),
+    returnReason: end.kind === "returned" ? end.reason : null,
+  };
+}
+
+function own(end: AttemptOutcome): AttemptState {
+  return end.kind === "timed_out" ? "TIMED_OUT" : "FAILED";
+}
+
+/** A counted try that did not succeed: again if the policy allows, else the end. */
+function tried(execution: ActiveExecution, end: AttemptOutcome, random: () => number): Settlement {
+  if (end.kind !== "failed" && end.kind !== "timed_out") throw new TypeError(`not a failure: ${end.kind}`);
+  const attemptState = own(end);
+  const reason: StateReason = end.kind === "timed_out" ? "TIMEOUT" : "TARGET_FAILED";
+  const { retry } = execution.policy;
+  const countedAttempts = execution.countedAttempts + 1;
+  const hopeless = end.kind === "failed" && (end.nonRetryable || isNonRetryable(retry, end.failure));
+  if (hopeless || countedAttempts >= retry.maxAttempts) {
+    return ended(execution, attemptState as ExecutionState, reason, end.failure.message, end.failure, attemptState, true);
+  }
+  const asked = end.kind === "failed" ? end.retryDelayMs : null;
+  return {
+    state: "SCHEDULED",
+    reason: "RETRY_BACKOFF",
+    message: end.failure.message,
+    delayMs: asked ?? retryDelayMs(retry, countedAttempts, random),
+    countedAttempts,
+    lossCount: execution.lossCount,
+    returnStreak: 0,
+    failure: end.failure,
+    attemptState,
+    counted: true,
+    returnReason: null,
+  };
+}
+
+function isNonRetryable(retry: RetryPolicy, failure: Failure): boolean {
+  if (retry.nonRetryableReasons.length > 0) return retry.nonRetryableReasons.includes(failure.reason);
+  return DEFAULT_NON_RETRYABLE.has(failure.reason) || isHopelessHttp(failure.reason);
+}
+
+/** HTTP 4xx but 408, 425 and 429. */
+function isHopelessHttp(reason: string): boolean {
+  return /^http:4\d\d$/.test(reason) && !["http:408", "http:425", "http:429"].includes(reason);
+}
+
+/** Rule 21: handed back without an outcome; the next attempt is not counted, and from the third in a row it waits. */
+function returned(execution: ActiveExecution, end: AttemptOutcome & { kind: "returned" }): Settlement {
+  const returnStreak = execution.returnStreak + 1;
+  const excess = returnStreak - FREE_RETURNS;
+  const delayMs = excess > 0 ? Math.min(RETURN_BACKOFF_MS * 2 ** (excess - 1), MAX_RETURN_BACKOFF_MS) : 0;
+  return again(execution, delayMs, end.message, { returnStreak, attemptState: "SKIPPED", returnReason: end.reason });
+}
+
+function lost(execution: ActiveExecution, message: string, returnReason: ReturnReason | null): Settlement {
+  const lossCount = execution.lossCount + 1;
+  const failure: Failure = { code: FailureCode.UNAVAILABLE, message, reason: "EXECUTOR_LOST" };
+  const atLimit = lossCount >= execution.policy.maxLosses;
+  if (atLimit || execution.policy.lostPolicy === "FAIL") {
+    const reason: StateReason = execution.policy.lostPolicy === "FAIL" ? "EXECUTOR_LOST" : "LOSS_LIMIT";
+    return { ...ended(execution, "LOST", reason, message, failure, "LOST", false), lossCount, returnReason };
+  }
+  const delayMs = lossCount === 1 ? 0 : Math.min(LOSS_BACKOFF_MS * 2 ** (lossCount - 2), MAX_RETURN_BACKOFF_MS);
+  return again(execution, delayMs, message, { lossCount, failure, attemptState: "LOST", returnReason });
+}
+
+/** READY at once or SCHEDULED after a wait, as the next attempt, not counted. */
+function again(
+  execution: ActiveExecution,
+  delayMs: number,
+  message: string,
+  parts: Pick<Settlement, "attemptState" | "returnReason"> & Partial<Settlement>,
+): Settlement {
+  return {
+    state: delayMs > 0 ? "SCHEDULED" : "READY",
+    reason: delayMs > 0 ? "RETRY_BACKOFF" : "UNSPECIFIED",
+    message,
+    delayMs,
+    countedAttempts: execution.countedAttempts,
+    lossCount: execution.lossCount,
+    returnStreak: 0,
+    failure: null,
+    counted: false,
+    ...parts,
+  };
+}
+
+function ended(
+  execution: ActiveExecution,
+  state: ExecutionState,
+  reason: StateReason,
+  message: string,
+  failure: Failure | null,
+  attemptState: AttemptState,
+  counted: boolean,
+): Settlement {
+  return {
+    state,
+    reason,
+    message,
+    delayMs: null,
+    countedAttempts: execution.countedAttempts + (counted ? 1 : 0),
+    lossCount: execution.lossCount,
+    returnStreak: 0,
+    failure,
+    attemptState,
+    counted,
+    returnReason: null,
+  };
+}

@@ -1,0 +1,195 @@
+import type { Attempt, AttemptResult } from "../domain/attempt.ts";
+import type { Cause, Execution, ExecutionState, NewExecution, StateReason, StopReason } from "../domain/execution.ts";
+import type {
+  AttemptKey,
+  ExecutionId,
+  ExecutorId,
+  Fence,
+  Incarnation,
+  RouteId,
+  SchedulerId,
+} from "../domain/identifier.ts";
+import type { Page } from "./store.ts";
+
+/** Makes a call idempotent for 24 hours (rule 5). */
+export type RequestClaim = {
+  readonly namespace: string;
+  /** Kind of call, the same for unary and stream. */
+  readonly method: "submit" | "run" | "create" | "retry";
+  readonly requestId: string;
+  /** SHA-256 of the decoded request in canonical order, hex. */
+  readonly bodyHash: string;
+};
+
+/** The slot that an attempt is claimed for: the executor's session must still be the store's (rule 20). */
+export type Placement = {
+  readonly executorId: ExecutorId;
+  readonly incarnation: Incarnation;
+  readonly sessionNumber: number;
+};
+
+/** A placement with the fence drawn for it. */
+export type ClaimedSlot = Placement & { readonly fence: Fence };
+
+/** One submission of a group. */
+export type Submission = {
+  readonly execution: NewExecution;
+  readonly request: RequestClaim | null;
+  /**
+   * Set: inserted as DISPATCHED, attempt 1, for this slot, when it is ready
+   * and has no gate. Else READY, SCHEDULED, or waiting at its gate.
+   */
+  readonly slot: ClaimedSlot | null;
+};
+
+/** Outcome of one submission. */
+export type SubmitOutcome =
+  | { readonly kind: "stored"; readonly execution: Execution }
+  /** The same request_id with the same body made this one before. */
+  | { readonly kind: "repeated"; readonly executionId: ExecutionId }
+  | { readonly kind: "request_reused" }
+  /** The store refuses this row for good; the others of the group are stored. */
+  | { readonly kind: "refused"; readonly message: string };
+
+/** What one route may claim, and for whom. */
+export type ClaimRequest = {
+  readonly routeId: RouteId;
+  /** One for each execution that may be claimed, in the order of assignment. */
+  readonly slots: readonly ClaimedSlot[];
+};
+
+/** The best waiting execution of a route. */
+export type WaitingRoute = { readonly routeId: RouteId; readonly bestRank: number };
+
+/** Where a batch of results stood in its partition (rule 3). */
+export type BatchOffsets = {
+  readonly partition: number;
+  readonly generation: number;
+  readonly firstOffset: number;
+  /** The offset after the last record. */
+  readonly nextOffset: number;
+  /** Text of the last record's key, for the check of rule 27. */
+  readonly lastKey: string;
+};
+
+/** What became of one result. */
+export type ResultOutcome = {
+  readonly key: AttemptKey;
+  /** False when the key is not the store's: nothing changed. */
+  readonly applied: boolean;
+  /** State after it; null when nothing was applied. */
+  readonly state: ExecutionState | null;
+  /** Due time when it waits for another attempt. */
+  readonly readyUs: number | null;
+  readonly routeId: RouteId | null;
+};
+
+/** Outcome of storing a batch. */
+export type StoreResultsOutcome =
+  | { readonly kind: "stored"; readonly results: readonly ResultOutcome[] }
+  /** Another owner moved the offset, or the generation changed: read what is stored and seek. */
+  | { readonly kind: "offset_conflict" };
+
+/** A current attempt, as the home watches it (rules 19, 24, 25). */
+export type ActiveAttempt = {
+  readonly key: AttemptKey;
+  readonly executorId: ExecutorId;
+  readonly incarnation: Incarnation;
+  readonly state: "DISPATCHED" | "RUNNING";
+  readonly dispatchUs: number;
+  readonly startUs: number | null;
+  readonly timeoutMs: number;
+  readonly stop: { readonly reason: StopReason; readonly message: string } | null;
+};
+
+/** Outcome of asking that an execution end. */
+export type StopOutcome =
+  /** It waited and has ended now. */
+  | { readonly kind: "ended"; readonly execution: Execution }
+  /** It is active: the stop is stored and its home sends it. */
+  | { readonly kind: "stopping"; readonly execution: Execution }
+  /** It had ended before. */
+  | { readonly kind: "was_final"; readonly execution: Execution }
+  | { readonly kind: "not_found" };
+
+/** Which executions a list or count shows. */
+export type ExecutionFilter = {
+  /** null means all. */
+  readonly namespace: string | null;
+  readonly jobId: string;
+  readonly states: readonly ExecutionState[];
+  readonly reasons: readonly StateReason[];
+  readonly causes: readonly Cause[];
+  readonly scheduledAfterUs: number | null;
+  readonly scheduledBeforeUs: number | null;
+  readonly executorId: string;
+  readonly handlerMethod: string;
+  readonly labels: Readonly<Record<string, string>>;
+};
+
+/** A state that a waiter may look for. */
+export type StateOf = { readonly executionId: ExecutionId; readonly state: ExecutionState };
+
+/** Executions and their attempts. */
+export interface ExecutionStore {
+  /**
+   * Rule 5: stores a group in one transaction and answers for each in order. A
+   * row that fails for good is its own: the group is bisected. When the
+   * connection died in COMMIT the group is read back by id before it answers;
+   * if that cannot be done either, StoreUnavailable. A slot is honoured only
+   * while its session is the store's and its executor is not lost; else READY.
+   */
+  submit(group: readonly Submission[]): Promise<readonly SubmitOutcome[]>;
+  /** Rule 6: the best rank of each route that has claimable rows, best first. One loose index scan. */
+  waitingRoutes(): Promise<readonly WaitingRoute[]>;
+  /** Rules 6 and 20: claims the head of a route, at most as many as slots, and answers the claimed in order. */
+  claim(request: ClaimRequest): Promise<readonly Execution[]>;
+  /** Rules 1 to 4: ends attempts by their results. `offsets` is null for results by session. */
+  storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome>;
+  /** DISPATCHED becomes RUNNING with its start time; other keys and states change nothing. */
+  markStarted(started: readonly { readonly key: AttemptKey; readonly startUs: number }[]): Promise<void>;
+  /** Rule 15: ends up to `limit` current attempts of a lost incarnation as LOST, and by policy readies the next. */
+  endLost(executorId: ExecutorId, incarnation: Incarnation, limit: number): Promise<readonly ResultOutcome[]>;
+  /** Current attempts of an incarnation dispatched before a time, by index. */
+  active(
+    executorId: ExecutorId,
+    incarnation: Incarnation,
+    dispatchedBeforeUs: number,
+    limit: number,
+  ): Promise<readonly ActiveAttempt[]>;
+  /** The executions behind current attempts, for a resend; keys that are not the store's are left out. */
+  forResend(keys: readonly AttemptKey[]): Promise<readonly Execution[]>;
+  /** Of these keys those that are current attempts in the store. */
+  currentKeys(keys: readonly AttemptKey[]): Promise<readonly AttemptKey[]>;
+  /** Rule 25: asks that an execution end. CANCEL overrides other reasons; a waiting one ends at once (CANCEL only). */
+  requestStop(executionId: ExecutionId, reason: StopReason, message: string): Promise<StopOutcome>;
+  /** Sets a stop on the attempt while its key is current; false when it is not. For TIMEOUT and REROUTE. */
+  stopAttempt(key: AttemptKey, reason: StopReason, message: string): Promise<boolean>;
+  /** Active attempts with a stop, of executors homed at this scheduler. By index. */
+  stops(home: SchedulerId, limit: number): Promise<readonly ActiveAttempt[]>;
+  /** SCHEDULED executions of these shards due not after a time, earliest first: id and due time. By index. */
+  due(
+    shards: readonly number[],
+    untilUs: number,
+    limit: number,
+  ): Promise<readonly { readonly executionId: ExecutionId; readonly readyUs: number }[]>;
+  /**
+   * SCHEDULED ones whose time has come become READY, through their gates where
+   * they have any; answers those that are claimable now.
+   */
+  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly { readonly executionId: ExecutionId; readonly routeId: RouteId }[]>;
+  /** Rule 7: lets waiting ones in where gates have room and are due; answers routes that got claimable rows. */
+  admit(limit: number): Promise<readonly RouteId[]>;
+  /** Rule 7: recounts the gates and answers those whose count had drifted, after mending them. */
+  recountGates(): Promise<readonly { readonly gateKey: string; readonly drift: number }[]>;
+  get(executionId: ExecutionId): Promise<Execution | null>;
+  /** States of these; unknown ids are left out. */
+  states(executionIds: readonly ExecutionId[]): Promise<readonly StateOf[]>;
+  /** Newest nominal time first, without targets and results when `full` is false. */
+  list(filter: ExecutionFilter, pageSize: number, pageToken: string | null, full: boolean): Promise<Page<Execution>>;
+  count(filter: ExecutionFilter): Promise<readonly { readonly state: ExecutionState; readonly count: number }[]>;
+  /** Attempts from the first on: those that ended, then the current one. */
+  attempts(executionId: ExecutionId, pageSize: number, pageToken: string | null): Promise<Page<Attempt>>;
+  /** Executions that have not ended of a job, for DeleteJob.cancel_executions. */
+  liveOfJob(namespace: string, jobId: string, limit: number): Promise<readonly ExecutionId[]>;
+}
