@@ -1,0 +1,156 @@
+import type { Writable } from "node:stream";
+import { JobmeshError } from "../error/jobmesh-error.ts";
+import type { DuplexStream, SendStream, StreamLimits } from "./contract.ts";
+
+/** The reading half of a stream of grpc-js. */
+export interface MessageSource {
+  on(event: "data", listener: (message: unknown) => void): unknown;
+  on(event: "end", listener: () => void): unknown;
+  pause(): unknown;
+  resume(): unknown;
+}
+
+/** What a stream needs of its side of the call. */
+export interface StreamSide {
+  /** Ends this side after what is buffered. */
+  end(): void;
+  /** Ends the call with this error, after what is buffered or, with drop, instead of it. */
+  abort(error: JobmeshError, drop: boolean): void;
+}
+
+/** A message that could not be read; it takes the message's place, so that the stream fails in order. */
+export class Unreadable {
+  readonly error: JobmeshError;
+
+  constructor(error: JobmeshError) {
+    this.error = error;
+  }
+}
+
+/** SendStream over a Writable of grpc-js, which hands over one message at a time and buffers the rest. */
+export class GrpcSendStream<Out> implements SendStream<Out> {
+  readonly #side: StreamSide;
+  readonly #writable: Writable;
+  readonly #limits: StreamLimits;
+  readonly #drainCallbacks: (() => void)[] = [];
+  #readyWaiters: (() => void)[] = [];
+  readonly #closedCallbacks: ((error: JobmeshError | null) => void)[] = [];
+  #full = false;
+  #ended = false;
+  #closed = false;
+  #closeError: JobmeshError | null = null;
+
+  constructor(writable: Writable, side: StreamSide, limits: StreamLimits) {
+    this.#writable = writable;
+    this.#side = side;
+    this.#limits = limits;
+    writable.on("drain", () => this.#drained());
+  }
+
+  get buffered(): number {
+    return this.#writable.writableLength;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#ended;
+  }
+
+  send(message: Out): boolean {
+    if (this.closed) return false;
+    this.#writable.write(message);
+    const waiting = this.#writable.writableLength;
+    if (waiting < this.#limits.softBufferedMessages) return true;
+    this.#full = true;
+    if (waiting > this.#limits.maxBufferedMessages) this.#fail(new JobmeshError("SLOW_READER"), true);
+    return false;
+  }
+
+  ready(): Promise<void> {
+    if (!this.#full || this.closed) return Promise.resolve();
+    return new Promise((resolve) => this.#readyWaiters.push(resolve));
+  }
+
+  onDrain(callback: () => void): void {
+    this.#drainCallbacks.push(callback);
+  }
+
+  onClosed(callback: (error: JobmeshError | null) => void): void {
+    if (this.#closed) callback(this.#closeError);
+    else this.#closedCallbacks.push(callback);
+  }
+
+  end(): void {
+    if (this.closed) return;
+    this.#ended = true;
+    this.#releaseWaiters();
+    this.#side.end();
+  }
+
+  fail(thrown: unknown): void {
+    this.#fail(JobmeshError.from(thrown), false);
+  }
+
+  /** Told by the side when the call is over; only the first time counts. */
+  close(error: JobmeshError | null): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#closeError = error;
+    this.#releaseWaiters();
+    for (const callback of this.#closedCallbacks.splice(0)) callback(error);
+  }
+
+  #fail(error: JobmeshError, drop: boolean): void {
+    if (this.#closed) return;
+    this.#ended = true;
+    this.#side.abort(error, drop);
+    this.close(error);
+  }
+
+  #drained(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#releaseWaiters();
+    if (!this.closed) for (const callback of this.#drainCallbacks) callback();
+  }
+
+  #releaseWaiters(): void {
+    const waiters = this.#readyWaiters;
+    this.#readyWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+}
+
+/** DuplexStream over a Duplex of grpc-js, on either side of a call. */
+export class GrpcDuplexStream<In, Out> extends GrpcSendStream<Out> implements DuplexStream<In, Out> {
+  readonly #source: MessageSource;
+
+  constructor(duplex: MessageSource & Writable, side: StreamSide, limits: StreamLimits) {
+    super(duplex, side, limits);
+    this.#source = duplex;
+  }
+
+  onMessage(callback: (message: In) => void): void {
+    this.#source.on("data", (message) => {
+      try {
+        if (message instanceof Unreadable) this.fail(message.error);
+        else callback(message as In); // The method's own deserializer made it.
+      } catch (thrown) {
+        this.fail(thrown);
+      }
+    });
+  }
+
+  onEnd(callback: () => void): void {
+    this.#source.on("end", () => {
+      if (!this.closed) callback();
+    });
+  }
+
+  pause(): void {
+    this.#source.pause();
+  }
+
+  resume(): void {
+    this.#source.resume();
+  }
+}
