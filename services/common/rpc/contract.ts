@@ -111,7 +111,7 @@ export interface DuplexStream<In, Out> extends SendStream<Out> {
 
 /** Limits of streams. */
 export interface StreamLimits {
-  /** Messages buffered before send says false. */
+  /** Messages buffered before send says false; at least 16. */
   readonly softBufferedMessages: number;
   /** Messages buffered before the stream fails with SLOW_READER. */
   readonly maxBufferedMessages: number;

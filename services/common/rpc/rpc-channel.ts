@@ -12,6 +12,7 @@ import {
   type ResponseOf,
   type StreamLimits,
 } from "./contract.ts";
+import { quietGrpc } from "./grpc-log.ts";
 import { DEFAULT_KEEPALIVE_TIME_MS, DEFAULT_KEEPALIVE_TIMEOUT_MS, DEFAULT_MAX_MESSAGE_BYTES } from "./limits.ts";
 import { errorFromServiceError } from "./status.ts";
 import { GrpcDuplexStream } from "./stream.ts";
@@ -57,6 +58,7 @@ export class RpcChannel {
   readonly #config: RpcChannelConfig;
 
   constructor(deps: RpcChannelDeps, config: RpcChannelConfig) {
+    quietGrpc();
     this.target = config.target;
     this.#clock = deps.clock;
     this.#tracing = deps.tracing?.enabled ? deps.tracing : null;

@@ -5,6 +5,7 @@ import type { Clock } from "../port/clock.ts";
 import type { Logger } from "../runtime/log.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { DEFAULT_STREAM_LIMITS, type Handlers, type ServiceShape, type StreamLimits } from "./contract.ts";
+import { quietGrpc } from "./grpc-log.ts";
 import {
   DEFAULT_KEEPALIVE_TIME_MS,
   DEFAULT_KEEPALIVE_TIMEOUT_MS,
@@ -55,6 +56,7 @@ export class RpcServer {
   #stopped: Promise<void> | null = null;
 
   constructor(deps: RpcServerDeps, config: RpcServerConfig) {
+    quietGrpc();
     this.#deps = deps;
     this.#config = config;
     const maxMessageBytes = config.maxMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES;

@@ -31,7 +31,8 @@ export class Unreadable {
 export class GrpcSendStream<Out> implements SendStream<Out> {
   readonly #side: StreamSide;
   readonly #writable: Writable;
-  readonly #limits: StreamLimits;
+  readonly #softLimit: number;
+  readonly #hardLimit: number;
   readonly #drainCallbacks: (() => void)[] = [];
   #readyWaiters: (() => void)[] = [];
   readonly #closedCallbacks: ((error: JobmeshError | null) => void)[] = [];
@@ -43,7 +44,9 @@ export class GrpcSendStream<Out> implements SendStream<Out> {
   constructor(writable: Writable, side: StreamSide, limits: StreamLimits) {
     this.#writable = writable;
     this.#side = side;
-    this.#limits = limits;
+    // Below its own mark (16) the Writable never says that it drained.
+    this.#softLimit = Math.max(limits.softBufferedMessages, writable.writableHighWaterMark);
+    this.#hardLimit = Math.max(limits.maxBufferedMessages, this.#softLimit);
     writable.on("drain", () => this.#drained());
   }
 
@@ -59,9 +62,9 @@ export class GrpcSendStream<Out> implements SendStream<Out> {
     if (this.closed) return false;
     this.#writable.write(message);
     const waiting = this.#writable.writableLength;
-    if (waiting < this.#limits.softBufferedMessages) return true;
+    if (waiting < this.#softLimit) return true;
     this.#full = true;
-    if (waiting > this.#limits.maxBufferedMessages) this.#fail(new JobmeshError("SLOW_READER"), true);
+    if (waiting > this.#hardLimit) this.#fail(new JobmeshError("SLOW_READER"), true);
     return false;
   }
 
