@@ -71,22 +71,24 @@ export async function ensureProgram({ program, packages, otherwise }: DebianProg
   return installed;
 }
 
-/** Runs a program to its end without showing what it prints. Throws with its last lines when it fails. */
-export async function runQuietly(
-  program: string,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-): Promise<string> {
+/** How runQuietly runs a program. */
+export interface QuietRun {
+  /** Variables beside those of this process. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** How many lines of what it printed a failure shows; its last 8 by default. */
+  readonly maxLines?: number;
+}
+
+/** Runs a program to its end and gives what it printed. Throws with the end of what it printed when it fails. */
+export async function runQuietly(program: string, args: readonly string[], options: QuietRun = {}): Promise<string> {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", ...options.env };
   try {
-    const { stdout } = await promisify(execFile)(program, args, {
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", ...env },
-      maxBuffer: 64 * 1024 * 1024,
-    });
-    return stdout;
+    return (await promisify(execFile)(program, args, { env, maxBuffer: 64 * 1024 * 1024 })).stdout;
   } catch (error) {
     const { stdout = "", stderr = "", code } = error as { stdout?: string; stderr?: string; code?: unknown };
-    const said = `${stdout}\n${stderr}`.trim().split("\n").slice(-8).join("\n");
-    throw new Error(`${program} ended with ${String(code)}: ${said}`, { cause: error });
+    const lines = `${stdout}\n${stderr}`.trim().split("\n");
+    const shown = lines.slice(-(options.maxLines ?? 8)).join("\n");
+    throw new Error(`${program} ended with ${String(code)}:\n${shown}`, { cause: error });
   }
 }
 
