@@ -13,7 +13,10 @@ export interface Clock {
   wallUs(): number;
   /** Milliseconds, with fractions, on a clock that never steps. Its origin means nothing. */
   monotonicMs(): number;
-  /** Calls back once after `delayMs` (at least 0). The timer keeps the process alive. */
+  /**
+   * Calls back once after `delayMs`; with 0 at the next turn of the event loop,
+   * never at once. The timer keeps the process alive.
+   */
   setTimer(delayMs: number, callback: () => void): Timer;
   /**
    * Resolves after `delayMs`, or at once when the signal aborts. It never

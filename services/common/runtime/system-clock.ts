@@ -15,6 +15,7 @@ export class SystemClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
+    if (delayMs <= 0) return nextTurn(callback);
     let handle: NodeJS.Timeout;
     const arm = (leftMs: number): void => {
       const stepMs = Math.min(Math.max(leftMs, 0), MAX_TIMER_MS);
@@ -45,4 +46,10 @@ export class SystemClock implements Clock {
     const offsetMs = Date.now() - (performance.timeOrigin + performance.now());
     return Math.abs(offsetMs) > 2 ? Math.round(offsetMs * 1000) : 0;
   }
+}
+
+/** Without a delay: the next turn of the event loop, where setTimeout would wait a whole millisecond. */
+function nextTurn(callback: () => void): Timer {
+  const handle = setImmediate(callback);
+  return { cancel: () => clearImmediate(handle) };
 }
