@@ -48,10 +48,13 @@ export class CronFires {
     let fromMs = afterMs + 1;
     while (fromMs <= limitMs) {
       if (span.startMs > afterMs && this.firesAtStart(span)) return span.startMs;
-      const local = this.match.next(Math.max(fromMs + span.offsetMs, this.localStart(span)));
+      const searched = Math.max(fromMs + span.offsetMs, this.localStart(span));
+      const local = this.match.next(searched);
       if (local < this.localEnd(span)) return local - span.offsetMs;
-      // Nothing matches before `local`, so joints well before it cannot fire either.
-      fromMs = Math.max(span.endMs, Math.min(local - span.offsetMs - NEAR_MS, limitMs + 1));
+      // Nothing matches from `searched` to `local`, so joints well before `local` cannot fire either,
+      // unless a repeated hour goes back behind `searched`.
+      const farMs = span.againLocalMs < searched ? span.endMs : local - span.offsetMs - NEAR_MS;
+      fromMs = Math.max(span.endMs, Math.min(farMs, limitMs + 1));
       if (fromMs <= limitMs) span = this.#spans.at(fromMs);
       // A later span is read from its start: a repeated hour goes back behind `local`.
       fromMs = span.startMs;

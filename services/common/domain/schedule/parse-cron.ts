@@ -94,45 +94,26 @@ function toParsedCron(
   readings: ReadonlyMap<CronFieldName, CronFieldReading>,
   fault: (reason: string) => never,
 ): ParsedCron {
-  const plain = (name: CronFieldName, none: string) => readings.get(name)?.plain.join(",") || none;
-  const read = (text: string) => {
-    try {
-      return CronExpressionParser.parse(text).fields;
-    } catch (error) {
-      return fault(error instanceof Error ? error.message : "cannot be read");
-    }
-  };
-  // The month is read apart: cron-parser refuses some pairs of day and month, which is for hasDate to judge.
-  const fields = read(
-    [
-      plain("second", "0"),
-      plain("minute", "*"),
-      plain("hour", "*"),
-      plain("day-of-month", "*"),
-      "*",
-      plain("day-of-week", "*"),
-    ].join(" "),
-  );
-  const monthFields = read(`* * * * ${plain("month", "*")} *`);
+  const values = plainValues(readings, fault);
   const monthDay = readings.get("day-of-month");
   const weekDay = readings.get("day-of-week");
   const wild = (name: CronFieldName) => readings.get(name)?.wild === true;
   return {
     expression,
-    seconds: numbers(fields.second.values),
-    minutes: numbers(fields.minute.values),
-    hours: numbers(fields.hour.values),
-    months: numbers(monthFields.month.values),
+    seconds: readings.has("second") ? values("second") : [0],
+    minutes: values("minute"),
+    hours: values("hour"),
+    months: values("month"),
     dayOfMonth: {
       restricted: monthDay?.open === false,
-      days: monthDay?.plain.length === 0 ? [] : numbers(fields.dayOfMonth.values),
+      days: values("day-of-month"),
       beforeLast: monthDay?.beforeLast ?? [],
       nearestWeekday: monthDay?.nearestWeekday ?? [],
       lastWeekday: monthDay?.lastWeekday === true,
     },
     dayOfWeek: {
       restricted: weekDay?.open === false,
-      days: weekDay?.plain.length === 0 ? [] : numbers(fields.dayOfWeek.values).map((day) => day % 7),
+      days: values("day-of-week"),
       lasts: weekDay?.lasts ?? [],
       nths: weekDay?.nths ?? [],
     },
@@ -140,9 +121,43 @@ function toParsedCron(
   };
 }
 
-/** Sorted numbers of one of cron-parser's value lists, which may also hold letters; ours never do. */
-function numbers(values: readonly (number | string)[]): number[] {
-  return [...new Set(values.map(Number))].sort((left, right) => left - right);
+/**
+ * Value sets by cron-parser, sorted. It takes no value twice in a list, which
+ * cron does (`0,30,*`), so it reads the items one by one, those at the same
+ * place of all fields together. The month is read apart: cron-parser refuses
+ * some pairs of day and month, which is for hasDate to judge.
+ */
+function plainValues(
+  readings: ReadonlyMap<CronFieldName, CronFieldReading>,
+  fault: (reason: string) => never,
+): (name: CronFieldName) => number[] {
+  const sets = new Map<CronFieldName, Set<number>>();
+  const row = (index: number, names: readonly (CronFieldName | null)[]) => {
+    const items = names.map((name) => (name === null ? undefined : readings.get(name)?.plain[index]));
+    const fields = fieldsOf(items.map((item) => item ?? "*").join(" "), fault);
+    const read = [fields.second, fields.minute, fields.hour, fields.dayOfMonth, fields.month, fields.dayOfWeek];
+    for (const [place, name] of names.entries()) {
+      if (name === null || items[place] === undefined) continue;
+      const set = sets.get(name) ?? new Set();
+      for (const value of read[place]?.values ?? [])
+        set.add(name === "day-of-week" ? Number(value) % 7 : Number(value));
+      sets.set(name, set);
+    }
+  };
+  const length = Math.max(...[...readings.values()].map((reading) => reading.plain.length));
+  for (let index = 0; index < length; index += 1) {
+    row(index, ["second", "minute", "hour", "day-of-month", null, "day-of-week"]);
+    if (readings.get("month")?.plain[index] !== undefined) row(index, [null, null, null, null, "month", null]);
+  }
+  return (name) => [...(sets.get(name) ?? [])].sort((left, right) => left - right);
+}
+
+function fieldsOf(expression: string, fault: (reason: string) => never) {
+  try {
+    return CronExpressionParser.parse(expression).fields;
+  } catch (error) {
+    return fault(error instanceof Error ? error.message : "cannot be read");
+  }
 }
 
 function hashOf(text: string): number {
