@@ -198,6 +198,11 @@ export interface Hello {
    * was that one itself, or took its lock on the same boot. Empty otherwise.
    */
   previousIncarnation: string;
+  /**
+   * It keeps a key under a lease in the registry: it is lost only when that is
+   * gone as well. Without it, silence alone says so, after a longer lease.
+   */
+  registered: boolean;
 }
 
 export interface Hello_LabelsEntry {
@@ -915,6 +920,7 @@ function createBaseHello(): Hello {
     namespaces: [],
     sessionNumber: 0n,
     previousIncarnation: "",
+    registered: false,
   };
 }
 
@@ -955,6 +961,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.previousIncarnation !== "") {
       writer.uint32(90).string(message.previousIncarnation);
+    }
+    if (message.registered !== false) {
+      writer.uint32(96).bool(message.registered);
     }
     return writer;
   },
@@ -1063,6 +1072,14 @@ export const Hello: MessageFns<Hello> = {
             message.previousIncarnation = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.registered = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1119,6 +1136,7 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.previous_incarnation)
         ? globalThis.String(object.previous_incarnation)
         : "",
+      registered: isSet(object.registered) ? globalThis.Boolean(object.registered) : false,
     };
   },
 
@@ -1163,6 +1181,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.previousIncarnation !== "") {
       obj.previousIncarnation = message.previousIncarnation;
     }
+    if (message.registered !== false) {
+      obj.registered = message.registered;
+    }
     return obj;
   },
 
@@ -1192,6 +1213,7 @@ export const Hello: MessageFns<Hello> = {
       ? BigInt(object.sessionNumber)
       : 0n;
     message.previousIncarnation = object.previousIncarnation ?? "";
+    message.registered = object.registered ?? false;
     return message;
   },
 };
