@@ -10,7 +10,10 @@ export interface Check {
 
 /** Every check of `npm test`, in the order in which they are told. */
 export const checks: readonly Check[] = [
-  { name: "lint (biome)", run: () => silent("biome", ["check", "--error-on-warnings", "--max-diagnostics=50"]) },
+  {
+    name: "lint (biome)",
+    run: () => silent("biome", ["check", "--error-on-warnings", "--reporter=concise", "--max-diagnostics=100"]),
+  },
   { name: "types (tsc)", run: () => silent("tsc", ["--pretty", "false"]) },
   { name: "gen is generated from proto", run: checkGenerated },
   { name: "contract lint (buf)", run: checkContractLint },

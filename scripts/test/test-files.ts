@@ -10,6 +10,7 @@ export const groups = [
   { name: "system", concurrency: 1, testTimeoutMs: 900_000, fileTimeoutMs: 1_200_000 },
 ] as const;
 
+/** One of the groups. */
 export type Group = (typeof groups)[number];
 
 /** One test file and what it needs to run. */
