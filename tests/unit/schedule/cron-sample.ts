@@ -69,7 +69,7 @@ function monthDayField(draw: SeededDraw, near: number): string {
     "*/2",
     "1/2",
     "*/3",
-    String(near < 31 ? near + 1 : 1),
+    String(near < 28 ? near + 1 : 1),
     "1-31",
   ]);
 }

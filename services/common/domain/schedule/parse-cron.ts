@@ -94,7 +94,10 @@ function toParsedCron(
   readings: ReadonlyMap<CronFieldName, CronFieldReading>,
   fault: (reason: string) => never,
 ): ParsedCron {
-  const values = plainValues(readings, fault);
+  const values = (name: CronFieldName) => {
+    const found = (readings.get(name)?.plain ?? []).flatMap((item) => itemValues(name, item, fault));
+    return [...new Set(found)].sort((left, right) => left - right);
+  };
   const monthDay = readings.get("day-of-month");
   const weekDay = readings.get("day-of-week");
   const wild = (name: CronFieldName) => readings.get(name)?.wild === true;
@@ -121,35 +124,28 @@ function toParsedCron(
   };
 }
 
+/** Items kept; there are some 3,000 sensible ones, and the jobs of a mesh share few. */
+const MAX_KEPT_ITEMS = 4_096;
+const keptItems = new Map<string, readonly number[]>();
+
 /**
- * Value sets by cron-parser, sorted. It takes no value twice in a list, which
- * cron does (`0,30,*`), so it reads the items one by one, those at the same
- * place of all fields together. The month is read apart: cron-parser refuses
- * some pairs of day and month, which is for hasDate to judge.
+ * Values of one item, by cron-parser. It is given each item alone, because it
+ * refuses a value that a list names twice, which cron takes (`0,30,*`), and
+ * pairs of day and month, which is for hasDate to judge. One call costs some
+ * 80 µs, most of it for a date that we do not need, so answers are kept.
  */
-function plainValues(
-  readings: ReadonlyMap<CronFieldName, CronFieldReading>,
-  fault: (reason: string) => never,
-): (name: CronFieldName) => number[] {
-  const sets = new Map<CronFieldName, Set<number>>();
-  const row = (index: number, names: readonly (CronFieldName | null)[]) => {
-    const items = names.map((name) => (name === null ? undefined : readings.get(name)?.plain[index]));
-    const fields = fieldsOf(items.map((item) => item ?? "*").join(" "), fault);
-    const read = [fields.second, fields.minute, fields.hour, fields.dayOfMonth, fields.month, fields.dayOfWeek];
-    for (const [place, name] of names.entries()) {
-      if (name === null || items[place] === undefined) continue;
-      const set = sets.get(name) ?? new Set();
-      for (const value of read[place]?.values ?? [])
-        set.add(name === "day-of-week" ? Number(value) % 7 : Number(value));
-      sets.set(name, set);
-    }
-  };
-  const length = Math.max(...[...readings.values()].map((reading) => reading.plain.length));
-  for (let index = 0; index < length; index += 1) {
-    row(index, ["second", "minute", "hour", "day-of-month", null, "day-of-week"]);
-    if (readings.get("month")?.plain[index] !== undefined) row(index, [null, null, null, null, "month", null]);
-  }
-  return (name) => [...(sets.get(name) ?? [])].sort((left, right) => left - right);
+function itemValues(name: CronFieldName, item: string, fault: (reason: string) => never): readonly number[] {
+  const key = `${name} ${item}`;
+  const kept = keptItems.get(key);
+  if (kept !== undefined) return kept;
+  const place = CRON_FIELDS.findIndex((spec) => spec.name === name);
+  const fields = fieldsOf(CRON_FIELDS.map((_, index) => (index === place ? item : "*")).join(" "), fault);
+  const read = [fields.second, fields.minute, fields.hour, fields.dayOfMonth, fields.month, fields.dayOfWeek][place];
+  // cron-parser gives Sunday as 0, as 7, or as both.
+  const values = (read?.values ?? []).map((value) => (name === "day-of-week" ? Number(value) % 7 : Number(value)));
+  if (keptItems.size >= MAX_KEPT_ITEMS) keptItems.clear();
+  keptItems.set(key, values);
+  return values;
 }
 
 function fieldsOf(expression: string, fault: (reason: string) => never) {
