@@ -41,6 +41,8 @@ export const REASONS = {
   MESSAGE_TOO_LARGE: entry("RESOURCE_EXHAUSTED", false, "the message is larger than the server takes"),
   NOT_IMPLEMENTED: entry("UNIMPLEMENTED", false, "this method is not part of this version"),
 
+  LOG_INCOMPLETE: entry("DATA_LOSS", false, "pieces of the log never arrived"),
+
   // What it names.
   JOB_NOT_FOUND: entry("NOT_FOUND", false, "there is no such job"),
   EXECUTION_NOT_FOUND: entry("NOT_FOUND", false, "there is no such execution"),

@@ -1,0 +1,53 @@
+import { executorSettings, executorWork, scheduler } from "./executor-settings.ts";
+import { otelSettings } from "./otel-settings.ts";
+import { schedulerLoops, schedulerSettings } from "./scheduler-settings.ts";
+import { type Setting, toggle } from "./setting.ts";
+import { backends, cluster, dataDir, listeners, liveness, log, stopping, store } from "./shared-settings.ts";
+
+/** Settings by their names in the config object. */
+export type Settings = Readonly<Record<string, Setting<unknown>>>;
+
+/** The config object that settings make. */
+export type ConfigOf<S extends Settings> = {
+  readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never;
+};
+
+/** Every process with the settings that it reads. */
+export const PROCESSES = {
+  /** `jobmesh dev`: scheduler and executor in one process; it dials no backend. */
+  dev: {
+    ...listeners,
+    ...dataDir,
+    ...store,
+    ...executorWork,
+    allowCommands: toggle({
+      env: "JOBMESH_ALLOW_COMMANDS",
+      default: "true",
+      meaning: "The embedded executor runs shell commands.",
+    }),
+    ...cluster,
+    ...log,
+    ...liveness,
+    ...schedulerLoops,
+    ...stopping,
+    ...otelSettings,
+  },
+  scheduler: { ...schedulerSettings, ...otelSettings },
+  executor: { ...executorSettings, ...otelSettings },
+  /** `jobmesh migrate`. */
+  migrate: { ...store, ...dataDir, ...log },
+  /** `jobmesh run`, `jobmesh status` and whatever else calls the mesh. */
+  client: { ...scheduler, etcdEndpoints: backends.etcdEndpoints, ...cluster, ...log, ...otelSettings },
+} as const satisfies Record<string, Settings>;
+
+/** Name of a process. */
+export type ProcessName = keyof typeof PROCESSES;
+
+/** Config object of a process. */
+export type ProcessConfig<P extends ProcessName> = ConfigOf<(typeof PROCESSES)[P]>;
+
+export type DevConfig = ProcessConfig<"dev">;
+export type SchedulerConfig = ProcessConfig<"scheduler">;
+export type ExecutorConfig = ProcessConfig<"executor">;
+export type MigrateConfig = ProcessConfig<"migrate">;
+export type ClientConfig = ProcessConfig<"client">;

@@ -1,0 +1,100 @@
+import type { FieldViolation } from "../error/jobmesh-error.ts";
+import { formatHostPort, isLoopback, parseHostPort } from "./listen-address.ts";
+import { flagOf } from "./setting.ts";
+import { formatDuration } from "./value-text.ts";
+
+/** A config of any process: what is not among its settings is not there. */
+export interface RelatedValues {
+  readonly heartbeatMs?: number;
+  readonly suspectMs?: number;
+  readonly leaseMs?: number;
+  readonly lossMs?: number;
+  readonly sessionLeaseMs?: number;
+  readonly leaseMarginMs?: number;
+  readonly aheadMs?: number;
+  readonly lookAheadMs?: number;
+  readonly listen?: string;
+  readonly httpListen?: string | null;
+  readonly insecure?: boolean;
+  readonly advertise?: string | null;
+  readonly scheduler?: string | null;
+  readonly etcdEndpoints?: readonly string[] | null;
+}
+
+/** Every relation between values that does not hold, named by the settings' environment variables. */
+export function checkRelations(values: RelatedValues): FieldViolation[] {
+  return [...checkTimes(values), ...checkAddresses(values)];
+}
+
+type TimeName =
+  | "heartbeatMs"
+  | "suspectMs"
+  | "leaseMs"
+  | "lossMs"
+  | "sessionLeaseMs"
+  | "leaseMarginMs"
+  | "aheadMs"
+  | "lookAheadMs";
+
+/** Pairs of times of which the first has to be shorter: the shorter one acts before the longer one is over. */
+const SHORTER: readonly (readonly [TimeName, TimeName])[] = [
+  ["heartbeatMs", "suspectMs"],
+  ["suspectMs", "leaseMs"],
+  ["leaseMs", "lossMs"],
+  ["suspectMs", "sessionLeaseMs"],
+  ["leaseMarginMs", "leaseMs"],
+  ["aheadMs", "lookAheadMs"],
+];
+
+const ENVS: Readonly<Record<TimeName, string>> = {
+  heartbeatMs: "JOBMESH_HEARTBEAT",
+  suspectMs: "JOBMESH_SUSPECT",
+  leaseMs: "JOBMESH_LEASE",
+  lossMs: "JOBMESH_LOSS",
+  sessionLeaseMs: "JOBMESH_SESSION_LEASE",
+  leaseMarginMs: "JOBMESH_LEASE_MARGIN",
+  aheadMs: "JOBMESH_AHEAD",
+  lookAheadMs: "JOBMESH_LOOK_AHEAD",
+};
+
+function checkTimes(values: RelatedValues): FieldViolation[] {
+  const faults: FieldViolation[] = [];
+  for (const [shorter, longer] of SHORTER) {
+    const [low, high] = [values[shorter], values[longer]];
+    if (low === undefined || high === undefined || low < high) continue;
+    const description = `must be less than ${ENVS[longer]}, which is ${formatDuration(high)}; was ${formatDuration(low)}`;
+    faults.push(violation(ENVS[shorter], description));
+  }
+  return faults;
+}
+
+function checkAddresses(values: RelatedValues): FieldViolation[] {
+  const faults: FieldViolation[] = [];
+  const { listen, httpListen, insecure = false, advertise, scheduler, etcdEndpoints } = values;
+  for (const [env, address] of [
+    ["JOBMESH_LISTEN", listen],
+    ["JOBMESH_HTTP_LISTEN", httpListen],
+  ] as const) {
+    const host = address ? parseHostPort(address)?.host : undefined;
+    if (insecure || host === undefined || isLoopback(host)) continue;
+    faults.push(violation(env, `is beyond loopback and has no TLS and no token; --insecure allows it; was ${address}`));
+  }
+  if (listen !== undefined && httpListen === listen && parseHostPort(listen)?.port !== 0) {
+    faults.push(violation("JOBMESH_HTTP_LISTEN", `must differ from JOBMESH_LISTEN; both were ${listen}`));
+  }
+  const host = listen === undefined ? undefined : parseHostPort(listen)?.host;
+  if (advertise === null && etcdEndpoints && (host === "0.0.0.0" || host === "::")) {
+    const where = formatHostPort({ host, port: 0 }).replace(/:0$/, "");
+    faults.push(violation("JOBMESH_ADVERTISE", `must be set: ${where} is not an address that others can dial`));
+  }
+  if (scheduler?.startsWith("etcd:") && !etcdEndpoints) {
+    faults.push(violation("JOBMESH_ETCD_ENDPOINTS", `must be set, because JOBMESH_SCHEDULER is ${scheduler}`));
+  }
+  return faults;
+}
+
+/** A fault of a setting, by both its names. */
+export function violation(env: string, description: string): FieldViolation {
+  const flag = flagOf(env);
+  return { field: flag === null ? env : `${env} (${flag})`, description };
+}

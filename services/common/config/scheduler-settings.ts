@@ -1,0 +1,121 @@
+import { bytes, duration, hostPort, integer, optional } from "./setting.ts";
+import {
+  backends,
+  cluster,
+  dataDir,
+  identifier,
+  lanes,
+  listeners,
+  liveness,
+  log,
+  stopping,
+  store,
+} from "./shared-settings.ts";
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** What the loops of a scheduler, and so those of the embedded mesh, are set by. */
+export const schedulerLoops = {
+  reportDelayMs: duration(
+    {
+      env: "JOBMESH_REPORT_DELAY",
+      default: "250ms",
+      meaning: "An attempt that ends sooner is reported by its result alone.",
+    },
+    { min: 0, max: MINUTE },
+  ),
+  sweepMs: duration(
+    { env: "JOBMESH_SWEEP", default: "250ms", meaning: "Between sweeps for READY work, waiters at gates and stops." },
+    { min: 20, max: MINUTE },
+  ),
+  lookAheadMs: duration(
+    { env: "JOBMESH_LOOK_AHEAD", default: "2s", meaning: "How far ahead the timer reads fires from the store." },
+    { min: 200, max: 10 * MINUTE },
+  ),
+  aheadMs: duration(
+    {
+      env: "JOBMESH_AHEAD",
+      default: "300ms",
+      meaning: "How far ahead a fire is dispatched, to be held by its executor.",
+    },
+    { min: 0, max: 10 * SECOND },
+  ),
+  missedMs: duration(
+    { env: "JOBMESH_MISSED", default: "15s", meaning: "A fire that is later than this was missed." },
+    { min: SECOND, max: 24 * HOUR },
+  ),
+  backstopMs: duration(
+    { env: "JOBMESH_BACKSTOP", default: "2s", meaning: "Any scheduler takes a fire or row overdue by this." },
+    { min: 200, max: 10 * MINUTE },
+  ),
+  resultBackstopMs: duration(
+    {
+      env: "JOBMESH_RESULT_BACKSTOP",
+      default: "3s",
+      meaning: "Any scheduler takes a result partition that stands still this long.",
+    },
+    { min: 200, max: 10 * MINUTE },
+  ),
+  shardCount: integer(
+    { env: "JOBMESH_SHARDS", default: "256", meaning: "Shards of the timers; the same in the whole mesh." },
+    { min: 1, max: 4096 },
+  ),
+  resultBatchRows: integer(
+    { env: "JOBMESH_RESULT_BATCH", default: "1000", meaning: "Results stored in one transaction." },
+    { min: 1, max: 10_000 },
+  ),
+  submitGroupRows: integer(
+    { env: "JOBMESH_SUBMIT_GROUP", default: "500", meaning: "Submissions stored in one transaction." },
+    { min: 1, max: 5_000 },
+  ),
+  submitGroupBytes: bytes(
+    { env: "JOBMESH_SUBMIT_GROUP_BYTES", default: "4MiB", meaning: "Their size, at most." },
+    { min: 64 * 1024, max: 64 * 1024 ** 2 },
+  ),
+  claimRows: integer(
+    { env: "JOBMESH_CLAIM", default: "500", meaning: "Executions claimed by one query." },
+    { min: 1, max: 5_000 },
+  ),
+  feedMs: duration(
+    { env: "JOBMESH_FEED", default: "250ms", meaning: "Between first reads of the feed of ended executions." },
+    { min: 20, max: MINUTE },
+  ),
+  feedBehindMs: duration(
+    {
+      env: "JOBMESH_FEED_BEHIND",
+      default: "20s",
+      meaning: "How far behind the feed is read again; over the longest life of a transaction, 10s.",
+    },
+    { min: 11 * SECOND, max: 10 * MINUTE },
+  ),
+  lossBusWaitMs: duration(
+    {
+      env: "JOBMESH_LOSS_BUS_WAIT",
+      default: "30s",
+      meaning:
+        "Where a lost executor's results cannot be awaited because Kafka is away, its attempts run again after this.",
+    },
+    { min: 0, max: 24 * HOUR },
+  ),
+};
+
+/** Settings of `jobmesh scheduler`. */
+export const schedulerSettings = {
+  ...listeners,
+  advertise: optional(hostPort, {
+    env: "JOBMESH_ADVERTISE",
+    meaning: "Address that others reach this scheduler by; unset: the address it listens on.",
+  }),
+  schedulerId: identifier("JOBMESH_SCHEDULER_ID", "Identifier in the mesh; unset: a new one at each start."),
+  ...dataDir,
+  ...store,
+  ...backends,
+  ...cluster,
+  ...log,
+  ...liveness,
+  ...schedulerLoops,
+  ...lanes,
+  ...stopping,
+};
