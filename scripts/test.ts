@@ -165,6 +165,8 @@ async function main(args: readonly string[]): Promise<void> {
   process.exitCode = tally.failed === 0 && tally.passed > 0 ? 0 : 1;
 }
 
+// Whoever reads our output may stop (`npm test | head`): the servers and folders are put away all the same.
+process.stdout.on("error", () => undefined);
 try {
   await main(process.argv.slice(2));
 } catch (error) {
