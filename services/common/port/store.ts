@@ -56,5 +56,15 @@ export class StoreTooNew extends Error {
   override readonly name = "StoreTooNew";
 }
 
+/** Another process has the data folder open. */
+export class StoreInUse extends Error {
+  override readonly name = "StoreInUse";
+}
+
 /** A page of a list: an opaque token of the adapter's names the next one, null on the last page. */
 export type Page<T> = { readonly items: readonly T[]; readonly nextToken: string | null };
+
+/** A page token that this store did not give. */
+export class PageTokenFault extends Error {
+  override readonly name = "PageTokenFault";
+}

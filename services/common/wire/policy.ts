@@ -1,0 +1,32 @@
+import { LostPolicy, type ExecutionPolicy as PolicyMessage, RoutingStrategy } from "../../../gen/jobmesh/v1/job.ts";
+import type { ExecutionPolicy } from "../domain/policy.ts";
+import { durationOfMs } from "./time.ts";
+
+/** A policy as the contract shows it, every default filled in. */
+export function policyToMessage(policy: ExecutionPolicy): PolicyMessage {
+  return {
+    priority: policy.priority,
+    timeout: durationOfMs(policy.timeoutMs),
+    startDeadline: undefined,
+    retry: {
+      maxAttempts: policy.retry.maxAttempts,
+      initialInterval: durationOfMs(policy.retry.initialIntervalMs),
+      multiplier: policy.retry.multiplier,
+      maxInterval: durationOfMs(policy.retry.maxIntervalMs),
+      jitter: policy.retry.jitter,
+      nonRetryableReasons: [...policy.retry.nonRetryableReasons],
+      maxDuration: undefined,
+    },
+    routing: {
+      strategy: RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED,
+      executorLabels: { ...policy.executorLabels },
+      routingKey: "",
+    },
+    maxConcurrency: policy.maxConcurrency,
+    lostPolicy: policy.lostPolicy === "FAIL" ? LostPolicy.LOST_POLICY_FAIL : LostPolicy.LOST_POLICY_RETRY,
+    retention: undefined,
+    maxLosses: policy.maxLosses,
+    limitKeys: [],
+    failedRetention: undefined,
+  };
+}

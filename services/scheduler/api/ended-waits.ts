@@ -1,0 +1,102 @@
+import { isFinal } from "../../common/domain/execution.ts";
+import type { ExecutionId } from "../../common/domain/identifier.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Clock } from "../../common/port/clock.ts";
+import type { Store } from "../../common/port/store.ts";
+import type { Logger } from "../../common/runtime/log.ts";
+import type { Hints } from "../hints.ts";
+
+/** Calls that wait for an execution's end at once, on one scheduler. */
+const MAX_WAITERS = 100_000;
+/** Executions asked for in one query. */
+const MAX_QUERY_IDS = 500;
+/** Time between two looks at the store; hints make most of them needless. */
+const SWEEP_INTERVAL_MS = 250;
+
+/**
+ * Waits for executions to end, from whichever scheduler stored the result: a
+ * hint ends a wait at once, and what no hint told is found in the store.
+ */
+export class EndedWaits {
+  readonly #deps: { store: Store; hints: Hints; clock: Clock; log: Logger };
+  readonly #waiters = new Map<ExecutionId, Set<() => void>>();
+  #count = 0;
+  #stop = new AbortController();
+  #running: Promise<void> | null = null;
+  #unlisten: () => void = () => {};
+
+  constructor(deps: { store: Store; hints: Hints; clock: Clock; log: Logger }) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    if (this.#running !== null) return;
+    this.#stop = new AbortController();
+    this.#unlisten = this.#deps.hints.on("ended", (hint) => this.#wake(hint.executionId));
+    this.#running = this.#loop(this.#stop.signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#unlisten();
+    this.#stop.abort();
+    await this.#running;
+    this.#running = null;
+    for (const executionId of [...this.#waiters.keys()]) this.#wake(executionId);
+  }
+
+  /** Resolves when the execution may have ended, or when the signal aborts: look at the store then. */
+  wait(executionId: ExecutionId, signal: AbortSignal): Promise<void> {
+    if (this.#count >= MAX_WAITERS) {
+      throw new JobmeshError("OVERLOADED", {
+        message: `more than ${MAX_WAITERS} calls wait already`,
+        retryDelayMs: 1000,
+      });
+    }
+    if (signal.aborted || this.#stop.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiters = this.#waiters.get(executionId) ?? new Set();
+      this.#waiters.set(executionId, waiters);
+      const done = (): void => {
+        if (!waiters.delete(done)) return;
+        this.#count -= 1;
+        if (waiters.size === 0 && this.#waiters.get(executionId) === waiters) this.#waiters.delete(executionId);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      waiters.add(done);
+      this.#count += 1;
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+
+  /** Looks once at the store for those that are waited for; answers how many have ended. */
+  async runOnce(): Promise<number> {
+    const ids = [...this.#waiters.keys()];
+    let ended = 0;
+    for (let from = 0; from < ids.length; from += MAX_QUERY_IDS) {
+      const states = await this.#deps.store.executions.states(ids.slice(from, from + MAX_QUERY_IDS));
+      for (const { executionId, state } of states) {
+        if (!isFinal(state)) continue;
+        this.#wake(executionId);
+        ended += 1;
+      }
+    }
+    return ended;
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#deps.clock.sleep(SWEEP_INTERVAL_MS, signal);
+      if (signal.aborted || this.#waiters.size === 0) continue;
+      try {
+        await this.runOnce();
+      } catch (error) {
+        this.#deps.log.warn({ err: error }, "the executions that callers wait for could not be read");
+      }
+    }
+  }
+
+  #wake(executionId: ExecutionId): void {
+    for (const done of [...(this.#waiters.get(executionId) ?? [])]) done();
+  }
+}

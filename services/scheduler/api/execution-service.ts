@@ -1,0 +1,128 @@
+import { ExecutionView } from "../../../gen/jobmesh/v1/execution.ts";
+import type {
+  CancelExecutionRequest,
+  CountExecutionsRequest,
+  ExecutionServiceService,
+  GetExecutionRequest,
+  ListAttemptsRequest,
+  ListExecutionsRequest,
+  SubmitExecutionRequest,
+} from "../../../gen/jobmesh/v1/execution_service.ts";
+import { isFinal } from "../../common/domain/execution.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Store } from "../../common/port/store.ts";
+import type { CallContext, Handlers } from "../../common/rpc/contract.ts";
+import { attemptToMessage, executionToMessage, stateNumber } from "../../common/wire/execution.ts";
+import type { Hints } from "../hints.ts";
+import type { EndedWaits } from "./ended-waits.ts";
+import { readExecutionFilter } from "./execution-filter.ts";
+import { checkExecutionId, executionNotFound, existing } from "./execution-lookup.ts";
+import { FieldFaults } from "./field-faults.ts";
+import { openLogs } from "./log-reader.ts";
+import { cutPage, readPageSize } from "./page.ts";
+import { withStoreErrors } from "./store-errors.ts";
+import type { Submissions } from "./submissions.ts";
+
+/** What ExecutionService is made of. */
+export type ExecutionServiceDeps = {
+  readonly store: Store;
+  readonly hints: Hints;
+  readonly waits: EndedWaits;
+  readonly submissions: Submissions;
+  readonly logs: Parameters<typeof openLogs>[0];
+};
+
+/** ExecutionService: submits, follows and stops executions. */
+export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof ExecutionServiceService> {
+  return withStoreErrors<Handlers<typeof ExecutionServiceService>>({
+    submitExecution: (request: SubmitExecutionRequest, context: CallContext) => submitExecution(deps, request, context),
+    submitExecutions: (stream, context) => deps.submissions.openStream(stream, context),
+    getExecution: (request: GetExecutionRequest, context: CallContext) => getExecution(deps, request, context),
+    listExecutions: (request: ListExecutionsRequest) => listExecutions(deps, request),
+    countExecutions: (request: CountExecutionsRequest) => countExecutions(deps, request),
+    listAttempts: (request: ListAttemptsRequest) => listAttempts(deps, request),
+    cancelExecution: (request: CancelExecutionRequest) => cancelExecution(deps, request),
+    readLogs: (request, stream, context) => openLogs(deps.logs, request, stream, context),
+  });
+}
+
+async function submitExecution(deps: ExecutionServiceDeps, request: SubmitExecutionRequest, context: CallContext) {
+  const execution = await deps.submissions.submit(request, context.traceparent);
+  return { execution: executionToMessage(execution, true) };
+}
+
+async function getExecution(deps: ExecutionServiceDeps, request: GetExecutionRequest, context: CallContext) {
+  const executionId = checkExecutionId(request.executionId);
+  for (;;) {
+    const execution = await existing(deps.store, executionId);
+    if (!request.waitUntilEnded || isFinal(execution.state)) {
+      return { execution: executionToMessage(execution, request.view !== ExecutionView.EXECUTION_VIEW_BASIC) };
+    }
+    await deps.waits.wait(executionId, AbortSignal.any([context.signal, context.stopping]));
+    if (context.signal.aborted) throw context.signal.reason;
+    if (context.stopping.aborted) throw new JobmeshError("SHUTTING_DOWN");
+  }
+}
+
+async function listExecutions(deps: ExecutionServiceDeps, request: ListExecutionsRequest) {
+  const faults = new FieldFaults();
+  const filter = readExecutionFilter(faults, request.filter);
+  const pageSize = readPageSize(faults, request.pageSize);
+  faults.throwIfAny();
+  const full = request.view === ExecutionView.EXECUTION_VIEW_FULL;
+  const page = await cutPage(
+    pageSize,
+    request.pageToken,
+    (size, token) => deps.store.executions.list(filter, size, token, full),
+    (execution) => executionToMessage(execution, full),
+  );
+  return { executions: page.messages, nextPageToken: page.nextPageToken, resumeToken: "" };
+}
+
+async function countExecutions(deps: ExecutionServiceDeps, request: CountExecutionsRequest) {
+  const faults = new FieldFaults();
+  const filter = readExecutionFilter(faults, request.filter);
+  faults.throwIfAny();
+  const counts = await deps.store.executions.count(filter);
+  return { counts: counts.map(({ state, count }) => ({ state: stateNumber(state), count: BigInt(count) })) };
+}
+
+async function listAttempts(deps: ExecutionServiceDeps, request: ListAttemptsRequest) {
+  const faults = new FieldFaults();
+  const pageSize = readPageSize(faults, request.pageSize);
+  faults.throwIfAny();
+  const executionId = checkExecutionId(request.executionId);
+  await existing(deps.store, executionId);
+  const page = await cutPage(
+    pageSize,
+    request.pageToken,
+    (size, token) => deps.store.executions.attempts(executionId, size, token),
+    attemptToMessage,
+  );
+  return { attempts: page.messages, nextPageToken: page.nextPageToken };
+}
+
+async function cancelExecution(deps: ExecutionServiceDeps, request: CancelExecutionRequest) {
+  const faults = new FieldFaults();
+  const reason = faults.text("reason", request.reason, 1_000);
+  faults.throwIfAny();
+  const executionId = checkExecutionId(request.executionId);
+  const outcome = await deps.store.executions.requestStop(executionId, "CANCEL", reason);
+  switch (outcome.kind) {
+    case "not_found":
+      throw executionNotFound(executionId);
+    case "ended":
+      deps.hints.tell({ kind: "ended", executionId });
+      break;
+    case "stopping":
+      deps.hints.tell({ kind: "stop", executionId });
+      break;
+    case "was_final":
+      if (outcome.execution.state === "CANCELLED") break;
+      throw new JobmeshError("EXECUTION_ENDED", {
+        message: `execution ${executionId} has ended as ${outcome.execution.state}`,
+        metadata: { executionId, state: outcome.execution.state },
+      });
+  }
+  return { execution: executionToMessage(outcome.execution, true) };
+}

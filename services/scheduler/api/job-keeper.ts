@@ -1,0 +1,198 @@
+import { randomUUID } from "node:crypto";
+import { Job as JobMessage } from "../../../gen/jobmesh/v1/job.ts";
+import {
+  type CreateJobRequest,
+  CreateJobRequest as CreateMessage,
+  type DeleteJobRequest,
+  type UpdateJobRequest,
+} from "../../../gen/jobmesh/v1/job_service.ts";
+import { randomExecutionId } from "../../common/domain/execution-id.ts";
+import type { JobUid } from "../../common/domain/identifier.ts";
+import { type Job, type JobSpec, SHARD_COUNT } from "../../common/domain/job.ts";
+import { compileSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Random } from "../../common/port/random.ts";
+import type { Page, Store } from "../../common/port/store.ts";
+import type { ChangeOutcome, JobFilter } from "../../common/port/store-jobs.ts";
+import { jobToMessage } from "../../common/wire/job.ts";
+import type { Hints } from "../hints.ts";
+import type { MeshClock } from "../mesh-clock.ts";
+import { FieldFaults } from "./field-faults.ts";
+import { readJob } from "./job-reader.ts";
+import { checkRequestId, requestClaim } from "./request-claim.ts";
+import type { PayloadCheck } from "./target-check.ts";
+import { maskedJob } from "./update-mask.ts";
+
+/** Times that a change is tried again when another one came between its read and its write. */
+const MAX_CHANGE_TRIES = 5;
+/** Executions cancelled in one round of DeleteJob.cancel_executions. */
+const CANCEL_BATCH = 500;
+
+/** A job as requests name it. */
+type JobName = { readonly namespace: string; readonly jobId: string };
+
+/** Keeps jobs: computes their fires, stores them, tells the timers. */
+export class JobKeeper {
+  readonly #deps: { store: Store; hints: Hints; meshClock: MeshClock; random: Random; checkPayload: PayloadCheck };
+
+  constructor(deps: {
+    store: Store;
+    hints: Hints;
+    meshClock: MeshClock;
+    random: Random;
+    checkPayload: PayloadCheck;
+  }) {
+    this.#deps = deps;
+  }
+
+  /** CreateJob: ALREADY_EXISTS when the identifier is taken, unless the request_id made it. */
+  async create(request: CreateJobRequest): Promise<Job> {
+    const faults = new FieldFaults();
+    faults.unsupported("validate_only", request.validateOnly);
+    checkRequestId(faults, "request_id", request.requestId);
+    const nowUs = this.#deps.meshClock.nowUs();
+    const assignedId = randomExecutionId(Math.floor(nowUs / 1000), this.#deps.random.bytes(10));
+    const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
+    const { requestId: _, ...body } = CreateMessage.toJSON(request) as Record<string, unknown>;
+    const jobUid = randomUUID() as JobUid;
+    const outcome = await this.#deps.store.jobs.create(
+      {
+        ...spec,
+        jobUid,
+        shard: Math.floor(this.#deps.random.unit() * SHARD_COUNT),
+        nextFireUs: firstFireUs(spec, jobUid, nowUs),
+      },
+      requestClaim("create", spec.namespace, request.requestId, body),
+    );
+    if (outcome.kind === "exists") {
+      throw new JobmeshError("JOB_EXISTS", {
+        message: `job ${spec.jobId} exists in namespace ${spec.namespace}`,
+        metadata: { namespace: spec.namespace, jobId: spec.jobId },
+      });
+    }
+    if (outcome.kind === "request_reused") throw new JobmeshError("REQUEST_ID_REUSED");
+    this.#changed(outcome.job);
+    return outcome.job;
+  }
+
+  async get(name: JobName): Promise<Job> {
+    const job = await this.#deps.store.jobs.get(name.namespace, name.jobId);
+    if (job === null) throw notFound(name);
+    return job;
+  }
+
+  list(filter: JobFilter, pageSize: number, pageToken: string | null): Promise<Page<Job>> {
+    return this.#deps.store.jobs.list(filter, pageSize, pageToken);
+  }
+
+  /** UpdateJob: the masked fields of the stored job are replaced. ABORTED when `revision` is set and another. */
+  update(request: UpdateJobRequest): Promise<Job> {
+    const faults = new FieldFaults();
+    faults.unsupported("allow_missing", request.allowMissing);
+    faults.unsupported("validate_only", request.validateOnly);
+    const given = JobMessage.fromPartial(request.job ?? {});
+    const namespace = faults.identifier("job.namespace", given.namespace, "default");
+    const jobId = faults.identifier("job.job_id", given.jobId, null);
+    const wanted = Number(given.revision);
+    faults.throwIfAny();
+    return this.#changing({ namespace, jobId }, async (job) => {
+      if (wanted !== 0 && wanted !== job.revision) throw revisionMismatch(job.revision);
+      const merged = maskedJob(faults, jobToMessage(job), given, request.updateMask ?? []);
+      const spec = await readJob(faults, merged, null, this.#deps.checkPayload);
+      return this.#deps.store.jobs.update(spec, this.#nextFireOf(job, spec), job.revision);
+    });
+  }
+
+  /** DeleteJob; with cancel_executions its executions that have not ended are asked to end. */
+  async delete(request: DeleteJobRequest, name: JobName): Promise<void> {
+    const { store, hints } = this.#deps;
+    const revision = request.revision === 0n ? null : Number(request.revision);
+    const outcome = await store.jobs.delete(name.namespace, name.jobId, revision);
+    if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
+    if (outcome.kind === "not_found" && !request.allowMissing) throw notFound(name);
+    if (outcome.kind === "changed") this.#changed(outcome.job);
+    if (!request.cancelExecutions) return;
+    for (;;) {
+      const live = await store.executions.liveOfJob(name.namespace, name.jobId, CANCEL_BATCH);
+      let waiting = 0;
+      for (const executionId of live) {
+        const stop = await store.executions.requestStop(executionId, "CANCEL", "the job was deleted");
+        if (stop.kind === "ended") waiting += 1;
+        if (stop.kind === "ended") hints.tell({ kind: "ended", executionId });
+        if (stop.kind === "stopping") hints.tell({ kind: "stop", executionId });
+      }
+      // Those that run stay in the list until their executors have said that they ended.
+      if (live.length < CANCEL_BATCH || waiting === 0) return;
+    }
+  }
+
+  async pause(name: JobName, reason: string): Promise<Job> {
+    const outcome = await this.#deps.store.jobs.pause(name.namespace, name.jobId, reason);
+    return this.#done(name, outcome);
+  }
+
+  /** ResumeJob: the first fire that is not past; those of the paused time are not made up. */
+  resume(name: JobName): Promise<Job> {
+    return this.#changing(name, (job) => {
+      if (!job.paused) return Promise.resolve({ kind: "changed", job });
+      const nextUs = nextFireUs(job, job, this.#deps.meshClock.nowUs());
+      return this.#deps.store.jobs.resume(name.namespace, name.jobId, job.revision, nextUs);
+    });
+  }
+
+  /** Reads the job and changes it as of that revision; again when another change came between. */
+  async #changing(name: JobName, change: (job: Job) => Promise<ChangeOutcome>): Promise<Job> {
+    for (let tries = 1; tries <= MAX_CHANGE_TRIES; tries += 1) {
+      const outcome = await change(await this.get(name));
+      if (outcome.kind !== "revision_mismatch") return this.#done(name, outcome);
+    }
+    throw new JobmeshError("CONFLICT", { message: `job ${name.jobId} changes all the time` });
+  }
+
+  #done(name: JobName, outcome: ChangeOutcome): Job {
+    if (outcome.kind === "not_found") throw notFound(name);
+    if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
+    this.#changed(outcome.job);
+    return outcome.job;
+  }
+
+  /** A schedule that stays keeps its next fire; a new one is asked from now on. */
+  #nextFireOf(job: Job, spec: JobSpec): number | null {
+    if (JSON.stringify(job.schedule) === JSON.stringify(spec.schedule)) return job.nextFireUs;
+    return nextFireUs(job, spec, this.#deps.meshClock.nowUs());
+  }
+
+  #changed(job: Job): void {
+    this.#deps.hints.tell({ kind: "changed", jobUid: job.jobUid });
+  }
+}
+
+/**
+ * First fire of a new job. An `at` that is past is kept: the timer then treats
+ * it as any missed fire, so that it runs late or is recorded with its reason.
+ */
+function firstFireUs(spec: JobSpec, jobUid: JobUid, nowUs: number): number | null {
+  if (spec.schedule?.when.kind === "at") return spec.schedule.when.atMs * 1000;
+  return nextFireUs({ jobUid, createUs: nowUs }, spec, nowUs);
+}
+
+function nextFireUs(job: Pick<Job, "jobUid" | "createUs">, spec: Pick<JobSpec, "schedule">, nowUs: number) {
+  if (spec.schedule === null) return null;
+  const compiled = compileSchedule(spec.schedule, Math.floor(job.createUs / 1000), job.jobUid);
+  const nextMs = compiled.next(Math.floor(nowUs / 1000));
+  return nextMs === null ? null : nextMs * 1000;
+}
+
+function notFound(name: JobName): JobmeshError {
+  return new JobmeshError("JOB_NOT_FOUND", {
+    message: `there is no job ${name.jobId} in namespace ${name.namespace}`,
+    metadata: { namespace: name.namespace, jobId: name.jobId },
+  });
+}
+
+function revisionMismatch(revision: number): JobmeshError {
+  return new JobmeshError("REVISION_MISMATCH", {
+    message: `the job is at revision ${revision}`,
+    metadata: { revision: String(revision) },
+  });
+}

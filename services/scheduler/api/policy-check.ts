@@ -1,0 +1,110 @@
+import {
+  LostPolicy,
+  type ExecutionPolicy as PolicyMessage,
+  type RetryPolicy as RetryMessage,
+  type Routing,
+  RoutingStrategy,
+} from "../../../gen/jobmesh/v1/job.ts";
+import { defaultPolicy, type ExecutionPolicy, type RetryPolicy } from "../../common/domain/policy.ts";
+import type { FieldFaults } from "./field-faults.ts";
+
+/** Longest timeout and longest wait between attempts: 366 days. */
+const MAX_DURATION_MS = 366 * 86_400_000;
+
+/** Checks a policy and fills in the contract's defaults. */
+export function checkPolicy(faults: FieldFaults, field: string, message: PolicyMessage | undefined): ExecutionPolicy {
+  if (message === undefined) return defaultPolicy;
+  faults.unsupported(`${field}.start_deadline`, message.startDeadline !== undefined);
+  faults.unsupported(`${field}.retention`, message.retention !== undefined);
+  faults.unsupported(`${field}.failed_retention`, message.failedRetention !== undefined);
+  faults.unsupported(`${field}.limit_keys`, message.limitKeys.length > 0);
+  if (message.timeout !== undefined && message.timeout.seconds === 0n && message.timeout.nanos === 0) {
+    faults.add(`${field}.timeout`, "must be over 0; leave it unset for the server's default");
+  }
+  return {
+    priority: faults.whole(`${field}.priority`, message.priority, { min: -1000, max: 1000, unset: 0 }),
+    timeoutMs: faults.durationMs(`${field}.timeout`, message.timeout, {
+      minMs: 0,
+      maxMs: MAX_DURATION_MS,
+      unsetMs: defaultPolicy.timeoutMs,
+    }),
+    retry: checkRetry(faults, `${field}.retry`, message.retry),
+    lostPolicy: checkLostPolicy(faults, `${field}.lost_policy`, message.lostPolicy),
+    maxLosses: faults.whole(`${field}.max_losses`, message.maxLosses, {
+      min: 1,
+      max: 1000,
+      unset: defaultPolicy.maxLosses,
+    }),
+    maxConcurrency: faults.whole(`${field}.max_concurrency`, message.maxConcurrency, {
+      min: 1,
+      max: 1_000_000,
+      unset: 0,
+    }),
+    executorLabels: checkRouting(faults, `${field}.routing`, message.routing),
+  };
+}
+
+function checkRetry(faults: FieldFaults, field: string, message: RetryMessage | undefined): RetryPolicy {
+  const unset = defaultPolicy.retry;
+  if (message === undefined) return unset;
+  faults.unsupported(`${field}.max_duration`, message.maxDuration !== undefined);
+  const wait = { minMs: 0, maxMs: MAX_DURATION_MS };
+  return {
+    maxAttempts: faults.whole(`${field}.max_attempts`, message.maxAttempts, {
+      min: 1,
+      max: 1000,
+      unset: unset.maxAttempts,
+    }),
+    initialIntervalMs: faults.durationMs(`${field}.initial_interval`, message.initialInterval, {
+      ...wait,
+      unsetMs: unset.initialIntervalMs,
+    }),
+    multiplier: inRange(faults, `${field}.multiplier`, message.multiplier === 0 ? 1 : message.multiplier, 1, 1000),
+    maxIntervalMs: faults.durationMs(`${field}.max_interval`, message.maxInterval, {
+      ...wait,
+      unsetMs: unset.maxIntervalMs,
+    }),
+    jitter: inRange(faults, `${field}.jitter`, message.jitter, 0, 1),
+    nonRetryableReasons: checkReasons(faults, `${field}.non_retryable_reasons`, message.nonRetryableReasons),
+  };
+}
+
+function inRange(faults: FieldFaults, field: string, value: number, min: number, max: number): number {
+  if (!(value >= min && value <= max)) faults.add(field, `must be from ${min} to ${max}; was ${value}`);
+  return value;
+}
+
+function checkReasons(faults: FieldFaults, field: string, reasons: readonly string[]): readonly string[] {
+  if (reasons.length > 64) faults.add(field, `must be at most 64; was ${reasons.length}`);
+  reasons.forEach((reason, index) => {
+    if (reason === "" || reason.length > 128) faults.add(`${field}[${index}]`, "must be 1 to 128 characters");
+  });
+  return reasons;
+}
+
+function checkLostPolicy(faults: FieldFaults, field: string, value: LostPolicy): "RETRY" | "FAIL" {
+  switch (value) {
+    case LostPolicy.LOST_POLICY_UNSPECIFIED:
+    case LostPolicy.LOST_POLICY_RETRY:
+      return "RETRY";
+    case LostPolicy.LOST_POLICY_FAIL:
+      return "FAIL";
+    default:
+      faults.add(field, `must be LOST_POLICY_RETRY or LOST_POLICY_FAIL; was ${value}`);
+      return "RETRY";
+  }
+}
+
+function checkRouting(
+  faults: FieldFaults,
+  field: string,
+  message: Routing | undefined,
+): Readonly<Record<string, string>> {
+  if (message === undefined) return {};
+  const known =
+    message.strategy === RoutingStrategy.ROUTING_STRATEGY_UNSPECIFIED ||
+    message.strategy === RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED;
+  faults.unsupported(`${field}.strategy`, !known);
+  faults.unsupported(`${field}.routing_key`, message.routingKey !== "");
+  return faults.labels(`${field}.executor_labels`, message.executorLabels);
+}

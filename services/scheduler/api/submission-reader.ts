@@ -1,0 +1,108 @@
+import {
+  type SubmitExecutionRequest,
+  SubmitExecutionRequest as SubmitMessage,
+} from "../../../gen/jobmesh/v1/execution_service.ts";
+import { RunJobRequest as RunJobMessage, type RunJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
+import type { NewExecution } from "../../common/domain/execution.ts";
+import type { Job } from "../../common/domain/job.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Random } from "../../common/port/random.ts";
+import type { Store } from "../../common/port/store.ts";
+import type { RequestClaim } from "../../common/port/store-executions.ts";
+import type { MeshClock } from "../mesh-clock.ts";
+import { FieldFaults } from "./field-faults.ts";
+import { DEFAULT_NAMESPACE } from "./job-reader.ts";
+import { type ExecutionDraft, jobGateKeys, newExecution } from "./new-execution.ts";
+import { checkPolicy } from "./policy-check.ts";
+import { checkRequestId, requestClaim } from "./request-claim.ts";
+import { readOverlap } from "./schedule-check.ts";
+import { checkTarget, type PayloadCheck } from "./target-check.ts";
+
+/** Trace context that an execution continues. */
+export type TraceContext = { readonly traceparent: string; readonly tracestate: string };
+
+/** A checked submission, ready to be stored. */
+export type CheckedSubmission = { readonly execution: NewExecution; readonly request: RequestClaim | null };
+
+/** Reads submissions and RunJob calls, unary and of the stream alike. */
+export class SubmissionReader {
+  readonly #deps: { store: Store; meshClock: MeshClock; random: Random; checkPayload: PayloadCheck };
+
+  constructor(deps: { store: Store; meshClock: MeshClock; random: Random; checkPayload: PayloadCheck }) {
+    this.#deps = deps;
+  }
+
+  /** SubmitExecution. Throws INVALID_ARGUMENT with every field at fault. */
+  async submission(message: SubmitExecutionRequest, trace: TraceContext): Promise<CheckedSubmission> {
+    const faults = new FieldFaults();
+    faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
+    faults.unsupported("unique_key", message.uniqueKey !== "");
+    faults.unsupported("unique_policy", message.uniquePolicy !== 0);
+    faults.unsupported("policy.max_concurrency", (message.policy?.maxConcurrency ?? 0) !== 0);
+    const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
+    checkRequestId(faults, "request_id", message.requestId);
+    const name = faults.text("name", message.name, 255);
+    const labels = faults.labels("labels", message.labels);
+    const scheduledUs = faults.timestampUs("scheduled_time", message.scheduledTime);
+    const policy = checkPolicy(faults, "policy", message.policy);
+    const target = await checkTarget(faults, "target", message.target, this.#deps.checkPayload);
+    faults.throwIfAny();
+    if (target === null) throw new TypeError("unreachable: a target without a fault is there");
+    const draft = { namespace, job: null, name, labels, scheduledUs, policy, target, cause: "SUBMIT" } as const;
+    return {
+      execution: this.#make({ ...draft, ...trace, gateKeys: [], overlap: "ALLOW" }),
+      request: requestClaim("submit", namespace, message.requestId, bodyOf(SubmitMessage.toJSON(message))),
+    };
+  }
+
+  /** RunJob. Throws NOT_FOUND when there is no such job. */
+  async run(message: RunJobRequest, trace: TraceContext): Promise<CheckedSubmission> {
+    const faults = new FieldFaults();
+    faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
+    faults.unsupported("unique_key", message.uniqueKey !== "");
+    faults.unsupported("unique_policy", message.uniquePolicy !== 0);
+    const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
+    const jobId = faults.identifier("job_id", message.jobId, null);
+    checkRequestId(faults, "request_id", message.requestId);
+    const scheduledUs = faults.timestampUs("scheduled_time", message.scheduledTime);
+    const overlap = readOverlap(faults, "overlap_policy", message.overlapPolicy) ?? "ALLOW";
+    const replaced =
+      message.target === undefined
+        ? null
+        : await checkTarget(faults, "target", message.target, this.#deps.checkPayload);
+    faults.throwIfAny();
+    const job = await this.#job(namespace, jobId);
+    return {
+      execution: this.#make({
+        namespace,
+        job,
+        name: job.name,
+        labels: job.labels,
+        scheduledUs,
+        policy: job.policy,
+        target: replaced ?? job.target,
+        cause: "RUN_JOB",
+        gateKeys: jobGateKeys(job, overlap),
+        overlap,
+        ...trace,
+      }),
+      request: requestClaim("run", namespace, message.requestId, bodyOf(RunJobMessage.toJSON(message))),
+    };
+  }
+
+  async #job(namespace: string, jobId: string): Promise<Job> {
+    const job = await this.#deps.store.jobs.get(namespace, jobId);
+    if (job === null) throw new JobmeshError("JOB_NOT_FOUND", { metadata: { namespace, jobId } });
+    return job;
+  }
+
+  #make(draft: ExecutionDraft): NewExecution {
+    return newExecution(draft, this.#deps.meshClock.nowUs(), this.#deps.random);
+  }
+}
+
+/** The request as JSON without the identifier that makes it idempotent. */
+function bodyOf(json: unknown): unknown {
+  const { requestId: _, ...body } = json as Record<string, unknown>;
+  return body;
+}

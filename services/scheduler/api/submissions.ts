@@ -1,0 +1,132 @@
+import type {
+  SubmitExecutionRequest,
+  SubmitExecutionsRequest,
+  SubmitExecutionsResponse,
+} from "../../../gen/jobmesh/v1/execution_service.ts";
+import type { RunJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
+import { unreachable } from "../../common/domain/assert.ts";
+import type { Execution } from "../../common/domain/execution.ts";
+import type { ExecutionId } from "../../common/domain/identifier.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Store } from "../../common/port/store.ts";
+import type { SubmitOutcome } from "../../common/port/store-executions.ts";
+import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
+import { toStatus } from "../../common/rpc/status.ts";
+import type { Tracing } from "../../common/telemetry/tracing.ts";
+import { storeError } from "./store-errors.ts";
+import type { CheckedSubmission, SubmissionReader, TraceContext } from "./submission-reader.ts";
+
+/** Submissions of one stream that are not answered yet; more hold the stream back. */
+const MAX_STREAM_IN_FLIGHT = 4_096;
+
+/** Where checked submissions go to be stored, many together. */
+export interface SubmissionSink {
+  submit(submission: CheckedSubmission): Promise<SubmitOutcome>;
+}
+
+type StreamRequest = SubmitExecutionsRequest;
+type StreamResponse = SubmitExecutionsResponse;
+
+/** Takes executions in: checks them, stores them, answers when they are durable. */
+export class Submissions {
+  readonly #deps: { reader: SubmissionReader; sink: SubmissionSink; store: Store; tracing: Tracing };
+
+  constructor(deps: { reader: SubmissionReader; sink: SubmissionSink; store: Store; tracing: Tracing }) {
+    this.#deps = deps;
+  }
+
+  /** SubmitExecution: the stored execution, or the one that an earlier call of this request_id made. */
+  async submit(request: SubmitExecutionRequest, parent: string | null): Promise<Execution> {
+    return this.#whole(await this.#store((trace) => this.#deps.reader.submission(request, trace), parent));
+  }
+
+  /** RunJob, likewise. */
+  async run(request: RunJobRequest, parent: string | null): Promise<Execution> {
+    return this.#whole(await this.#store((trace) => this.#deps.reader.run(request, trace), parent));
+  }
+
+  /** SubmitExecutions: each request is answered when it is durable, in any order; errors are its own. */
+  openStream(stream: DuplexStream<StreamRequest, StreamResponse>, _context: CallContext): void {
+    let inFlight = 0;
+    let ended = false;
+    stream.onMessage((request) => {
+      inFlight += 1;
+      if (inFlight >= MAX_STREAM_IN_FLIGHT) stream.pause();
+      void this.#answer(request).then((response) => {
+        stream.send(response);
+        inFlight -= 1;
+        if (inFlight === MAX_STREAM_IN_FLIGHT / 2) stream.resume();
+        if (ended && inFlight === 0) stream.end();
+      });
+    });
+    stream.onEnd(() => {
+      ended = true;
+      if (inFlight === 0) stream.end();
+    });
+  }
+
+  /** Never rejects: an error is the answer of this one request. */
+  async #answer(request: StreamRequest): Promise<StreamResponse> {
+    try {
+      // Each submission of a stream begins a trace of its own: one trace an execution.
+      const { executionId } = await this.#store((trace) => this.#read(request, trace), null);
+      return { sequence: request.sequence, executionId, error: undefined };
+    } catch (thrown) {
+      return { sequence: request.sequence, executionId: "", error: toStatus(JobmeshError.from(storeError(thrown))) };
+    }
+  }
+
+  #read(request: StreamRequest, trace: TraceContext): Promise<CheckedSubmission> {
+    switch (request.kind?.$case) {
+      case "submission":
+        return this.#deps.reader.submission(request.kind.value, trace);
+      case "run":
+        return this.#deps.reader.run(request.kind.value, trace);
+      case undefined:
+        throw JobmeshError.invalid({ field: "kind", description: "must have a submission or a run" });
+    }
+  }
+
+  async #store(
+    read: (trace: TraceContext) => Promise<CheckedSubmission>,
+    parent: string | null,
+  ): Promise<{ executionId: ExecutionId; execution: Execution | null }> {
+    const span = this.#deps.tracing.startSpan("jobmesh.submit", { parent });
+    try {
+      const submission = await read({ traceparent: span.traceparent, tracestate: span.tracestate ?? "" });
+      if (span.recording) span.set({ "jobmesh.execution_id": submission.execution.executionId });
+      const answer = answerOf(submission, await this.#deps.sink.submit(submission));
+      span.end();
+      return answer;
+    } catch (thrown) {
+      span.end({ error: JobmeshError.from(storeError(thrown)).reason });
+      throw thrown;
+    }
+  }
+
+  async #whole(stored: { executionId: ExecutionId; execution: Execution | null }): Promise<Execution> {
+    const execution = stored.execution ?? (await this.#deps.store.executions.get(stored.executionId));
+    if (execution !== null) return execution;
+    throw new JobmeshError("EXECUTION_NOT_FOUND", {
+      message: "an earlier call of this request_id made an execution whose retention has ended",
+      metadata: { executionId: stored.executionId },
+    });
+  }
+}
+
+function answerOf(submission: CheckedSubmission, outcome: SubmitOutcome) {
+  switch (outcome.kind) {
+    case "stored":
+      return { executionId: outcome.execution.executionId, execution: outcome.execution };
+    case "repeated":
+      return { executionId: outcome.executionId, execution: null };
+    case "request_reused":
+      throw new JobmeshError("REQUEST_ID_REUSED", {
+        message: `request_id ${submission.request?.requestId ?? ""} was used before with another request`,
+      });
+    case "refused":
+      throw JobmeshError.invalid({ field: "target", description: `the store refuses it: ${outcome.message}` });
+    default:
+      return unreachable(outcome);
+  }
+}
