@@ -11,6 +11,8 @@ export interface Dialect {
   readonly skipLocked: string;
   /** At most this many parameters in one statement. */
   readonly maxParameters: number;
+  /** At most this many rows in one statement; 1 where the engine is quicker with one prepared statement a row. */
+  readonly maxRows: number;
   /**
    * INSERT of `rowCount` rows, parameters row by row. With `keep`, a row whose
    * key is there stays as it is, and every other error still fails the
@@ -19,10 +21,12 @@ export interface Dialect {
    */
   insert(table: string, columns: readonly string[], rowCount: number, keep?: string): string;
   /**
-   * UPDATE of `rowCount` rows by their keys, parameters row by row: keys, then
-   * values. `null` where the engine is quicker with one statement a row.
+   * UPDATE of `rowCount` rows by their keys, parameters row by row. Call it
+   * through `updateRows`, which cuts rows into statements.
    */
-  updateMany(update: RowUpdate, rowCount: number): string | null;
+  updateMany(update: RowUpdate, rowCount: number): string;
+  /** True when a row's parameters of updateMany are its values, then its keys; else keys, then values. */
+  readonly valuesFirst: boolean;
 }
 
 /** An UPDATE that many rows share: which columns find a row and which are set. */
@@ -32,7 +36,7 @@ export type RowUpdate = {
   readonly keys: readonly string[];
   /** Columns that get new values. */
   readonly set: readonly string[];
-  /** More of SET that is the same for all rows and has no parameters, such as "change_number = change_number + 1". */
+  /** More of SET, on `t`, that is the same for all rows and has no parameters, such as "change_number = change_number + 1". */
   readonly also?: string;
   /** A condition on `t`, the table, that is the same for all rows and has no parameters, such as "t.state IN (3, 4)". */
   readonly where?: string;

@@ -1,68 +1,54 @@
-import type { RowUpdate } from "./dialect.ts";
+import type { Dialect, RowUpdate } from "./dialect.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
 
-/** A statement of many rows ends at about this many bytes of text and blobs, so that it fits MySQL's packet. */
+/** A statement of many rows ends at about this many bytes, so that it fits MySQL's packet. */
 const MAX_STATEMENT_BYTES = 4 * 1024 * 1024;
-/** And at this many rows, so that few texts of statements are ever prepared. */
-const MAX_STATEMENT_ROWS = 500;
 
-/** Inserts rows in as few statements as fit. A key that is there fails it, unless `keep` names a column of the key: then that row stays as it is. */
+type Values = readonly SqlValue[];
+
+/**
+ * Inserts rows in as few statements as fit. A key that is there fails it,
+ * unless `keep` names a column of the primary key: then that row stays as it
+ * is.
+ */
 export async function insertRows(
   session: SqlSession,
   table: string,
   columns: readonly string[],
-  rows: readonly (readonly SqlValue[])[],
+  rows: readonly Values[],
   keep?: string,
 ): Promise<void> {
-  for (const chunk of chunks(rows, session.dialect.maxParameters)) {
-    await session.execute(session.dialect.insert(table, columns, chunk.length, keep), chunk.flat());
+  const { dialect } = session;
+  for (const chunk of chunks(rows, dialect)) {
+    await session.execute(dialect.insert(table, columns, chunk.length, keep), chunk.flat());
   }
 }
 
 /** Updates rows by their keys; each of `rows` is the keys, then the values to set. Answers how many matched. */
-export async function updateRows(
-  session: SqlSession,
-  update: RowUpdate,
-  rows: readonly (readonly SqlValue[])[],
-): Promise<number> {
+export async function updateRows(session: SqlSession, update: RowUpdate, rows: readonly Values[]): Promise<number> {
+  const { dialect } = session;
+  const keyCount = update.keys.length;
   let matched = 0;
-  for (const chunk of chunks(rows, session.dialect.maxParameters)) {
-    const sql = session.dialect.updateMany(update, chunk.length);
-    if (sql === null) matched += await updateEach(session, update, chunk);
-    else matched += await session.execute(sql, chunk.flat());
+  for (const chunk of chunks(rows, dialect)) {
+    const ordered = dialect.valuesFirst
+      ? chunk.map((row) => [...row.slice(keyCount), ...row.slice(0, keyCount)])
+      : chunk;
+    matched += await session.execute(dialect.updateMany(update, chunk.length), ordered.flat());
   }
   return matched;
 }
 
-async function updateEach(
-  session: SqlSession,
-  update: RowUpdate,
-  rows: readonly (readonly SqlValue[])[],
-): Promise<number> {
-  const set = update.set.map((column) => `${column} = ?`);
-  if (update.also !== undefined) set.push(update.also);
-  const where = update.keys.map((column) => `t.${column} = ?`);
-  if (update.where !== undefined) where.push(update.where);
-  const sql = `UPDATE ${update.table} AS t SET ${set.join(", ")} WHERE ${where.join(" AND ")}`;
-  let matched = 0;
-  for (const row of rows) {
-    const keys = row.slice(0, update.keys.length);
-    matched += await session.execute(sql, [...row.slice(update.keys.length), ...keys]);
-  }
-  return matched;
-}
-
-/** Cuts rows so that neither parameters nor bytes of a statement exceed their limits. */
+/** Cuts rows so that no statement exceeds its limits of rows, parameters and bytes. */
 export function* chunks(
-  rows: readonly (readonly SqlValue[])[],
-  maxParameters: number,
-): Generator<readonly (readonly SqlValue[])[]> {
+  rows: readonly Values[],
+  dialect: Pick<Dialect, "maxRows" | "maxParameters">,
+): Generator<readonly Values[]> {
   let first = 0;
   let bytes = 0;
   for (const [index, row] of rows.entries()) {
     const size = sizeOf(row);
     const count = index - first;
-    const full = count >= MAX_STATEMENT_ROWS || (count + 1) * row.length > maxParameters;
+    const full = count >= dialect.maxRows || (count + 1) * row.length > dialect.maxParameters;
     if (count > 0 && (full || bytes + size > MAX_STATEMENT_BYTES)) {
       yield rows.slice(first, index);
       first = index;
@@ -73,13 +59,11 @@ export function* chunks(
   if (first < rows.length) yield rows.slice(first);
 }
 
-/** About the bytes of a row in a statement: hex doubles a blob. */
-function sizeOf(row: readonly SqlValue[]): number {
+/** About the bytes of a row in a statement: hex doubles a blob, and text may be escaped. */
+function sizeOf(row: Values): number {
   let size = 0;
   for (const value of row) {
-    if (typeof value === "string") size += value.length * 2 + 3;
-    else if (value instanceof Uint8Array) size += value.length * 2 + 3;
-    else size += 20;
+    size += typeof value === "string" || value instanceof Uint8Array ? value.length * 2 + 3 : 20;
   }
   return size;
 }

@@ -1,0 +1,232 @@
+import type { PoolConnection } from "mysql2";
+import type { DataSource } from "typeorm";
+import { assert } from "../../domain/assert.ts";
+import type { Clock } from "../../port/clock.ts";
+import type { Random } from "../../port/random.ts";
+import { StoreUnavailable } from "../../port/store.ts";
+import type { Dialect } from "../sql/dialect.ts";
+import {
+  MAX_RUNS,
+  type Row,
+  type SqlDatabase,
+  type SqlSession,
+  type SqlValue,
+  type StatementHook,
+} from "../sql/session.ts";
+import { CommitUnknown } from "../sql/store-fault.ts";
+import { runStatement, type ServerKind, sessionSettings } from "./connection.ts";
+import { mysqlDialect } from "./dialect.ts";
+import { ConnectionGone, LostToAnother, mysqlFault } from "./fault.ts";
+
+/** Whoever waits so long for a connection of the pool is told that the store is away. */
+const ACQUIRE_TIMEOUT_MS = 2_000;
+/** A transaction that lost waits up to so long, times the runs it had, before it runs again. */
+const AGAIN_STEP_MS = 5;
+
+/** What a MysqlDatabase works with. */
+export type MysqlDatabaseDeps = {
+  /** Initialized; its pool is used, without the ORM around it: hot paths are multi-row SQL. */
+  readonly source: DataSource;
+  readonly server: ServerKind;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** For tests. */
+  readonly onStatement?: StatementHook | undefined;
+};
+
+/**
+ * Transactions on MySQL and MariaDB, over the pool of TypeORM's DataSource.
+ * Rule 1: READ COMMITTED, and a transaction that lost to another one
+ * (deadlock, lock wait) runs again as a whole.
+ */
+export class MysqlDatabase implements SqlDatabase {
+  readonly dialect: Dialect = mysqlDialect;
+  readonly #deps: MysqlDatabaseDeps;
+  readonly #prepared = new WeakSet<PoolConnection>();
+
+  constructor(deps: MysqlDatabaseDeps) {
+    this.#deps = deps;
+  }
+
+  async transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    for (let run = 1; ; run++) {
+      try {
+        return await this.#run(name, body);
+      } catch (error) {
+        const again = error instanceof LostToAnother || error instanceof StaleConnection;
+        if (!again || run === MAX_RUNS) throw error;
+        if (run > 1) await this.#deps.clock.sleep(this.#deps.random.unit() * AGAIN_STEP_MS * run);
+      }
+    }
+  }
+
+  async read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    const connection = await this.#acquire();
+    const session = new MysqlSession(connection, name, this.#deps.onStatement);
+    try {
+      return await body(session);
+    } finally {
+      this.#giveBack(connection, session);
+    }
+  }
+
+  async #run<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    const connection = await this.#acquire();
+    const session = new MysqlSession(connection, name, this.#deps.onStatement);
+    try {
+      await this.#begin(session);
+      const result = await body(session);
+      await this.#commit(session);
+      return result;
+    } catch (error) {
+      await rollback(session);
+      throw error;
+    } finally {
+      this.#giveBack(connection, session);
+    }
+  }
+
+  /** A connection that the server closed while it lay in the pool is noticed here, when nothing has happened yet. */
+  async #begin(session: MysqlSession): Promise<void> {
+    try {
+      await session.control("START TRANSACTION");
+    } catch (error) {
+      if (error instanceof ConnectionGone) throw new StaleConnection(error.message, { cause: error });
+      throw error;
+    }
+  }
+
+  async #commit(session: MysqlSession): Promise<void> {
+    // A body may have swallowed what undid its transaction.
+    if (session.fault !== undefined) throw session.fault;
+    try {
+      await session.control("COMMIT");
+    } catch (error) {
+      if (error instanceof ConnectionGone)
+        throw new CommitUnknown("the connection was lost in COMMIT", { cause: error });
+      throw error;
+    }
+  }
+
+  #giveBack(connection: PoolConnection, session: MysqlSession): void {
+    session.end();
+    if (session.fault instanceof ConnectionGone) connection.destroy();
+    else connection.release();
+  }
+
+  async #acquire(): Promise<PoolConnection> {
+    const connection = await this.#fromPool();
+    if (this.#prepared.has(connection)) return connection;
+    try {
+      for (const setting of sessionSettings(this.#deps.server)) await runStatement(connection, setting, []);
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    this.#prepared.add(connection);
+    return connection;
+  }
+
+  #fromPool(): Promise<PoolConnection> {
+    const { driver } = this.#deps.source;
+    assert(
+      "obtainMasterConnection" in driver && typeof driver.obtainMasterConnection === "function",
+      "no MySQL driver",
+    );
+    const obtained = driver.obtainMasterConnection() as Promise<PoolConnection>;
+    return new Promise((resolve, reject) => {
+      let late = false;
+      const timer = this.#deps.clock.setTimer(ACQUIRE_TIMEOUT_MS, () => {
+        late = true;
+        reject(new StoreUnavailable(`no connection to the store within ${ACQUIRE_TIMEOUT_MS} ms`));
+      });
+      obtained.then(
+        (connection) => {
+          timer.cancel();
+          if (late) connection.release();
+          else resolve(connection);
+        },
+        (error: unknown) => {
+          timer.cancel();
+          const fault = mysqlFault(error);
+          reject(fault instanceof StoreUnavailable ? fault : new StoreUnavailable(messageOf(error), { cause: error }));
+        },
+      );
+    });
+  }
+}
+
+/** The pool's connection had died before the transaction began. */
+class StaleConnection extends ConnectionGone {}
+
+class MysqlSession implements SqlSession {
+  readonly dialect = mysqlDialect;
+  readonly #connection: PoolConnection;
+  readonly #name: string;
+  readonly #hook: StatementHook | undefined;
+  #nowUs: number | undefined;
+  #ended = false;
+  /** Set when the transaction cannot commit any more, whatever its body makes of it. */
+  fault: StoreUnavailable | undefined;
+
+  constructor(connection: PoolConnection, name: string, hook: StatementHook | undefined) {
+    this.#connection = connection;
+    this.#name = name;
+    this.#hook = hook;
+  }
+
+  async query(sql: string, params: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    const rows = await this.#statement(sql, params);
+    assert(Array.isArray(rows), "not a SELECT");
+    return rows as Row[];
+  }
+
+  async execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
+    const result = await this.#statement(sql, params);
+    assert(typeof result === "object" && result !== null && "affectedRows" in result, "not a change");
+    return Number(result.affectedRows);
+  }
+
+  /** START TRANSACTION, COMMIT or ROLLBACK. */
+  async control(sql: string): Promise<void> {
+    await this.#statement(sql, []);
+  }
+
+  async nowUs(): Promise<number> {
+    if (this.#nowUs !== undefined) return this.#nowUs;
+    const [row] = await this.query("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED) AS now_us");
+    this.#nowUs = Number(row?.now_us);
+    return this.#nowUs;
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  async #statement(sql: string, params: readonly SqlValue[]): Promise<unknown> {
+    if (this.#hook !== undefined) await this.#hook(this.#name, sql);
+    assert(!this.#ended, "a statement after the end of its transaction");
+    try {
+      return await runStatement(this.#connection, sql, params);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) this.fault = error;
+      throw error;
+    }
+  }
+}
+
+/** Undoes what can be undone; a connection that cannot is destroyed by its fault. */
+async function rollback(session: MysqlSession): Promise<void> {
+  if (session.fault instanceof ConnectionGone) return;
+  try {
+    await session.control("ROLLBACK");
+  } catch (error) {
+    session.fault ??= new ConnectionGone("ROLLBACK failed", { cause: error });
+    if (!(session.fault instanceof ConnectionGone))
+      session.fault = new ConnectionGone("ROLLBACK failed", { cause: error });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return `the store cannot be reached: ${error instanceof Error ? error.message : String(error)}`;
+}

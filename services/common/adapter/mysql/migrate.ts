@@ -1,0 +1,68 @@
+import type { DataSource } from "typeorm";
+import { StoreUnavailable } from "../../port/store.ts";
+import { MIGRATIONS_TABLE, pendingMigrations } from "../sql/migration/migrations.ts";
+import { databaseOf, dataSourceOptions, migrationLockName, type ServerKind } from "./connection.ts";
+import { mysqlFault } from "./fault.ts";
+
+/** Another process that migrates is waited for so long. */
+const LOCK_TIMEOUT_S = 60;
+
+/**
+ * Connects, finds out the server's kind, and brings the schema up to the
+ * newest under a lock of the server, so that processes that start together
+ * migrate once. Throws StoreTooNew, and StoreUnavailable.
+ */
+export async function migrateMysql(url: string): Promise<ServerKind> {
+  const { DataSource } = await import("typeorm");
+  // One connection: GET_LOCK belongs to the connection that took it. Without the limits of the pool's statements.
+  const source = new DataSource({ ...dataSourceOptions(url, 1, "mariadb") });
+  try {
+    await source.initialize();
+  } catch (error) {
+    throw mysqlFault(error);
+  }
+  try {
+    const server = serverKind(await textOf(source, "SELECT VERSION() AS value"));
+    await underLock(source, databaseOf(url), () => migrate(source));
+    return server;
+  } finally {
+    await source.destroy();
+  }
+}
+
+async function underLock(source: DataSource, database: string, body: () => Promise<void>): Promise<void> {
+  const name = migrationLockName(database);
+  const taken = await textOf(source, `SELECT GET_LOCK('${name}', ${LOCK_TIMEOUT_S}) AS value`);
+  if (taken !== "1") throw new StoreUnavailable(`another process migrates the store for more than ${LOCK_TIMEOUT_S} s`);
+  try {
+    await body();
+  } finally {
+    await textOf(source, `SELECT RELEASE_LOCK('${name}') AS value`);
+  }
+}
+
+async function migrate(source: DataSource): Promise<void> {
+  const tables: unknown[] = await source.query(
+    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
+    [MIGRATIONS_TABLE],
+  );
+  const rows: { name: string }[] =
+    tables.length === 0 ? [] : await source.query(`SELECT name FROM ${MIGRATIONS_TABLE}`);
+  if (pendingMigrations(rows.map(({ name }) => name)).length === 0) return;
+  // DDL commits by itself on MySQL: a transaction around it would only seem to be one.
+  await source.runMigrations({ transaction: "none" });
+}
+
+async function textOf(source: DataSource, sql: string): Promise<string> {
+  const [row]: { value: unknown }[] = await source.query(sql);
+  return String(row?.value);
+}
+
+/** Throws when the server is older than what we need: SKIP LOCKED, and ON DUPLICATE KEY as we use it. */
+function serverKind(version: string): ServerKind {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const server: ServerKind = /mariadb/i.test(version) ? "mariadb" : "mysql";
+  const recent = server === "mariadb" ? major > 10 || (major === 10 && minor >= 6) : major >= 8;
+  if (!recent) throw new Error(`the store is ${server} ${version}; MariaDB 10.6 or MySQL 8 is needed`);
+  return server;
+}

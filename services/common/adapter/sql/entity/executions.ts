@@ -1,0 +1,80 @@
+import { column, identifier, index, noTimeUs, nullable, primary, type Table, timeUs, uuid } from "./column.ts";
+
+/** Executions. Columns that an index begins with are NULL while the row is not to be found by it. */
+export const executions: Table = {
+  name: "executions",
+  columns: {
+    execution_id: primary(uuid),
+    namespace: identifier,
+    job_id: nullable(identifier),
+    job_uid: nullable(uuid),
+    job_revision: column("bigint"),
+    name: column("varchar", 255),
+    cause: column("tinyint"),
+    state: column("tinyint"),
+    state_reason: column("tinyint"),
+    state_message: column("varchar", 1024),
+    /** 1 command, 2 handler, 3 grpc, 4 http. */
+    target_kind: column("tinyint"),
+    target_method: column("varchar", 255),
+    target_summary: column("varchar", 1024),
+    target: column("blob"),
+    /** JSON of the fields that differ from the default policy; "" when none does. */
+    policy: column("text"),
+    /** JSON; "" when there are none. */
+    labels: column("text"),
+    route_id: column("bigint"),
+    /** route_id while READY and admitted. */
+    claim_route: nullable(column("bigint")),
+    claim_rank: column("smallint"),
+    scheduled_us: timeUs,
+    ready_us: noTimeUs,
+    shard: column("smallint"),
+    /** The shard while SCHEDULED. */
+    timer_shard: nullable(column("smallint")),
+    overlap: column("tinyint"),
+    /** Sorted, one a line. */
+    gate_keys: nullable(column("varchar", 1024)),
+    /** 1 while it holds its gates. */
+    gates_held: column("tinyint"),
+    /** The first gate without room, while READY and not admitted. */
+    waiting_gate: nullable(column("varchar", 255)),
+    attempt: column("int"),
+    fence: nullable(column("char", 16)),
+    executor_id: nullable(identifier),
+    incarnation: nullable(identifier),
+    session_number: nullable(column("bigint")),
+    /** executor_id while DISPATCHED or RUNNING. */
+    active_executor: nullable(identifier),
+    dispatch_us: noTimeUs,
+    /** Start of the first attempt. */
+    start_us: noTimeUs,
+    attempt_start_us: noTimeUs,
+    ended_us: noTimeUs,
+    create_us: timeUs,
+    counted_attempts: column("int"),
+    loss_count: column("int"),
+    return_streak: column("int"),
+    timeout_ms: column("bigint"),
+    /** 0 for none. */
+    stop_reason: column("tinyint"),
+    stop_message: column("varchar", 1024),
+    stop_us: noTimeUs,
+    result: nullable(column("blob")),
+    /** JSON. */
+    failure: nullable(column("text")),
+    merged_count: column("bigint"),
+    merged_until_us: noTimeUs,
+    traceparent: column("ascii", 55),
+    tracestate: column("varchar", 512),
+    change_number: column("bigint"),
+  },
+  indexes: [
+    index("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
+    index("ix_executions_timer", "timer_shard", "ready_us", "execution_id"),
+    index("ix_executions_active", "active_executor", "incarnation", "dispatch_us"),
+    index("ix_executions_waiting", "waiting_gate", "claim_rank", "ready_us", "execution_id"),
+    index("ix_executions_ended", "ended_us", "execution_id"),
+    index("ix_executions_job", "namespace", "job_id", "execution_id"),
+  ],
+};

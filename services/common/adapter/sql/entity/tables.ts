@@ -1,0 +1,27 @@
+import type { Table } from "./column.ts";
+import { executions } from "./executions.ts";
+import { executors } from "./executors.ts";
+import { gates } from "./gates.ts";
+import { jobLogs } from "./job-logs.ts";
+import { jobRevisions, jobs } from "./jobs.ts";
+import { descriptorMethods, descriptors, feeds, mesh, resultOffsets, routes } from "./mesh.ts";
+import { outputPieces } from "./output-pieces.ts";
+import { requests } from "./requests.ts";
+
+/** All tables of a store. */
+export const tables: readonly Table[] = [
+  jobs,
+  jobRevisions,
+  executions,
+  jobLogs,
+  executors,
+  gates,
+  routes,
+  requests,
+  resultOffsets,
+  outputPieces,
+  descriptors,
+  descriptorMethods,
+  feeds,
+  mesh,
+];

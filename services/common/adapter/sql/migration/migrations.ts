@@ -1,0 +1,21 @@
+import { StoreTooNew } from "../../../port/store.ts";
+import { InitialSchema1795392000000 } from "./initial-schema.ts";
+
+/** All migrations, oldest first. A name ends in 13 digits of time, by which they are ordered. */
+export const migrations = [InitialSchema1795392000000];
+
+/** TypeORM's table of what was applied. */
+export const MIGRATIONS_TABLE = "schema_migrations";
+
+/**
+ * Which migrations are still to be run on a store where `applied` were.
+ * Throws StoreTooNew when the store has some that this version does not know.
+ */
+export function pendingMigrations(applied: readonly string[]): readonly string[] {
+  const known = migrations.map((migration) => migration.name);
+  const unknown = applied.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new StoreTooNew(`the data was written by a newer version of jobmesh (${unknown.join(", ")})`);
+  }
+  return known.filter((name) => !applied.includes(name));
+}
