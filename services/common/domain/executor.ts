@@ -47,7 +47,7 @@ export type ExecutorRecord = ExecutorProfile & {
 };
 
 /** Place of the capability that runs a route, or -1. */
-export function capabilityIndex(profile: ExecutorProfile, route: Route): number {
+export function capabilityIndex(profile: ExecutorProfile, route: Pick<Route, "kind" | "method">): number {
   return profile.capabilities.findIndex(
     (capability) =>
       capability.kind === route.kind && (capability.kind !== "handler" || capability.method === route.method),

@@ -1,0 +1,102 @@
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Clock } from "../../common/port/clock.ts";
+
+/** Where a group ends and what may wait for one. */
+export type GroupLimits = {
+  /** Items in one group. */
+  readonly maxItems: number;
+  /** Bytes in one group, by `sizeOf`; one item that is larger is a group of its own. */
+  readonly maxBytes: number;
+  /** Items that wait for a group; one more is refused with OVERLOADED. */
+  readonly maxWaiting: number;
+};
+
+/** What a queue of groups does with them. */
+export type GroupWork<Item, Answer> = {
+  readonly limits: GroupLimits;
+  /** About how many bytes an item is. */
+  readonly sizeOf: (item: Item) => number;
+  /** Stores a group and answers for each item in order. What it throws, every item of the group gets. */
+  readonly commit: (items: readonly Item[]) => Promise<readonly Answer[]>;
+};
+
+type Entry<Item, Answer> = {
+  readonly item: Item;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+/**
+ * Group commit (rule 5): what arrives together is stored together. One group
+ * is under way while the next one collects, so the busier it is the larger
+ * groups get, and an idle caller waits for one turn of the event loop only.
+ */
+export class GroupQueue<Item, Answer> {
+  readonly #clock: Clock;
+  readonly #work: GroupWork<Item, Answer>;
+  #waiting: Entry<Item, Answer>[] = [];
+  #running: Promise<void> | null = null;
+  #stopped = false;
+
+  constructor(clock: Clock, work: GroupWork<Item, Answer>) {
+    this.#clock = clock;
+    this.#work = work;
+  }
+
+  /** Items that wait for their group. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Adds an item to the next group and resolves with its answer. OVERLOADED when too much waits, SHUTTING_DOWN after stop. */
+  push(item: Item): Promise<Answer> {
+    if (this.#stopped) return Promise.reject(new JobmeshError("SHUTTING_DOWN"));
+    if (this.#waiting.length >= this.#work.limits.maxWaiting) return Promise.reject(new JobmeshError("OVERLOADED"));
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Takes no more; resolves when what waits has its answer. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  /** Between groups the event loop turns once: a store that blocks it (SQLite) would else never see two calls together. */
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      await this.#clock.sleep(0);
+      await this.#commit(this.#take());
+    }
+    this.#running = null;
+  }
+
+  #take(): Entry<Item, Answer>[] {
+    const { maxItems, maxBytes } = this.#work.limits;
+    let count = 0;
+    for (let bytes = 0; count < this.#waiting.length && count < maxItems; count += 1) {
+      const entry = this.#waiting[count];
+      if (entry === undefined) break;
+      bytes += this.#work.sizeOf(entry.item);
+      if (count > 0 && bytes > maxBytes) break;
+    }
+    const group = this.#waiting.slice(0, count);
+    this.#waiting = this.#waiting.slice(count);
+    return group;
+  }
+
+  async #commit(group: readonly Entry<Item, Answer>[]): Promise<void> {
+    try {
+      const answers = await this.#work.commit(group.map((entry) => entry.item));
+      for (const [index, entry] of group.entries()) {
+        // A missing answer is the store's mistake; its caller must not wait for ever.
+        if (index < answers.length) entry.resolve(answers[index] as Answer);
+        else entry.reject(new JobmeshError("INTERNAL", { message: "a group was answered short" }));
+      }
+    } catch (thrown) {
+      for (const entry of group) entry.reject(thrown);
+    }
+  }
+}

@@ -1,0 +1,173 @@
+import type { NewExecution } from "../../common/domain/execution.ts";
+import type { Fence, RouteId } from "../../common/domain/identifier.ts";
+import { claimRank } from "../../common/domain/policy.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
+import type { Clock } from "../../common/port/clock.ts";
+import type { Random } from "../../common/port/random.ts";
+import { type Store, StoreUnavailable } from "../../common/port/store.ts";
+import type { RequestClaim, Submission, SubmitOutcome } from "../../common/port/store-executions.ts";
+import type { Tracing } from "../../common/telemetry/tracing.ts";
+import type { Hints } from "../hints.ts";
+import type { MeshClock } from "../mesh-clock.ts";
+import type { Roster } from "../sessions/roster.ts";
+import { type GroupLimits, GroupQueue } from "./group-queue.ts";
+import type { RouteBook } from "./route-book.ts";
+import type { Sender } from "./sender.ts";
+import type { WaitingView } from "./waiting.ts";
+
+/** One call's execution, with what makes the call idempotent. */
+export type NewSubmission = { readonly execution: NewExecution; readonly request: RequestClaim | null };
+
+/** What a submitter needs. */
+export type SubmitterDeps = {
+  readonly store: Pick<Store, "executions">;
+  readonly roster: Roster;
+  readonly routes: RouteBook;
+  readonly waiting: WaitingView;
+  readonly sender: Sender;
+  readonly hints: Hints;
+  readonly clock: Clock;
+  readonly meshClock: MeshClock;
+  readonly random: Random;
+  readonly tracing: Tracing;
+};
+
+/** Defaults: groups end at 500 rows or 4 MiB (rules 5, 28); twenty thousand waiting are two seconds of a busy store. */
+export const submitGroupDefaults: GroupLimits = { maxItems: 500, maxBytes: 4 * 1024 * 1024, maxWaiting: 20_000 };
+
+/** Executions linked from the span of the commit that stored them. */
+const MAX_SPAN_LINKS = 128;
+/** Row without target and labels, for the size of a group. */
+const ROW_BYTES = 512;
+
+/**
+ * Submitter stores executions in groups (rule 5). Where a slot is free here
+ * and nothing of the same or a higher priority waits for it, the row is
+ * inserted as DISPATCHED with a fresh fence and goes to its executor right
+ * after the commit; else it is READY and waits to be claimed. Rows with gate
+ * keys are grouped apart from plain ones.
+ */
+export class Submitter {
+  readonly #deps: SubmitterDeps;
+  readonly #plain: GroupQueue<NewSubmission, SubmitOutcome>;
+  readonly #gated: GroupQueue<NewSubmission, SubmitOutcome>;
+
+  constructor(deps: SubmitterDeps, limits: GroupLimits = submitGroupDefaults) {
+    this.#deps = deps;
+    const work = { limits, sizeOf, commit: (group: readonly NewSubmission[]) => this.#commit(group) };
+    this.#plain = new GroupQueue(deps.clock, work);
+    this.#gated = new GroupQueue(deps.clock, work);
+  }
+
+  /** Submissions that wait for their group. */
+  get waiting(): number {
+    return this.#plain.waiting + this.#gated.waiting;
+  }
+
+  /**
+   * Stores one execution with others that come at the same time; resolves after
+   * the commit. OVERLOADED when too many wait, STORE_UNAVAILABLE when the store
+   * is away (it may be stored then: a request_id finds out), SHUTTING_DOWN
+   * after stop.
+   */
+  submit(submission: NewSubmission): Promise<SubmitOutcome> {
+    const queue = submission.execution.gateKeys.length > 0 ? this.#gated : this.#plain;
+    return queue.push(submission);
+  }
+
+  /** Takes no more; resolves when what waits is stored and sent. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#plain.stop(), this.#gated.stop()]);
+  }
+
+  async #commit(group: readonly NewSubmission[]): Promise<readonly SubmitOutcome[]> {
+    const { store, routes } = this.#deps;
+    const span = this.#startSpan(group);
+    let placed: readonly Submission[] = [];
+    try {
+      const routeIds = new Set<RouteId>();
+      for (const { execution } of group) {
+        routes.of(execution);
+        routeIds.add(execution.routeId);
+      }
+      await routes.ensure(routeIds);
+      placed = this.#place(group);
+      const outcomes = await store.executions.submit(placed);
+      this.#follow(placed, outcomes);
+      span?.end();
+      return outcomes;
+    } catch (thrown) {
+      span?.end({ error: "the group was not stored" });
+      // Whether it was committed may be unknown; what was is sent again by rule 19.
+      for (const submission of placed) this.#release(submission);
+      throw thrown instanceof StoreUnavailable ? new JobmeshError("STORE_UNAVAILABLE", { cause: thrown }) : thrown;
+    }
+  }
+
+  /** Reserves slots for what may be dispatched directly; what may not is noted before it is stored, so that nothing overtakes it. */
+  #place(group: readonly NewSubmission[]): readonly Submission[] {
+    const { meshClock, waiting, roster, random, routes } = this.#deps;
+    const nowUs = meshClock.nowUs();
+    return group.map(({ execution, request }) => {
+      if (execution.readyUs > nowUs || execution.gateKeys.length > 0) return { execution, request, slot: null };
+      const route = routes.of(execution);
+      const rank = claimRank(execution.policy.priority);
+      const placement = waiting.blocks(execution.routeId, route, rank) ? null : roster.reserve(route);
+      if (placement === null) {
+        waiting.note(execution.routeId, rank);
+        return { execution, request, slot: null };
+      }
+      return { execution, request, slot: { ...placement, fence: random.fence() as Fence } };
+    });
+  }
+
+  /** Sends what is dispatched, gives back slots that were not used, and tells what waits. */
+  #follow(placed: readonly Submission[], outcomes: readonly SubmitOutcome[]): void {
+    const ready = new Map<RouteId, { bestRank: number; count: number }>();
+    for (const [index, submission] of placed.entries()) {
+      const outcome = outcomes[index];
+      const stored = outcome?.kind === "stored" ? outcome.execution : null;
+      const { slot } = submission;
+      if (slot !== null && stored?.state === "DISPATCHED" && stored.fence === slot.fence) {
+        this.#deps.sender.send(stored, slot.sessionNumber);
+        continue;
+      }
+      this.#release(submission);
+      if (stored?.state === "READY" && stored.blockedKey === null) {
+        const rank = claimRank(stored.policy.priority);
+        const known = ready.get(stored.routeId);
+        if (known === undefined) ready.set(stored.routeId, { bestRank: rank, count: 1 });
+        else ready.set(stored.routeId, { bestRank: Math.min(known.bestRank, rank), count: known.count + 1 });
+      } else if (stored?.state === "SCHEDULED" && stored.readyUs !== null) {
+        this.#deps.hints.tell({ kind: "due", readyUs: stored.readyUs });
+      }
+    }
+    for (const [routeId, { bestRank, count }] of ready) {
+      this.#deps.waiting.note(routeId, bestRank);
+      this.#deps.hints.tell({ kind: "ready", routeId, bestRank, count });
+    }
+  }
+
+  #release({ slot, execution }: Submission): void {
+    if (slot !== null) this.#deps.roster.release(slot, this.#deps.routes.of(execution));
+  }
+
+  #startSpan(group: readonly NewSubmission[]) {
+    const { tracing } = this.#deps;
+    if (!tracing.enabled) return null;
+    const links: string[] = [];
+    for (const { execution } of group) {
+      if (links.length >= MAX_SPAN_LINKS) break;
+      if (execution.traceparent !== "") links.push(execution.traceparent);
+    }
+    return tracing.startSpan("jobmesh.store.commit", {
+      parent: null,
+      links,
+      attributes: { "jobmesh.batch.size": group.length },
+    });
+  }
+}
+
+function sizeOf({ execution }: NewSubmission): number {
+  return ROW_BYTES + execution.target.bytes.length + execution.target.summary.length;
+}

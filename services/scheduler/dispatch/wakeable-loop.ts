@@ -1,0 +1,103 @@
+import type { Clock, Timer } from "../../common/port/clock.ts";
+import { StoreUnavailable } from "../../common/port/store.ts";
+import type { Logger } from "../../common/runtime/log.ts";
+
+/** What a loop does and how often. */
+export type LoopWork = {
+  /** For the log. */
+  readonly name: string;
+  /** Longest wait between two rounds, milliseconds. */
+  readonly intervalMs: number;
+  /** One bounded round; true asks for the next one at once. */
+  readonly run: (signal: AbortSignal) => Promise<boolean>;
+};
+
+/**
+ * Runs a round at an interval, and at once when woken; one at a time. A round
+ * that fails is logged and the next one comes at the interval: an outage of
+ * the store is told once when it begins and once when it is over.
+ */
+export class WakeableLoop {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #work: LoopWork;
+  #abort: AbortController | null = null;
+  #running: Promise<void> | null = null;
+  #woken = false;
+  #wakeWaiter: (() => void) | null = null;
+  #storeAway = false;
+
+  constructor(clock: Clock, log: Logger, work: LoopWork) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#work = work;
+  }
+
+  /** Begins with a round at once. Does nothing while it runs. */
+  start(): void {
+    if (this.#running !== null) return;
+    this.#abort = new AbortController();
+    this.#running = this.#loop(this.#abort.signal);
+  }
+
+  /** Ends after the round under way. */
+  async stop(): Promise<void> {
+    this.#abort?.abort();
+    this.#wakeWaiter?.();
+    await this.#running;
+    this.#running = null;
+    this.#abort = null;
+  }
+
+  /** Asks for a round at once; several asks before it begins are one. */
+  wake(): void {
+    this.#woken = true;
+    this.#wakeWaiter?.();
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#woken = false;
+      const again = await this.#round(signal);
+      if (signal.aborted) return;
+      // Even a busy loop lets the event loop turn: its store may answer without ever leaving this turn.
+      if (again) await this.#clock.sleep(0, signal);
+      else await this.#pause(this.#work.intervalMs);
+    }
+  }
+
+  async #round(signal: AbortSignal): Promise<boolean> {
+    try {
+      const again = await this.#work.run(signal);
+      if (this.#storeAway) this.#log.info({ loop: this.#work.name }, "the store is back");
+      this.#storeAway = false;
+      return again;
+    } catch (thrown) {
+      this.#failed(thrown);
+      return false;
+    }
+  }
+
+  #failed(thrown: unknown): void {
+    if (!(thrown instanceof StoreUnavailable)) {
+      this.#log.error({ loop: this.#work.name, err: thrown }, "a round failed");
+      return;
+    }
+    if (!this.#storeAway) this.#log.warn({ loop: this.#work.name, err: thrown }, "the store is away");
+    this.#storeAway = true;
+    this.#woken = false;
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    if (this.#woken) return this.#clock.sleep(0);
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        this.#wakeWaiter = null;
+        resolve();
+      };
+      const timer: Timer = this.#clock.setTimer(delayMs, done);
+      this.#wakeWaiter = done;
+    });
+  }
+}
