@@ -28,7 +28,7 @@ export type ServerKind = "mariadb" | "mysql";
 export function dataSourceOptions(url: string, poolSize: number, server: ServerKind): DataSourceOptions {
   const parsed = new URL(url);
   return {
-    type: "mysql",
+    type: server,
     host: parsed.hostname,
     port: parsed.port === "" ? 3306 : Number(parsed.port),
     username: decodeURIComponent(parsed.username),

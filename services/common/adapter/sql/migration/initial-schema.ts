@@ -7,7 +7,7 @@ export class InitialSchema1795392000000 implements MigrationInterface {
   readonly name = "InitialSchema1795392000000";
 
   async up(runner: QueryRunner): Promise<void> {
-    const statements = runner.dataSource.options.type === "mysql" ? initialMysql : initialSqlite;
+    const statements = runner.dataSource.options.type === "better-sqlite3" ? initialSqlite : initialMysql;
     for (const statement of statements) await runner.query(statement);
   }
 
