@@ -4,7 +4,14 @@ import { cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/prom
 import { connect } from "node:net";
 import { join } from "node:path";
 import { freePorts } from "./free-ports.ts";
-import { cacheFolder, type DebianProgram, ensureProgram, runQuietly, withLock } from "./installation.ts";
+import {
+  cacheFolder,
+  type DebianProgram,
+  ensureProgram,
+  NotInstallable,
+  runQuietly,
+  withLock,
+} from "./installation.ts";
 import { ServerProcess } from "./server-process.ts";
 
 /** The version of Kafka that the tests run. */
@@ -40,8 +47,8 @@ async function prepare(folder: string): Promise<void> {
 async function install(): Promise<void> {
   if (existsSync(installed)) return;
   console.log(`jobmesh: fetching Kafka ${kafkaVersion} by Maven into ${installed} (about 20 s, once)`);
-  const mvn = await ensureProgram(maven);
   await mkdir(cacheFolder, { recursive: true });
+  const mvn = await ensureProgram(maven);
   const work = await mkdtemp(join(cacheFolder, "kafka-new-"));
   try {
     await writeFile(join(work, "pom.xml"), pom());
@@ -69,6 +76,9 @@ async function install(): Promise<void> {
       properties,
     ]);
     await rename(work, installed);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new NotInstallable(`Kafka ${kafkaVersion} could not be fetched by Maven (${otherwise}): ${why}`);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
