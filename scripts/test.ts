@@ -12,6 +12,7 @@ import { delimiter, join, resolve } from "node:path";
 import { type Backends, backendEnvironment, startBackends } from "./backends.ts";
 import { type Check, checks } from "./check/checks.ts";
 import { type FileOutcome, runFile } from "./test/file-run.ts";
+import { killMarked } from "./test/leftovers.ts";
 import { type Group, groups, type TestFile, testFiles } from "./test/test-files.ts";
 
 interface Tally {
@@ -133,8 +134,11 @@ async function runTests({ files, isEmbedded }: Selection, tally: Tally): Promise
     await backends?.stop();
     await rm(temporaryRoot, { recursive: true, force: true, maxRetries: 3 });
   };
-  process.once("SIGINT", () => void end().finally(() => process.exit(130)));
-  process.once("SIGTERM", () => void end().finally(() => process.exit(143)));
+  const giveUp = (exitCode: number) => (): void => {
+    killMarked(temporaryRoot);
+    void end().finally(() => process.exit(exitCode));
+  };
+  process.once("SIGINT", giveUp(130)).once("SIGTERM", giveUp(143));
   try {
     for (const [group, all] of files) {
       const runnable = backends ? all : all.filter(({ needsServers }) => !needsServers);

@@ -42,19 +42,18 @@ const afterAbortMs = 3_000;
 export async function runFile(file: FileRun): Promise<FileOutcome> {
   const startedAt = performance.now();
   const folder = await mkdtemp(join(file.temporaryRoot, "f-"));
-  const mark = folder;
   const outcome = { path: file.path, passed: 0, failures: [] as string[], notes: [] as string[], output: "" };
   const late = AbortSignal.timeout(file.fileTimeoutMs);
   // A file that does not heed node:test's SIGTERM would keep us waiting for ever.
-  late.addEventListener("abort", () => setTimeout(() => killMarked(mark, folder), afterAbortMs).unref());
+  late.addEventListener("abort", () => setTimeout(() => killMarked(folder), afterAbortMs).unref());
   const events = run({
     files: [resolve(file.path)],
     timeout: file.testTimeoutMs,
     signal: late,
-    env: { ...file.environment, TMPDIR: folder, [markVariable]: mark },
+    env: { ...file.environment, TMPDIR: folder, [markVariable]: folder },
   });
   for await (const event of events) take(event, file, outcome);
-  for (const { pid, command } of await endLeftovers(mark, folder)) {
+  for (const { pid, command } of await endLeftovers(folder)) {
     outcome.failures.push(
       `${file.path} left a process behind: ${pid} ${command}\n    end what the test starts, and wait for its end`,
     );

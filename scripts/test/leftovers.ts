@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** The environment variable that marks all processes of one test file. */
+/** The environment variable that marks all processes of one test file, with that file's temporary folder. */
 export const markVariable = "JOBMESH_TEST_FILE";
 
 /** A process that still runs although its test file ended. */
@@ -18,21 +18,21 @@ export interface Leftover {
 /** How long what was told to end, or dies with its parent, may take. */
 const graceMs = 5_000;
 
-/** Waits out the grace, then ends by SIGKILL and tells what still carries the mark or works inside the folder. */
-export async function endLeftovers(mark: string, folder: string): Promise<Leftover[]> {
+/** Waits out the grace, then ends by SIGKILL and tells what is still marked with the folder or works inside it. */
+export async function endLeftovers(folder: string): Promise<Leftover[]> {
   const deadline = performance.now() + graceMs;
-  let left = findLeftovers(mark, folder);
+  let left = findLeftovers(folder);
   while (left.length > 0 && performance.now() < deadline) {
     await delay(100);
-    left = findLeftovers(mark, folder);
+    left = findLeftovers(folder);
   }
   killAll(left);
   return left;
 }
 
-/** Ends by SIGKILL everything that carries the mark or works inside the folder, at once. */
-export function killMarked(mark: string, folder: string): void {
-  killAll(findLeftovers(mark, folder));
+/** Ends by SIGKILL, at once, everything that is marked with the folder or one in it, or works inside it. */
+export function killMarked(folder: string): void {
+  killAll(findLeftovers(folder));
 }
 
 function killAll(left: readonly Leftover[]): void {
@@ -45,7 +45,7 @@ function killAll(left: readonly Leftover[]): void {
   }
 }
 
-function findLeftovers(mark: string, folder: string): Leftover[] {
+function findLeftovers(folder: string): Leftover[] {
   if (process.platform !== "linux") return [];
   const found: Leftover[] = [];
   for (const entry of readdirSync("/proc")) {
@@ -54,7 +54,8 @@ function findLeftovers(mark: string, folder: string): Leftover[] {
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
       const isInside = readlinkSync(`/proc/${pid}/cwd`).startsWith(`${folder}/`);
-      if (!isInside && !environment.includes(`${markVariable}=${mark}`)) continue;
+      const isMarked = environment.some((variable) => variable.startsWith(`${markVariable}=${folder}`));
+      if (!isInside && !isMarked) continue;
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       found.push({ pid, command: command.slice(0, 200) });
     } catch {
