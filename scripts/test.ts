@@ -9,7 +9,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
-import { type Backends, backendEnvironment, startBackends } from "./backends.ts";
+import { type Backends, backendEnvironment, startBackends, type WantedBackends } from "./backends.ts";
 import { type Check, checks } from "./check/checks.ts";
 import { type FileOutcome, runFile } from "./test/file-run.ts";
 import { killMarked } from "./test/leftovers.ts";
@@ -102,7 +102,7 @@ interface SharedRun {
 function testEnvironment(backends: Backends | undefined): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (!/^(JOBMESH|OTEL)_/.test(name) || name.startsWith("JOBMESH_TEST_")) environment[name] = value;
+    if (!/^(JOBMESH|OTEL)_/.test(name)) environment[name] = value;
   }
   return { ...environment, ...(backends ? backendEnvironment(backends) : {}) };
 }
@@ -127,8 +127,9 @@ async function startServers(files: readonly TestFile[], tally: Tally): Promise<B
 }
 
 async function runTests({ files, isEmbedded }: Selection, tally: Tally): Promise<void> {
-  const needing = [...files.values()].flat().filter(({ needsServers }) => needsServers);
-  const backends = isEmbedded || needing.length === 0 ? undefined : await startServers(needing, tally);
+  const using = [...files.values()].flat().filter(({ needsServers, wanted }) => needsServers || wantsAny(wanted));
+  const needing = using.filter(({ needsServers }) => needsServers);
+  const backends = isEmbedded || using.length === 0 ? undefined : await startServers(using, tally);
   const temporaryRoot = await mkdtemp(join(tmpdir(), "jm-test-"));
   const end = async (): Promise<void> => {
     await backends?.stop();
@@ -148,9 +149,14 @@ async function runTests({ files, isEmbedded }: Selection, tally: Tally): Promise
   } finally {
     await end();
   }
-  if (backends || needing.length === 0) return;
-  console.log(`not run, for want of etcd, Kafka and MariaDB: ${needing.length} files`);
-  for (const { path } of needing) console.log(`      ${path}`);
+  if (backends || using.length === 0) return;
+  console.log("without etcd, Kafka and MariaDB these did not run, or only in part:");
+  for (const { path } of using)
+    console.log(`      ${path}: ${needing.some((file) => file.path === path) ? "not run" : "in part"}`);
+}
+
+function wantsAny({ etcd, kafka, mysql }: WantedBackends): boolean {
+  return etcd === true || kafka === true || mysql === true;
 }
 
 function line(isGood: boolean, text: string, durationMs: number): string {

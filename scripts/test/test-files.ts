@@ -1,6 +1,6 @@
 import { existsSync, globSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
-import type { WantedBackends } from "../backends.ts";
+import { backendVariables, type WantedBackends } from "../backends.ts";
 
 /** The groups of `npm test` in their order, with what bounds one file of them. */
 export const groups = [
@@ -19,7 +19,11 @@ export interface TestFile {
   readonly path: string;
   /** Whether it imports the servers' support, directly or not: such a file is left out of test:embedded. */
   readonly needsServers: boolean;
-  /** The servers that it asks of startBackends, as far as its text tells; the others it starts by itself. */
+  /**
+   * The servers to have ready for it, as far as its text and that of the support it imports tell: what it asks of
+   * startBackends, and the variables of backendVariables that it names. The others it starts by itself. A file that
+   * only names variables runs in test:embedded too, on what needs no server.
+   */
   readonly wanted: WantedBackends;
 }
 
@@ -40,11 +44,10 @@ function describe(path: string): TestFile {
   const reached = new Set<string>();
   collectImports(path, reached);
   const needsServers = reached.has(serverSupport) || [...reached].some((file) => file.startsWith("scripts/backend"));
-  const text = [...reached]
-    .filter((file) => file.startsWith("tests/"))
-    .map((file) => readFileSync(file, "utf8"))
-    .join("\n");
-  const wants = (name: string): boolean => needsServers && new RegExp(`\\b${name}: true`).test(text);
+  const own = [...reached].filter((file) => file.startsWith("tests/") && file !== serverSupport);
+  const text = own.map((file) => readFileSync(file, "utf8")).join("\n");
+  const wants = (name: keyof typeof backendVariables): boolean =>
+    text.includes(backendVariables[name]) || (needsServers && new RegExp(`\\b${name}: true`).test(text));
   return { path, needsServers, wanted: { etcd: wants("etcd"), kafka: wants("kafka"), mysql: wants("mysql") } };
 }
 

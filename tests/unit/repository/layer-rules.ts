@@ -15,7 +15,11 @@ export const vendorHomes: Readonly<Record<string, readonly string[]>> = {
   etcd3: ["services/common/adapter/etcd/**"],
   "cron-parser": ["services/common/domain/schedule/**"],
   pino: ["services/common/runtime/**"],
-  "@bufbuild/protobuf": ["services/common/{rpc,wire}/**", "services/scheduler/api/**", "services/executor/target/**"],
+  "@bufbuild/protobuf": [
+    "services/common/{rpc,wire}/**",
+    "services/scheduler/{api,sessions}/**",
+    "services/executor/target/**",
+  ],
   "@opentelemetry/api": [
     "services/common/{telemetry,rpc,wire}/**",
     "services/common/adapter/**",
