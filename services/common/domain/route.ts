@@ -39,3 +39,13 @@ export function parseRoute(text: string): Route {
 export function routeIdOf(text: string): RouteId {
   return (createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n) as RouteId;
 }
+
+/** The route of what is pinned to nobody: who can run its target, in its namespace, with its labels. */
+export function routeOf(work: {
+  readonly target: { readonly kind: TargetKind; readonly method: string };
+  readonly namespace: string;
+  readonly policy: { readonly executorLabels: Readonly<Record<string, string>> };
+}): Route {
+  const { kind, method } = work.target;
+  return { kind, method, namespace: work.namespace, labels: work.policy.executorLabels, pin: null };
+}

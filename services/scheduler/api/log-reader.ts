@@ -1,16 +1,12 @@
-import {
-  LogLevel,
-  LogStream,
-  type ReadLogsRequest,
-  type ReadLogsResponse,
-} from "../../../gen/jobmesh/v1/execution_service.ts";
-import type { OutputLevel, OutputPiece, OutputStream } from "../../common/domain/attempt.ts";
+import type { ReadLogsRequest, ReadLogsResponse } from "../../../gen/jobmesh/v1/execution_service.ts";
+import type { OutputPiece, OutputStream } from "../../common/domain/attempt.ts";
 import { isFinal } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { CallContext, SendStream } from "../../common/rpc/contract.ts";
+import { levelToMessage, streamFromMessage, streamToMessage } from "../../common/wire/output.ts";
 import { timestampOfUs } from "../../common/wire/time.ts";
 import type { Hints } from "../hints.ts";
 import { checkExecutionId, existing } from "./execution-lookup.ts";
@@ -22,20 +18,6 @@ const READ_BYTES = 512 * 1024;
 const FOLLOW_INTERVAL_MS = 250;
 /** Rule 35: how long a log whose attempt has ended may miss pieces before it is said. */
 const MISSING_PATIENCE_MS = 5_000;
-
-const streamNumbers: Readonly<Record<OutputStream, LogStream>> = {
-  STDOUT: LogStream.LOG_STREAM_STDOUT,
-  STDERR: LogStream.LOG_STREAM_STDERR,
-  HANDLER: LogStream.LOG_STREAM_HANDLER,
-};
-
-const levelNumbers: Readonly<Record<OutputLevel, LogLevel>> = {
-  UNSPECIFIED: LogLevel.LOG_LEVEL_UNSPECIFIED,
-  DEBUG: LogLevel.LOG_LEVEL_DEBUG,
-  INFO: LogLevel.LOG_LEVEL_INFO,
-  WARN: LogLevel.LOG_LEVEL_WARN,
-  ERROR: LogLevel.LOG_LEVEL_ERROR,
-};
 
 type LogDeps = { readonly store: Store; readonly hints: Hints; readonly clock: Clock };
 
@@ -83,9 +65,8 @@ function readLogsRequest(request: ReadLogsRequest): { executionId: ExecutionId; 
   faults.unsupported("until_ended", request.untilEnded);
   faults.unsupported("tail_lines", request.tailLines !== 0n);
   if (request.attempt < 0) faults.add("attempt", `must be at least 0; was ${request.attempt}`);
-  const names = Object.keys(streamNumbers) as OutputStream[];
   const streams = request.streams.flatMap((number, index) => {
-    const name = names.find((candidate) => streamNumbers[candidate] === number);
+    const name = streamFromMessage(number);
     if (name === undefined) faults.add(`streams[${index}]`, `${number} is no output of an attempt`);
     return name === undefined ? [] : [name];
   });
@@ -131,12 +112,12 @@ function pieceToMessage(piece: OutputPiece): ReadLogsResponse {
   const isText = Buffer.byteLength(text) === bytes.length && !text.includes("\ufffd");
   return {
     attempt: piece.key.attempt,
-    stream: streamNumbers[piece.stream],
+    stream: streamToMessage(piece.stream),
     content: isText ? { $case: "text", value: text } : { $case: "data", value: bytes },
     time: timestampOfUs(piece.timeUs),
     droppedBytes: BigInt(piece.droppedBytes),
     sequence: BigInt(piece.sequence),
-    level: levelNumbers[piece.level],
+    level: levelToMessage(piece.level),
     fieldsJson: piece.fieldsJson,
     spanId: piece.spanId,
   };

@@ -1,9 +1,8 @@
 import type { Cause, NewExecution } from "../../common/domain/execution.ts";
 import { randomExecutionId } from "../../common/domain/execution-id.ts";
-import type { JobUid } from "../../common/domain/identifier.ts";
 import type { Job } from "../../common/domain/job.ts";
 import type { ExecutionPolicy } from "../../common/domain/policy.ts";
-import { routeIdOf, routeText } from "../../common/domain/route.ts";
+import { routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
 import type { Target } from "../../common/domain/target.ts";
 import type { Random } from "../../common/port/random.ts";
 
@@ -24,12 +23,6 @@ export type ExecutionDraft = {
   readonly tracestate: string;
 };
 
-/** The text of an execution's route, by which executors are matched. */
-export function routeTextOf(draft: Pick<ExecutionDraft, "namespace" | "target" | "policy">): string {
-  const { namespace, target, policy } = draft;
-  return routeText({ kind: target.kind, method: target.method, namespace, labels: policy.executorLabels, pin: null });
-}
-
 /** Makes an execution with a new identifier. `nowUs` is mesh time. */
 export function newExecution(draft: ExecutionDraft, nowUs: number, random: Random): NewExecution {
   const scheduledMs = Math.floor((draft.scheduledUs ?? nowUs) / 1000);
@@ -44,7 +37,7 @@ export function newExecution(draft: ExecutionDraft, nowUs: number, random: Rando
     target: draft.target,
     policy: draft.policy,
     labels: draft.labels,
-    routeId: routeIdOf(routeTextOf(draft)),
+    routeId: routeIdOf(routeText(routeOf(draft))),
     scheduledUs: scheduledMs * 1000,
     readyUs: draft.scheduledUs ?? nowUs,
     gateKeys: draft.gateKeys,
@@ -54,17 +47,4 @@ export function newExecution(draft: ExecutionDraft, nowUs: number, random: Rando
     traceparent: draft.traceparent,
     tracestate: draft.tracestate,
   };
-}
-
-/**
- * Rule 7: the gate of a job. Its executions have it when its schedule has an
- * overlap policy other than ALLOW, when it has a concurrency limit, or when
- * the call names another policy than ALLOW; all others have none.
- */
-export function jobGateKeys(
-  job: { readonly jobUid: JobUid; readonly schedule: Job["schedule"]; readonly policy: ExecutionPolicy },
-  overlap: NewExecution["overlap"],
-): readonly string[] {
-  const guarded = job.schedule !== null && job.schedule.overlapPolicy !== "ALLOW";
-  return guarded || job.policy.maxConcurrency > 0 || overlap !== "ALLOW" ? [`job:${job.jobUid}`] : [];
 }

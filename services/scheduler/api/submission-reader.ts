@@ -4,6 +4,7 @@ import {
 } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { RunJobRequest as RunJobMessage, type RunJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
 import type { NewExecution } from "../../common/domain/execution.ts";
+import { jobGateKeys } from "../../common/domain/gate.ts";
 import type { Job } from "../../common/domain/job.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
@@ -12,7 +13,7 @@ import type { RequestClaim } from "../../common/port/store-executions.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
-import { type ExecutionDraft, jobGateKeys, newExecution } from "./new-execution.ts";
+import { type ExecutionDraft, newExecution } from "./new-execution.ts";
 import { checkPolicy } from "./policy-check.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
 import { readOverlap } from "./schedule-check.ts";

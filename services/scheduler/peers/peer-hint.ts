@@ -1,0 +1,53 @@
+import type { PeerHint } from "../../../gen/jobmesh/v1/peer_service.ts";
+import type { ExecutionId, JobUid } from "../../common/domain/identifier.ts";
+import { claimRank } from "../../common/domain/policy.ts";
+import { type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
+import { outputFromMessage, outputToMessage } from "../../common/wire/output.ts";
+import type { Hint } from "../hints.ts";
+
+/** A hint for peers; null for one that concerns this process alone, or whose route is not known here. */
+export function hintToMessage(hint: Hint, routeOfId: (routeId: bigint) => Route | undefined): PeerHint | null {
+  switch (hint.kind) {
+    case "ready": {
+      const route = routeOfId(hint.routeId);
+      if (route === undefined) return null;
+      const value = { route: routeText(route), maxPriority: claimRank(hint.bestRank), count: hint.count };
+      return { kind: { $case: "ready", value } };
+    }
+    case "free":
+      return { kind: { $case: "free", value: { route: "", slots: 0 } } };
+    case "stop":
+      return { kind: { $case: "stopExecutionId", value: hint.executionId } };
+    case "ended":
+      return { kind: { $case: "endedExecutionId", value: hint.executionId } };
+    case "changed":
+      return { kind: { $case: "changedJobUid", value: hint.jobUid } };
+    case "output":
+      return { kind: { $case: "output", value: outputToMessage(hint.piece) } };
+    case "due":
+      return null;
+  }
+}
+
+/** A peer's hint; null for one of a later version. */
+export function hintFromMessage(message: PeerHint): Hint | null {
+  const { kind } = message;
+  switch (kind?.$case) {
+    case "ready": {
+      const { route, maxPriority, count } = kind.value;
+      return { kind: "ready", routeId: routeIdOf(route), bestRank: claimRank(maxPriority), count };
+    }
+    case "free":
+      return { kind: "free" };
+    case "stopExecutionId":
+      return { kind: "stop", executionId: kind.value as ExecutionId };
+    case "endedExecutionId":
+      return { kind: "ended", executionId: kind.value as ExecutionId };
+    case "changedJobUid":
+      return { kind: "changed", jobUid: kind.value as JobUid };
+    case "output":
+      return { kind: "output", piece: outputFromMessage(kind.value) };
+    case undefined:
+      return null;
+  }
+}

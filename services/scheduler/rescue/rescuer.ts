@@ -1,0 +1,95 @@
+/**
+ * Rules 14 to 16: the rescuer declares executors lost and ends their attempts.
+ * First lost_time, from which on nobody takes the incarnation back; then the
+ * results that are on their way are awaited; then its attempts end, some
+ * hundred to a transaction, and run again by policy. Each step is in the
+ * store, so any rescuer goes on where another stopped.
+ */
+import type { ExecutorRecord } from "../../common/domain/executor.ts";
+import type { ExecutorId } from "../../common/domain/identifier.ts";
+import type { SchedulerBus } from "../../common/port/bus.ts";
+import type { Clock } from "../../common/port/clock.ts";
+import type { Store } from "../../common/port/store.ts";
+import type { Logger } from "../../common/runtime/log.ts";
+import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
+import type { Hints } from "../hints.ts";
+import { tellOutcomes } from "../results/result-effects.ts";
+import { type LossTimes, LossWatch } from "./loss-watch.ts";
+import { ResultsOnTheWay } from "./results-on-the-way.ts";
+
+/** Limits of the rescuer. */
+export type RescuerConfig = LossTimes & {
+  /** Attempts ended in one transaction. */
+  readonly maxBatchRows: number;
+  /** How long attempts under LOST_POLICY_RETRY wait for results while the bus is away, milliseconds (rule 15). */
+  readonly busWaitMs: number;
+  /** The executor inside this process is not judged: it lives as long as its process (rule 14). */
+  readonly unjudged: ExecutorId | null;
+};
+
+/** executor_ids whose leases the registry shows; null when it cannot be asked now. */
+export interface PresentExecutors {
+  present(): ReadonlySet<string> | null;
+}
+
+type RescuerDeps = {
+  readonly store: Store;
+  /** null when all work by their sessions. */
+  readonly bus: SchedulerBus | null;
+  readonly executors: PresentExecutors;
+  readonly hints: Hints;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/** Declares executors lost, and ends the attempts of those that are. */
+export class Rescuer {
+  readonly #deps: RescuerDeps;
+  readonly #config: RescuerConfig;
+  readonly #watch: LossWatch;
+  readonly #onTheWay: ResultsOnTheWay;
+  readonly #loop: WakeableLoop;
+
+  constructor(deps: RescuerDeps, config: RescuerConfig) {
+    this.#deps = deps;
+    this.#config = config;
+    this.#watch = new LossWatch(config);
+    this.#onTheWay = new ResultsOnTheWay(deps, config.busWaitMs);
+    const work = { name: "rescuer", intervalMs: config.heartbeatMs, run: () => this.runOnce() };
+    this.#loop = new WakeableLoop(deps.clock, deps.log, work);
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#loop.stop();
+  }
+
+  /** One read of all executors, and one batch of the attempts of each lost one; true when attempts are left. */
+  async runOnce(): Promise<boolean> {
+    const { store, clock, log, executors } = this.#deps;
+    const records = await store.executors.live();
+    for (const record of this.#watch.read(records, executors.present(), clock.monotonicMs())) {
+      if (record.executorId === this.#config.unjudged) continue;
+      if (await store.executors.declareLost(record.executorId, record.incarnation, record.heardUs)) {
+        log.warn({ executorId: record.executorId, incarnation: record.incarnation }, "an executor is lost");
+      }
+    }
+    let left = false;
+    for (const record of await store.executors.lostWithAttempts()) left = (await this.#endAttempts(record)) || left;
+    return left;
+  }
+
+  /** True when a full batch was ended, so that more may be left. */
+  async #endAttempts(record: ExecutorRecord): Promise<boolean> {
+    const { store, hints, log } = this.#deps;
+    const { maxBatchRows } = this.#config;
+    if (!(await this.#onTheWay.stored(record))) return false;
+    const outcomes = await store.executions.endLost(record.executorId, record.incarnation, maxBatchRows);
+    tellOutcomes(hints, outcomes);
+    log.info({ executorId: record.executorId, count: outcomes.length }, "attempts of a lost executor ended");
+    return outcomes.length >= maxBatchRows;
+  }
+}

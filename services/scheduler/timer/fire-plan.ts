@@ -1,0 +1,88 @@
+import type { NewExecution } from "../../common/domain/execution.ts";
+import { fireExecutionId } from "../../common/domain/execution-id.ts";
+import { jobGateKeys } from "../../common/domain/gate.ts";
+import type { Job } from "../../common/domain/job.ts";
+import { routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
+import type { CompiledSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
+import { jitterOf } from "../../common/domain/schedule/jitter.ts";
+import { missedFires } from "../../common/domain/schedule/missed-fires.ts";
+import type { Schedule } from "../../common/domain/schedule/schedule.ts";
+import type { Fire } from "../../common/port/store-jobs.ts";
+
+/** The trace that the executions of a fire belong to. */
+type FireTrace = { readonly traceparent: string; readonly tracestate: string | null };
+
+/** One nominal time of a plan. */
+type PlannedTime = { readonly nominalMs: number; readonly mergedCount: number; readonly mergedUntilMs: number | null };
+
+const skipWords = {
+  MISSED: "the fire was missed and the job skips missed fires",
+  OUTSIDE_CATCHUP_WINDOW: "the fire was missed by more than the catch-up window",
+} as const;
+
+/**
+ * What is to be stored for a job whose next fire is due: the executions, the
+ * fires that are recorded as skipped, and the fire that comes next. null when
+ * nothing is due. Pure, so that two owners plan the same.
+ */
+export function planFire(
+  job: Job,
+  compiled: CompiledSchedule | null,
+  nowUs: number,
+  missedMs: number,
+  trace: FireTrace,
+): Fire | null {
+  const { schedule } = job;
+  if (job.nextFireUs === null || schedule === null || compiled === null) return null;
+  const plan = missedFires({
+    compiled,
+    nextFireMs: job.nextFireUs / 1000,
+    nowMs: Math.floor(nowUs / 1000),
+    policy: schedule.missedFirePolicy,
+    catchupWindowMs: schedule.catchupWindowMs,
+    missedAfterMs: missedMs,
+    firesLeft: schedule.maxFires === 0 ? null : Math.max(schedule.maxFires - job.fireCount, 0),
+  });
+  const nextUs = plan.nextFireMs === null ? null : plan.nextFireMs * 1000;
+  if (plan.fires.length === 0 && plan.skipped.length === 0 && nextUs === job.nextFireUs) return null;
+  return {
+    jobUid: job.jobUid,
+    revision: job.revision,
+    nominalUs: job.nextFireUs,
+    nextUs,
+    executions: plan.fires.map((planned) => execution(job, schedule, planned, trace)),
+    skipped: plan.skipped.map((skipped) => ({
+      execution: execution(job, schedule, skipped, trace),
+      reason: skipped.reason,
+      message: skipWords[skipped.reason],
+    })),
+  };
+}
+
+/** Rule 9: the one execution that a nominal time can have. */
+function execution(job: Job, schedule: Schedule, planned: PlannedTime, trace: FireTrace): NewExecution {
+  const { nominalMs, mergedCount, mergedUntilMs } = planned;
+  // CANCEL_RUNNING is refused at the API of this version.
+  const overlap = schedule.overlapPolicy === "CANCEL_RUNNING" ? "SKIP" : schedule.overlapPolicy;
+  return {
+    executionId: fireExecutionId(job.jobUid, nominalMs, 0),
+    namespace: job.namespace,
+    jobId: job.jobId,
+    jobUid: job.jobUid,
+    jobRevision: job.revision,
+    name: job.name,
+    cause: "SCHEDULE",
+    target: job.target,
+    policy: job.policy,
+    labels: job.labels,
+    routeId: routeIdOf(routeText(routeOf(job))),
+    scheduledUs: nominalMs * 1000,
+    readyUs: (nominalMs + jitterOf(job.jobUid, nominalMs, schedule.jitterMs)) * 1000,
+    gateKeys: jobGateKeys(job, overlap),
+    overlap,
+    mergedCount,
+    mergedUntilUs: mergedUntilMs === null ? null : mergedUntilMs * 1000,
+    traceparent: trace.traceparent,
+    tracestate: trace.tracestate ?? "",
+  };
+}
