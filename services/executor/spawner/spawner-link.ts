@@ -70,4 +70,16 @@ export class SpawnerLink {
     for (const part of encodeFrame(kind, sharedMonotonicMs(), ...parts)) this.#socket.write(part);
     this.#socket.uncork();
   }
+
+  /** Asks the process to kill everything and leave; kills it when it has not after that long. Resolves when it is dead. */
+  async close(clock: Clock, timeoutMs: number): Promise<void> {
+    this.send(FrameKind.CLOSE);
+    const closed = new AbortController();
+    const late = clock.sleep(timeoutMs, closed.signal).then(() => {
+      if (!closed.signal.aborted) this.#child.kill("SIGKILL");
+    });
+    await this.closed;
+    closed.abort();
+    await late;
+  }
 }

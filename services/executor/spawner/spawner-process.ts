@@ -89,6 +89,7 @@ class SpawnerProcess {
         const alive = decodeJson(frame.payload).value as AliveFrame;
         this.#silenceMs = alive.silenceMs;
         this.#fenceMs = alive.fenceMs;
+        this.#watch();
         return;
       }
       case FrameKind.CLOSE:
@@ -156,6 +157,7 @@ class SpawnerProcess {
   #watch(): void {
     const deadline = Math.min(this.#heardMs + this.#silenceMs, this.#fenceMs ?? Number.POSITIVE_INFINITY);
     const leftMs = Math.min(Math.max(deadline - sharedMonotonicMs(), 0), this.#silenceMs) || this.#silenceMs;
+    this.#watchTimer?.cancel();
     this.#watchTimer = this.#clock.setTimer(leftMs, () =>
       // After this turn's reading: a spawner that was stopped itself has signs of life waiting in the socket.
       setImmediate(() => {

@@ -67,6 +67,9 @@ const SIGNS_PER_SILENCE = 4;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
 
+/** Milliseconds for a spawner process to kill everything and leave; then it is killed, and what it had by the executor. */
+const STOP_TIMEOUT_MS = 5_000;
+
 /** Bytes of a command with everything that belongs to it. */
 const MAX_START_BYTES = MAX_FRAME_BYTES - 1024;
 
@@ -172,9 +175,11 @@ export class Spawner {
   async #stopOnce(): Promise<void> {
     this.#closing.abort();
     await this.#started?.catch(() => {});
-    this.#aliveTimer?.cancel();
-    this.#link?.send(FrameKind.CLOSE);
-    await this.#restarting;
+    // Again for the process that was being started when the stop came.
+    for (let settled: Promise<void> | undefined; settled !== this.#restarting; ) {
+      settled = this.#restarting;
+      await Promise.all([settled, this.#link?.close(this.#deps.clock, STOP_TIMEOUT_MS)]);
+    }
   }
 
   async #launch(): Promise<void> {

@@ -84,7 +84,7 @@ export function commandEnvironment(
 function named(prefix: string, values: Readonly<Record<string, string>>): Record<string, string> {
   const variables: Record<string, string> = {};
   for (const name of Object.keys(values).sort()) {
-    variables[prefix + name.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")] = values[name] ?? "";
+    variables[prefix + name.replaceAll(/[^A-Za-z0-9]/g, "_").toUpperCase()] = values[name] ?? "";
   }
   return variables;
 }
