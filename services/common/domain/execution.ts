@@ -67,17 +67,7 @@ export type StopReason = Exclude<(typeof STOP_REASONS)[number], "UNSPECIFIED">;
 export const TRANSITIONS: Readonly<Record<ExecutionState, readonly ExecutionState[]>> = {
   SCHEDULED: ["READY", "CANCELLED", "SKIPPED", "EXPIRED"],
   READY: ["DISPATCHED", "CANCELLED", "SKIPPED", "EXPIRED"],
-  DISPATCHED: [
-    "RUNNING",
-    "READY",
-    "SCHEDULED",
-    "SUCCEEDED",
-    "FAILED",
-    "TIMED_OUT",
-    "CANCELLED",
-    "SKIPPED",
-    "LOST",
-  ],
+  DISPATCHED: ["RUNNING", "READY", "SCHEDULED", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "SKIPPED", "LOST"],
   RUNNING: ["READY", "SCHEDULED", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "LOST"],
   SUCCEEDED: [],
   FAILED: [],

@@ -1,5 +1,5 @@
-import type { AttemptOutcome, AttemptState, ReturnReason } from "./attempt.ts";
 import { unreachable } from "./assert.ts";
+import type { AttemptOutcome, AttemptState, ReturnReason } from "./attempt.ts";
 import type { ExecutionState, StateReason, Stop } from "./execution.ts";
 import { DEFAULT_NON_RETRYABLE, type Failure, FailureCode } from "./failure.ts";
 import type { ExecutionPolicy, RetryPolicy } from "./policy.ts";
@@ -86,7 +86,13 @@ function timeoutOf(failure: Failure): AttemptOutcome {
 function cancelled(execution: ActiveExecution, stop: Stop, end: AttemptEnd): Settlement {
   const failure = "failure" in end ? end.failure : { code: FailureCode.CANCELLED, message: stop.message, reason: "" };
   const attemptState: AttemptState =
-    end.kind === "lost" ? "LOST" : end.kind === "returned" ? "SKIPPED" : end.kind === "cancelled" ? "CANCELLED" : own(end);
+    end.kind === "lost"
+      ? "LOST"
+      : end.kind === "returned"
+        ? "SKIPPED"
+        : end.kind === "cancelled"
+          ? "CANCELLED"
+          : own(end);
   const counted = end.kind !== "lost" && end.kind !== "returned";
   const settlement = ended(execution, "CANCELLED", "CANCEL_REQUESTED", stop.message, failure, attemptState, counted);
   return {
@@ -109,7 +115,15 @@ function tried(execution: ActiveExecution, end: AttemptOutcome, random: () => nu
   const countedAttempts = execution.countedAttempts + 1;
   const hopeless = end.kind === "failed" && (end.nonRetryable || isNonRetryable(retry, end.failure));
   if (hopeless || countedAttempts >= retry.maxAttempts) {
-    return ended(execution, attemptState as ExecutionState, reason, end.failure.message, end.failure, attemptState, true);
+    return ended(
+      execution,
+      attemptState as ExecutionState,
+      reason,
+      end.failure.message,
+      end.failure,
+      attemptState,
+      true,
+    );
   }
   const asked = end.kind === "failed" ? end.retryDelayMs : null;
   return {

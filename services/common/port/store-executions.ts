@@ -177,7 +177,9 @@ export interface ExecutionStore {
    * SCHEDULED ones whose time has come become READY, through their gates where
    * they have any; answers those that are claimable now.
    */
-  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly { readonly executionId: ExecutionId; readonly routeId: RouteId }[]>;
+  makeReady(
+    executionIds: readonly ExecutionId[],
+  ): Promise<readonly { readonly executionId: ExecutionId; readonly routeId: RouteId }[]>;
   /** Rule 7: lets waiting ones in where gates have room and are due; answers routes that got claimable rows. */
   admit(limit: number): Promise<readonly RouteId[]>;
   /** Rule 7: recounts the gates and answers those whose count had drifted, after mending them. */

@@ -1,8 +1,8 @@
-import type { ExecutionId, JobUid } from "../domain/identifier.ts";
 import type { NewExecution, StateReason } from "../domain/execution.ts";
+import type { ExecutionId, JobUid } from "../domain/identifier.ts";
 import type { Job, JobSpec } from "../domain/job.ts";
-import type { RequestClaim } from "./store-executions.ts";
 import type { Page } from "./store.ts";
+import type { RequestClaim } from "./store-executions.ts";
 
 /** A job to be stored. */
 export type NewJob = JobSpec & {

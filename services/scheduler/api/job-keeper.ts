@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { Job as JobMessage } from "../../../gen/jobmesh/v1/job.ts";
 import {
   type CreateJobRequest,
@@ -51,10 +50,10 @@ export class JobKeeper {
     faults.unsupported("validate_only", request.validateOnly);
     checkRequestId(faults, "request_id", request.requestId);
     const nowUs = this.#deps.meshClock.nowUs();
-    const assignedId = randomExecutionId(Math.floor(nowUs / 1000), this.#deps.random.bytes(10));
+    const assignedId = randomUuid(nowUs, this.#deps.random);
     const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
     const { requestId: _, ...body } = CreateMessage.toJSON(request) as Record<string, unknown>;
-    const jobUid = randomUUID() as JobUid;
+    const jobUid = randomUuid(nowUs, this.#deps.random) as JobUid;
     const outcome = await this.#deps.store.jobs.create(
       {
         ...spec,
@@ -165,6 +164,11 @@ export class JobKeeper {
   #changed(job: Job): void {
     this.#deps.hints.tell({ kind: "changed", jobUid: job.jobUid });
   }
+}
+
+/** A UUIDv7 of now. */
+function randomUuid(nowUs: number, random: Random): string {
+  return randomExecutionId(Math.floor(nowUs / 1000), random.bytes(10));
 }
 
 /**
