@@ -1,7 +1,7 @@
 import { assert } from "../../common/domain/assert.ts";
 import type { NewExecution } from "../../common/domain/execution.ts";
 import type { RouteId } from "../../common/domain/identifier.ts";
-import { parseRoute, type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
+import { parseRoute, type Route, routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
 import type { RouteStore } from "../../common/port/store-routes.ts";
 
 /** Routes that a process remembers; the ones longest unused are read again. */
@@ -13,12 +13,6 @@ type Entry = {
   /** True when the store is known to have its text. */
   stored: boolean;
 };
-
-/** The route of an execution that is pinned to nobody: what can run its target in its namespace with its labels. */
-export function executionRoute(execution: Pick<NewExecution, "target" | "namespace" | "policy">): Route {
-  const { kind, method } = execution.target;
-  return { kind, method, namespace: execution.namespace, labels: execution.policy.executorLabels, pin: null };
-}
 
 /** RouteBook keeps routes by their ids (rule 6), each as one object, and sees to it that the store has their texts. */
 export class RouteBook {
@@ -33,7 +27,7 @@ export class RouteBook {
   of(execution: Pick<NewExecution, "routeId" | "target" | "namespace" | "policy">): Route {
     const known = this.#entries.get(execution.routeId);
     if (known !== undefined) return known.route;
-    const route = executionRoute(execution);
+    const route = routeOf(execution);
     const text = routeText(route);
     assert(routeIdOf(text) === execution.routeId, "an execution's route_id is that of its route");
     this.#keep(execution.routeId, { route, text, stored: false });

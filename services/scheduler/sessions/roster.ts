@@ -71,13 +71,13 @@ export class Roster {
     let grown = executor.full || executor.suspect;
     executor.full = false;
     executor.suspect = false;
+    const before = roomsOf(executor);
     for (const { capabilityIndex: index, free, receivedCount } of counts) {
       const ledger = index === null ? executor.slots : executor.limited.get(index);
-      if (ledger === undefined) continue;
-      const before = ledger.room;
-      ledger.heard(free, receivedCount);
-      if (ledger.room > before) grown = true;
+      ledger?.heard(free, receivedCount);
     }
+    for (const ledger of executor.limited.values()) ledger.bound(executor.slots.underWay);
+    grown ||= roomsOf(executor).some((room, index) => room > (before[index] ?? 0));
     if (grown && executor.room > 0) this.#tellRoom();
   }
 
@@ -212,6 +212,10 @@ export class Roster {
   #tellRoom(): void {
     for (const listener of this.#roomListeners) listener();
   }
+}
+
+function roomsOf({ slots, limited }: HomedExecutor): readonly number[] {
+  return limited.size === 0 ? [slots.room] : [slots.room, ...[...limited.values()].map((ledger) => ledger.room)];
 }
 
 function roomOf({ executor, own }: Candidate): number {

@@ -28,6 +28,11 @@ export class SlotLedger {
     this.#sent -= 1;
   }
 
+  /** No more keys can be under way to a capability than to the executor: a stop counts for the executor alone. */
+  bound(underWay: number): void {
+    this.#sent = Math.min(this.#sent, this.#received + Math.max(underWay, 0));
+  }
+
   /**
    * What the executor says. It may have received a key that was never counted
    * here (a stop told it of one, or a claim whose outcome was unknown was

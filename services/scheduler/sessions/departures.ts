@@ -1,0 +1,73 @@
+import type { Clock } from "../../common/port/clock.ts";
+import type { Store } from "../../common/port/store.ts";
+import type { Logger } from "../../common/runtime/log.ts";
+import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
+import type { MeshClock } from "../mesh-clock.ts";
+import type { Session } from "./session.ts";
+import type { SessionService } from "./session-service.ts";
+
+/** What departures need. */
+export type DeparturesDeps = {
+  readonly store: Pick<Store, "executors" | "executions">;
+  readonly sessions: SessionService;
+  readonly clock: Clock;
+  readonly meshClock: MeshClock;
+  readonly log: Logger;
+};
+
+/** Between two looks at executors that leave. */
+const LOOK_INTERVAL_MS = 250;
+/** Attempts dispatched up to now: the clocks of two schedulers may differ. */
+const ALL_AHEAD_US = 60_000_000;
+
+/**
+ * Lets executors go that said Leaving: when the store has no current attempt of
+ * one any more, and its results are stored, the incarnation has left and its
+ * stream ends in order. One whose stream ends before is judged like any other
+ * that went silent.
+ */
+export class Departures {
+  readonly #deps: DeparturesDeps;
+  readonly #loop: WakeableLoop;
+
+  constructor(deps: DeparturesDeps) {
+    this.#deps = deps;
+    this.#loop = new WakeableLoop(deps.clock, deps.log, {
+      name: "departures",
+      intervalMs: LOOK_INTERVAL_MS,
+      run: async () => {
+        await this.runOnce();
+        return false;
+      },
+    });
+  }
+
+  start(): void {
+    this.#loop.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+  }
+
+  /** Answers how many executors left. */
+  async runOnce(): Promise<number> {
+    let count = 0;
+    for (const session of [...this.#deps.sessions.sessions()]) {
+      if (session.leaving && (await this.#letGo(session))) count += 1;
+    }
+    return count;
+  }
+
+  async #letGo(session: Session): Promise<boolean> {
+    const { store, meshClock, log } = this.#deps;
+    const { executorId, incarnation } = session.profile;
+    if (session.resultsUnderWay > 0) return false;
+    const [current] = await store.executions.active(executorId, incarnation, meshClock.nowUs() + ALL_AHEAD_US, 1);
+    if (current !== undefined || session.signal.aborted) return false;
+    await store.executors.leave(executorId, incarnation);
+    session.end(null);
+    log.info({ executorId }, "an executor left");
+    return true;
+  }
+}
