@@ -1,0 +1,131 @@
+import { assert } from "../../domain/assert.ts";
+import { isFinal } from "../../domain/execution.ts";
+import type { AttemptKey, ExecutionId, RouteId } from "../../domain/identifier.ts";
+import { type Settlement, settle } from "../../domain/settle.ts";
+import type { Random } from "../../port/random.ts";
+import type { ResultOutcome } from "../../port/store-executions.ts";
+import { insertAttempts } from "./attempt-row.ts";
+import { type EndedExecution, type Ending, updateEnded } from "./execution-end.ts";
+import { fenceText, gateKeysOf, StateNumber, stateOf, stopOf } from "./execution-row.ts";
+import { parsePolicy } from "./execution-text.ts";
+import { LockedGates } from "./gates.ts";
+import { big, flag, int, intOrNull, text, textOrNull } from "./row-reader.ts";
+import type { Row, SqlSession } from "./session.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Rules 1 and 2: ending an attempt, the next state, the next ready time, its
+ * gates and the job_logs row are one transaction, whatever ended it: a result,
+ * a loss, a return. A key that is not the store's changes nothing.
+ */
+
+const ACTIVE_COLUMNS = `execution_id, state, attempt, fence, job_id, CAST(route_id AS CHAR) AS route_id, policy,
+  claim_rank, timeout_ms, executor_id, incarnation, dispatch_us, start_us, attempt_start_us, counted_attempts,
+  loss_count, return_streak, stop_reason, stop_message, stop_us, gate_keys, gates_held`;
+
+/** Ends attempts and answers for each in order. Part of a transaction that has locked nothing after `requests` yet. */
+export async function endAttempts(
+  session: SqlSession,
+  random: Random,
+  endings: readonly Ending[],
+): Promise<ResultOutcome[]> {
+  const ids = [...new Set(endings.map(({ key }) => key.executionId))].sort();
+  const gates = await LockedGates.lock(session, await gateKeysOfExecutions(session, ids));
+  const active = await lockActive(session, ids);
+  const nowUs = await session.nowUs();
+  const ended: EndedExecution[] = [];
+  const outcomes = endings.map((ending): ResultOutcome => {
+    const row = active.get(ending.key.executionId);
+    if (row === undefined || !isCurrent(row, ending.key)) return nothing(ending.key);
+    active.delete(ending.key.executionId);
+    const one = endOne(row, ending, random, nowUs);
+    ended.push(one);
+    if (isFinal(one.settlement.state) && one.gatesHeld) gates.give(gateKeysOf(textOrNull(row, "gate_keys")));
+    return {
+      key: ending.key,
+      applied: true,
+      state: one.settlement.state,
+      readyUs: one.settlement.delayMs === null ? null : (one.readyUs ?? nowUs),
+      routeId: one.routeId,
+    };
+  });
+  await gates.save();
+  await updateEnded(session, ended, nowUs);
+  await insertAttempts(session, ended, nowUs);
+  return outcomes;
+}
+
+/** Rule 1: gate_keys never change, so they are read without a lock, and the gates are locked before the executions. */
+async function gateKeysOfExecutions(session: SqlSession, ids: readonly ExecutionId[]): Promise<string[]> {
+  const keys: string[] = [];
+  for (const list of valueLists(ids)) {
+    const rows = await session.query(
+      `SELECT gate_keys FROM executions WHERE execution_id IN (${list.sql}) AND gate_keys IS NOT NULL`,
+      list.values,
+    );
+    for (const row of rows) keys.push(...gateKeysOf(text(row, "gate_keys")));
+  }
+  return keys;
+}
+
+/** Rows of these executions, locked in the order of their identifiers. */
+async function lockActive(session: SqlSession, ids: readonly ExecutionId[]): Promise<Map<ExecutionId, Row>> {
+  const rows = new Map<ExecutionId, Row>();
+  for (const list of valueLists(ids)) {
+    const found = await session.query(
+      `SELECT ${ACTIVE_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})
+        ORDER BY execution_id${session.dialect.forUpdate}`,
+      list.values,
+    );
+    for (const row of found) rows.set(text(row, "execution_id") as ExecutionId, row);
+  }
+  return rows;
+}
+
+/** Rule 2: the row is fenced by (execution_id, attempt, fence) and by its state. */
+function isCurrent(row: Row, key: AttemptKey): boolean {
+  const state = int(row, "state");
+  const runs = state === StateNumber.DISPATCHED || state === StateNumber.RUNNING;
+  return runs && int(row, "attempt") === key.attempt && textOrNull(row, "fence") === fenceText(key.fence);
+}
+
+function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedExecution {
+  const stop = stopOf(row);
+  const usual = settle(
+    {
+      state: stateOf(int(row, "state")),
+      policy: parsePolicy(text(row, "policy"), int(row, "claim_rank"), int(row, "timeout_ms")),
+      countedAttempts: int(row, "counted_attempts"),
+      lossCount: int(row, "loss_count"),
+      returnStreak: int(row, "return_streak"),
+      stop,
+    },
+    ending.end,
+    () => random.unit(),
+  );
+  const settlement: Settlement =
+    usual.state === "FAILED" && ending.failedReason !== null ? { ...usual, reason: ending.failedReason } : usual;
+  const attemptStartUs = ending.startUs ?? intOrNull(row, "attempt_start_us");
+  const executorId = text(row, "executor_id");
+  const dispatchUs = intOrNull(row, "dispatch_us");
+  assert(dispatchUs !== null, "a current attempt was dispatched");
+  return {
+    key: ending.key,
+    ending,
+    settlement,
+    stop,
+    jobId: textOrNull(row, "job_id"),
+    executorId,
+    incarnation: text(row, "incarnation"),
+    routeId: big(row, "route_id") as RouteId,
+    dispatchUs,
+    attemptStartUs,
+    startUs: intOrNull(row, "start_us") ?? attemptStartUs,
+    readyUs: settlement.state === "SCHEDULED" ? nowUs + (settlement.delayMs ?? 0) * 1_000 : null,
+    gatesHeld: flag(row, "gates_held"),
+  };
+}
+
+function nothing(key: AttemptKey): ResultOutcome {
+  return { key, applied: false, state: null, readyUs: null, routeId: null };
+}

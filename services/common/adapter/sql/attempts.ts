@@ -1,0 +1,77 @@
+import { assert } from "../../domain/assert.ts";
+import type { Attempt } from "../../domain/attempt.ts";
+import type { ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
+import { JobmeshError } from "../../error/jobmesh-error.ts";
+import type { Page } from "../../port/store.ts";
+import { ATTEMPT_COLUMNS, attemptOf } from "./attempt-row.ts";
+import { ACTIVE_STATES, fenceOf, stateOf } from "./execution-row.ts";
+import { int, intOrNull, text } from "./row-reader.ts";
+import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+
+/** Largest page. */
+const MAX_PAGE_SIZE = 100;
+
+/**
+ * Attempts of an execution from the first on: those that ended have a row in
+ * job_logs, the current one is the execution's own row till then.
+ */
+export function attempts(
+  db: SqlDatabase,
+  executionId: ExecutionId,
+  pageSize: number,
+  pageToken: string | null,
+): Promise<Page<Attempt>> {
+  const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
+  const after = pageToken === null ? 0 : checkedToken(pageToken);
+  return db.read("attempts", async (session): Promise<Page<Attempt>> => {
+    // The current one first: ended in between, it is found once more among the ended, and those win.
+    const current = await currentAttempt(session, executionId, after);
+    const rows = await session.query(
+      `SELECT ${ATTEMPT_COLUMNS} FROM job_logs WHERE execution_id = ? AND attempt > ? ORDER BY attempt LIMIT ?`,
+      [executionId, after, size + 1],
+    );
+    const items = rows.map(attemptOf);
+    const hasEnded = current !== null && items.some(({ key }) => key.attempt >= current.key.attempt);
+    if (current !== null && !hasEnded && items.length <= size) items.push(current);
+    const page = items.slice(0, size);
+    return { items: page, nextToken: items.length > size ? String(page.at(-1)?.key.attempt) : null };
+  });
+}
+
+async function currentAttempt(session: SqlSession, executionId: ExecutionId, after: number): Promise<Attempt | null> {
+  const [row] = await session.query(
+    `SELECT execution_id, attempt, fence, executor_id, incarnation, state, dispatch_us, attempt_start_us FROM executions
+      WHERE execution_id = ? AND attempt > ? AND state IN ${ACTIVE_STATES}`,
+    [executionId, after],
+  );
+  return row === undefined ? null : activeAttempt(row);
+}
+
+function activeAttempt(row: Row): Attempt {
+  const state = stateOf(int(row, "state"));
+  assert(state === "DISPATCHED" || state === "RUNNING", "a current attempt is DISPATCHED or RUNNING");
+  return {
+    key: {
+      executionId: text(row, "execution_id") as ExecutionId,
+      attempt: int(row, "attempt"),
+      fence: fenceOf(text(row, "fence")),
+    },
+    executorId: text(row, "executor_id") as ExecutorId,
+    incarnation: text(row, "incarnation") as Incarnation,
+    state,
+    dispatchUs: int(row, "dispatch_us"),
+    startUs: intOrNull(row, "attempt_start_us"),
+    endUs: null,
+    exitCode: null,
+    output: "",
+    errorOutput: "",
+    failure: null,
+    counted: false,
+    returnReason: null,
+  };
+}
+
+function checkedToken(token: string): number {
+  if (/^[1-9][0-9]{0,8}$/.test(token)) return Number(token);
+  throw JobmeshError.invalid({ field: "page_token", description: "is not a token that a page gave" });
+}

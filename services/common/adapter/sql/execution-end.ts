@@ -1,0 +1,134 @@
+import type { AttemptResult } from "../../domain/attempt.ts";
+import { isFinal, type StateReason, type Stop } from "../../domain/execution.ts";
+import type { AttemptKey, RouteId } from "../../domain/identifier.ts";
+import type { AttemptEnd, Settlement } from "../../domain/settle.ts";
+import { storableText } from "../../domain/storable-text.ts";
+import { MAX_MESSAGE_CHARS } from "./execution-insert.ts";
+import { reasonNumber, StateNumber, shardOf, stateNumber, stopReasonNumber } from "./execution-row.ts";
+import { failureText } from "./execution-text.ts";
+import { updateRows } from "./many-rows.ts";
+import type { SqlSession, SqlValue } from "./session.ts";
+
+/** What is known of an attempt's end: all of a result, or that its executor was lost. */
+export type Ending = Pick<AttemptResult, "startUs" | "exitCode" | "output" | "errorOutput" | "outputPieceCount"> & {
+  readonly key: AttemptKey;
+  readonly end: AttemptEnd;
+  /** By the executor's clock; null when nobody knows. */
+  readonly endUs: number | null;
+  /** Replaces the reason of FAILED (rule 4); null leaves it. */
+  readonly failedReason: StateReason | null;
+};
+
+/** An execution whose current attempt has ended, and what follows. */
+export type EndedExecution = {
+  readonly key: AttemptKey;
+  readonly ending: Ending;
+  readonly settlement: Settlement;
+  readonly stop: Stop | null;
+  readonly jobId: string | null;
+  readonly executorId: string;
+  readonly incarnation: string;
+  readonly routeId: RouteId;
+  readonly dispatchUs: number;
+  /** Start of this attempt; null when it never started. */
+  readonly attemptStartUs: number | null;
+  /** Start of the first attempt. */
+  readonly startUs: number | null;
+  /** When it is due again, while it waits; null when it is ready at once or has ended. */
+  readonly readyUs: number | null;
+  /** True when it held its gates till now. */
+  readonly gatesHeld: boolean;
+};
+
+/** The usual end: it succeeded, returned nothing, and nobody asked that it stop. Few values travel. */
+const SUCCESS_UPDATE = {
+  table: "executions",
+  keys: ["execution_id"],
+  set: ["ended_us", "start_us", "attempt_start_us"],
+  also: `state = ${StateNumber.SUCCEEDED}, state_reason = 0, state_message = '', result = x'', failure = NULL,
+    active_executor = NULL, gates_held = 0, return_streak = 0, counted_attempts = t.counted_attempts + 1,
+    change_number = t.change_number + 1`,
+} as const;
+
+/** The same with an answer. */
+const ANSWER_UPDATE = { ...SUCCESS_UPDATE, set: [...SUCCESS_UPDATE.set, "result"], also: withoutResult() } as const;
+
+/** All else. What is READY again keeps its ready_us, and so its place in the queue. */
+const GENERAL_SET = [
+  "state",
+  "state_reason",
+  "state_message",
+  "ended_us",
+  "timer_shard",
+  "claim_route",
+  "start_us",
+  "attempt_start_us",
+  "counted_attempts",
+  "loss_count",
+  "return_streak",
+  "stop_reason",
+  "stop_message",
+  "stop_us",
+  "gates_held",
+  "result",
+  "failure",
+] as const;
+const GENERAL_UPDATE = {
+  table: "executions",
+  keys: ["execution_id"],
+  set: GENERAL_SET,
+  also: "active_executor = NULL, change_number = t.change_number + 1",
+} as const;
+const WAITING_UPDATE = { ...GENERAL_UPDATE, set: [...GENERAL_SET, "ready_us"] } as const;
+
+function withoutResult(): string {
+  return SUCCESS_UPDATE.also.replace("result = x'', ", "");
+}
+
+/** Writes the next state of executions that this transaction has locked. */
+export async function updateEnded(session: SqlSession, ended: readonly EndedExecution[], nowUs: number): Promise<void> {
+  const success: SqlValue[][] = [];
+  const answered: SqlValue[][] = [];
+  const general: SqlValue[][] = [];
+  const waiting: SqlValue[][] = [];
+  for (const one of ended) {
+    const { key, ending, startUs, attemptStartUs, readyUs } = one;
+    if (ending.end.kind === "succeeded" && one.stop === null) {
+      const row = [key.executionId, nowUs, startUs, attemptStartUs];
+      if (ending.end.result.length === 0) success.push(row);
+      else answered.push([...row, ending.end.result]);
+    } else if (readyUs !== null) waiting.push([...generalRow(one, nowUs), readyUs]);
+    else general.push(generalRow(one, nowUs));
+  }
+  await updateRows(session, SUCCESS_UPDATE, success);
+  await updateRows(session, ANSWER_UPDATE, answered);
+  await updateRows(session, GENERAL_UPDATE, general);
+  await updateRows(session, WAITING_UPDATE, waiting);
+}
+
+function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
+  const { key, ending, settlement } = one;
+  const ends = isFinal(settlement.state);
+  // A caller's wish to cancel stays to be seen; other stops were for the attempt that has ended.
+  const stop = ends && one.stop?.reason === "CANCEL" ? one.stop : null;
+  return [
+    key.executionId,
+    stateNumber(settlement.state),
+    reasonNumber(settlement.reason),
+    storableText(settlement.message, MAX_MESSAGE_CHARS),
+    ends ? nowUs : null,
+    settlement.state === "SCHEDULED" ? shardOf(key.executionId) : null,
+    settlement.state === "READY" ? one.routeId : null,
+    one.startUs,
+    one.attemptStartUs,
+    settlement.countedAttempts,
+    settlement.lossCount,
+    settlement.returnStreak,
+    stop === null ? 0 : stopReasonNumber(stop.reason),
+    stop === null ? "" : stop.message,
+    stop === null ? null : stop.timeUs,
+    one.gatesHeld && !ends ? 1 : 0,
+    ending.end.kind === "succeeded" ? ending.end.result : null,
+    failureText(settlement.failure),
+  ];
+}

@@ -1,0 +1,146 @@
+import type { Attempt, AttemptResult } from "../../domain/attempt.ts";
+import type { Execution, ExecutionState, StopReason } from "../../domain/execution.ts";
+import type {
+  AttemptKey,
+  ExecutionId,
+  ExecutorId,
+  Incarnation,
+  RouteId,
+  SchedulerId,
+} from "../../domain/identifier.ts";
+import type { Random } from "../../port/random.ts";
+import type { Page } from "../../port/store.ts";
+import type {
+  ActiveAttempt,
+  BatchOffsets,
+  ClaimRequest,
+  ExecutionFilter,
+  ExecutionStore,
+  ResultOutcome,
+  StateOf,
+  StopOutcome,
+  StoreResultsOutcome,
+  Submission,
+  SubmitOutcome,
+  WaitingRoute,
+} from "../../port/store-executions.ts";
+import { active, currentKeys, forResend, stops } from "./active-attempts.ts";
+import { admit } from "./admission.ts";
+import { attempts } from "./attempts.ts";
+import { claim, waitingRoutes } from "./claims.ts";
+import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
+import { endLost } from "./losses.ts";
+import { type GateDrift, recountGates } from "./recount.ts";
+import { storeResults } from "./results.ts";
+import type { SqlDatabase } from "./session.ts";
+import { markStarted } from "./starts.ts";
+import { requestStop, stopAttempt } from "./stop-requests.ts";
+import { submit } from "./submit.ts";
+import { type DueExecution, due, makeReady, type ReadyExecution } from "./timers.ts";
+
+/** What a SqlExecutionStore works with. */
+export type SqlExecutionStoreDeps = { readonly database: SqlDatabase; readonly random: Random };
+
+/** Executions in SQL. Each operation has a file of its own, whose head names the rules that it keeps. */
+export class SqlExecutionStore implements ExecutionStore {
+  readonly #db: SqlDatabase;
+  readonly #random: Random;
+
+  constructor({ database, random }: SqlExecutionStoreDeps) {
+    this.#db = database;
+    this.#random = random;
+  }
+
+  submit(group: readonly Submission[]): Promise<readonly SubmitOutcome[]> {
+    return submit(this.#db, group);
+  }
+
+  waitingRoutes(): Promise<readonly WaitingRoute[]> {
+    return waitingRoutes(this.#db);
+  }
+
+  claim(request: ClaimRequest): Promise<readonly Execution[]> {
+    return claim(this.#db, request);
+  }
+
+  storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome> {
+    return storeResults(this.#db, this.#random, results, offsets);
+  }
+
+  markStarted(started: readonly { readonly key: AttemptKey; readonly startUs: number }[]): Promise<void> {
+    return markStarted(this.#db, started);
+  }
+
+  endLost(executorId: ExecutorId, incarnation: Incarnation, limit: number): Promise<readonly ResultOutcome[]> {
+    return endLost(this.#db, this.#random, executorId, incarnation, limit);
+  }
+
+  active(
+    executorId: ExecutorId,
+    incarnation: Incarnation,
+    dispatchedBeforeUs: number,
+    limit: number,
+  ): Promise<readonly ActiveAttempt[]> {
+    return active(this.#db, executorId, incarnation, dispatchedBeforeUs, limit);
+  }
+
+  forResend(keys: readonly AttemptKey[]): Promise<readonly Execution[]> {
+    return forResend(this.#db, keys);
+  }
+
+  currentKeys(keys: readonly AttemptKey[]): Promise<readonly AttemptKey[]> {
+    return currentKeys(this.#db, keys);
+  }
+
+  requestStop(executionId: ExecutionId, reason: StopReason, message: string): Promise<StopOutcome> {
+    return requestStop(this.#db, executionId, reason, message);
+  }
+
+  stopAttempt(key: AttemptKey, reason: StopReason, message: string): Promise<boolean> {
+    return stopAttempt(this.#db, key, reason, message);
+  }
+
+  stops(home: SchedulerId, limit: number): Promise<readonly ActiveAttempt[]> {
+    return stops(this.#db, home, limit);
+  }
+
+  due(shards: readonly number[], untilUs: number, limit: number): Promise<readonly DueExecution[]> {
+    return due(this.#db, shards, untilUs, limit);
+  }
+
+  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly ReadyExecution[]> {
+    return makeReady(this.#db, executionIds);
+  }
+
+  admit(limit: number): Promise<readonly RouteId[]> {
+    return admit(this.#db, limit);
+  }
+
+  recountGates(): Promise<readonly GateDrift[]> {
+    return recountGates(this.#db);
+  }
+
+  get(executionId: ExecutionId): Promise<Execution | null> {
+    return getExecution(this.#db, executionId);
+  }
+
+  states(executionIds: readonly ExecutionId[]): Promise<readonly StateOf[]> {
+    return states(this.#db, executionIds);
+  }
+
+  list(filter: ExecutionFilter, pageSize: number, pageToken: string | null, full: boolean): Promise<Page<Execution>> {
+    return listExecutions(this.#db, filter, pageSize, pageToken, full);
+  }
+
+  count(filter: ExecutionFilter): Promise<readonly { readonly state: ExecutionState; readonly count: number }[]> {
+    return countExecutions(this.#db, filter);
+  }
+
+  attempts(executionId: ExecutionId, pageSize: number, pageToken: string | null): Promise<Page<Attempt>> {
+    return attempts(this.#db, executionId, pageSize, pageToken);
+  }
+
+  liveOfJob(namespace: string, jobId: string, limit: number): Promise<readonly ExecutionId[]> {
+    return liveOfJob(this.#db, namespace, jobId, limit);
+  }
+}

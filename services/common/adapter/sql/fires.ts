@@ -1,0 +1,85 @@
+import type { NewExecution } from "../../domain/execution.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
+import { insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
+import { LockedGates } from "./gates.ts";
+import type { SqlDatabase, SqlSession } from "./session.ts";
+import { beginningOf } from "./submit-group.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Rule 9: a fire is one transaction that begins with the compared move of the
+ * job's next_fire_time; who finds the job changed, paused or fired by another
+ * drops it. The identifiers of its executions follow from the job's creation
+ * and the nominal time: one that is there stays, and the fire only moves on.
+ */
+export function fire(db: SqlDatabase, request: Fire): Promise<FireOutcome> {
+  return db.transact("fire", async (session): Promise<FireOutcome> => {
+    const nowUs = await session.nowUs();
+    if (!(await moveJob(session, request))) return { kind: "stale" };
+    const there = await storedIds(session, request);
+    const isNew = ({ executionId }: NewExecution): boolean => !there.has(executionId);
+    const made = request.executions.filter(isNew);
+    const gates = await LockedGates.open(
+      session,
+      made.filter(({ gateKeys, readyUs }) => gateKeys.length > 0 && readyUs <= nowUs),
+    );
+    const rows = made.map((execution) => newRow(execution, beginningOf(execution, null, gates, nowUs), nowUs));
+    const skipped = request.skipped.filter(({ execution }) => isNew(execution));
+    await gates.save();
+    await insertExecutions(session, [...rows, ...skipped.map((one) => skippedRow(one, nowUs))]);
+    await countFires(session, request, rows);
+    const idsOf = (wanted: (row: NewRow) => boolean): ExecutionId[] =>
+      rows.filter(wanted).map(({ execution }) => execution.executionId);
+    return {
+      kind: "fired",
+      readyIds: idsOf(({ execution }) => execution.state === "READY" && execution.blockedKey === null),
+      skippedIds: idsOf(({ execution }) => execution.state === "SKIPPED"),
+    };
+  });
+}
+
+/** The compared move; it locks the job for the rest of the transaction. */
+async function moveJob(session: SqlSession, { jobUid, revision, nominalUs, nextUs }: Fire): Promise<boolean> {
+  const moved = await session.execute(
+    `UPDATE jobs SET next_fire_us = ?, last_fire_us = ?, due_shard = ${nextUs === null ? "NULL" : "shard"}
+      WHERE job_uid = ? AND revision = ? AND paused = 0 AND next_fire_us = ?`,
+    [nextUs, nominalUs, jobUid, revision, nominalUs],
+  );
+  return moved > 0;
+}
+
+/** Those that are there. Nobody else makes them while the job is locked. */
+async function storedIds(session: SqlSession, { executions, skipped }: Fire): Promise<ReadonlySet<unknown>> {
+  const ids = [...executions, ...skipped.map(({ execution }) => execution)].map(({ executionId }) => executionId);
+  const stored = new Set<unknown>();
+  for (const list of valueLists(ids)) {
+    const rows = await session.query(
+      `SELECT execution_id FROM executions WHERE execution_id IN (${list.sql})`,
+      list.values,
+    );
+    for (const row of rows) stored.add(row.execution_id);
+  }
+  return stored;
+}
+
+function skippedRow({ execution, reason, message }: Fire["skipped"][number], nowUs: number): NewRow {
+  return newRow(
+    execution,
+    { state: "SKIPPED", reason, message, slot: null, gatesHeld: false, blockedKey: null },
+    nowUs,
+  );
+}
+
+/** fire_count counts what was made and not SKIPPED; last_fire_us is the latest nominal time of all. */
+async function countFires(session: SqlSession, request: Fire, rows: readonly NewRow[]): Promise<void> {
+  const count = rows.filter(({ execution }) => execution.state !== "SKIPPED").length;
+  const skippedUs = request.skipped.map(({ execution }) => execution.mergedUntilUs ?? execution.scheduledUs);
+  const latestUs = Math.max(request.nominalUs, ...request.executions.map((one) => one.scheduledUs), ...skippedUs);
+  if (count === 0 && latestUs === request.nominalUs) return;
+  await session.execute("UPDATE jobs SET fire_count = fire_count + ?, last_fire_us = ? WHERE job_uid = ?", [
+    count,
+    latestUs,
+    request.jobUid,
+  ]);
+}

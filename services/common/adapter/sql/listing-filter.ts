@@ -1,0 +1,80 @@
+import { EXECUTION_ID_PATTERN } from "../../domain/execution-id.ts";
+import { JobmeshError } from "../../error/jobmesh-error.ts";
+import type { ExecutionFilter } from "../../port/store-executions.ts";
+import { inList } from "./dialect.ts";
+import { causeNumber, reasonNumber, stateNumber } from "./execution-row.ts";
+import type { SqlValue } from "./session.ts";
+
+/** A filter as SQL. */
+export type SqlFilter = {
+  readonly conditions: readonly string[];
+  readonly values: readonly SqlValue[];
+  /** Those of the conditions that an index answers alone, with their values. */
+  readonly indexed: readonly string[];
+  readonly indexedValues: readonly SqlValue[];
+  /** True when there are conditions that few rows of the index may meet. */
+  readonly isSelective: boolean;
+};
+
+/** First and last identifier of a millisecond. */
+const LOWEST_TAIL = "-0000-0000-000000000000";
+const HIGHEST_TAIL = "-ffff-ffff-ffffffffffff";
+
+/** SQL of a filter, for what comes after a page's token. Throws INVALID_FIELD for a token that is none. */
+export function filterOf(filter: ExecutionFilter, pageToken: string | null): SqlFilter {
+  const indexed = new Conditions();
+  if (filter.namespace !== null) indexed.add("namespace = ?", filter.namespace);
+  if (filter.jobId !== "") indexed.add("job_id = ?", filter.jobId);
+  if (filter.scheduledAfterUs !== null) indexed.add("execution_id >= ?", edge(filter.scheduledAfterUs, LOWEST_TAIL));
+  if (filter.scheduledBeforeUs !== null) indexed.add("execution_id <= ?", edge(filter.scheduledBeforeUs, HIGHEST_TAIL));
+  if (pageToken !== null) indexed.add("execution_id < ?", checkedToken(pageToken));
+  const rest = new Conditions();
+  if (filter.scheduledAfterUs !== null) rest.add("scheduled_us >= ?", filter.scheduledAfterUs);
+  if (filter.scheduledBeforeUs !== null) rest.add("scheduled_us < ?", filter.scheduledBeforeUs);
+  rest.addIn("state", filter.states.map(stateNumber));
+  rest.addIn("state_reason", filter.reasons.map(reasonNumber));
+  rest.addIn("cause", filter.causes.map(causeNumber));
+  if (filter.executorId !== "") rest.add("executor_id = ?", filter.executorId);
+  if (filter.handlerMethod !== "") rest.add("target_kind = 2 AND target_method = ?", filter.handlerMethod);
+  for (const [key, value] of Object.entries(filter.labels)) {
+    // Labels are a flat JSON object of strings, in which quotes are escaped: the pair can stand nowhere else.
+    rest.add("INSTR(labels, ?) > 0", `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+  }
+  return {
+    conditions: [...indexed.conditions, ...rest.conditions],
+    values: [...indexed.values, ...rest.values],
+    indexed: indexed.conditions,
+    indexedValues: indexed.values,
+    isSelective: rest.conditions.length > 0 || (filter.namespace === null) !== (filter.jobId === ""),
+  };
+}
+
+class Conditions {
+  readonly conditions: string[] = [];
+  readonly values: SqlValue[] = [];
+
+  add(condition: string, value: SqlValue): void {
+    this.conditions.push(condition);
+    this.values.push(value);
+  }
+
+  addIn(column: string, values: readonly number[]): void {
+    if (values.length === 0) return;
+    this.conditions.push(`${column} IN (${inList(values.length)})`);
+    this.values.push(...values);
+  }
+}
+
+function checkedToken(token: string): string {
+  if (EXECUTION_ID_PATTERN.test(token)) return token;
+  throw JobmeshError.invalid({ field: "page_token", description: "is not a token that a page gave" });
+}
+
+/** An identifier at the edge of the millisecond that a time lies in. Its first 48 bits are that time. */
+function edge(timeUs: number, tail: string): string {
+  const hex = Math.max(Math.floor(timeUs / 1_000), 0)
+    .toString(16)
+    .padStart(12, "0");
+  const version = tail === LOWEST_TAIL ? "0000" : "ffff";
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${version}${tail.slice(5)}`;
+}

@@ -1,0 +1,128 @@
+import type { Execution, ExecutionState } from "../../domain/execution.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import type { Page } from "../../port/store.ts";
+import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
+import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
+import { filterOf, type SqlFilter } from "./listing-filter.ts";
+import { LIVE_PARTS, liveExecutions } from "./live-executions.ts";
+import { int, text } from "./row-reader.ts";
+import type { SqlDatabase, SqlSession } from "./session.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Lists of executions. An execution_id begins with its nominal time, so that
+ * "newest nominal time first" is the primary key backwards, and a page's token
+ * is the last identifier that it looked at. A filter that few match does not
+ * read the whole history for one page: a page ends after MAX_SCANNED_ROWS,
+ * perhaps short, and its token goes on.
+ */
+
+/** Rows that one page looks at. */
+const MAX_SCANNED_ROWS = 20_000;
+/** Rows that a count looks at, the newest first. */
+const MAX_COUNTED_ROWS = 500_000;
+/** Largest page. */
+const MAX_PAGE_SIZE = 1_000;
+/** A page ends at about this many bytes of targets and results (rule 28). */
+const MAX_PAGE_BYTES = 1024 * 1024;
+
+/** One execution, whole. */
+export function getExecution(db: SqlDatabase, executionId: ExecutionId): Promise<Execution | null> {
+  return db.read("get_execution", async (session) => {
+    const [row] = await session.query(`SELECT ${FULL_COLUMNS} FROM executions WHERE execution_id = ?`, [executionId]);
+    return row === undefined ? null : executionOf(row);
+  });
+}
+
+/** States of executions; unknown ones are left out. */
+export function states(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<StateOf[]> {
+  return db.read("states", async (session) => {
+    const found: StateOf[] = [];
+    for (const list of valueLists([...new Set(ids)])) {
+      const rows = await session.query(
+        `SELECT execution_id, state FROM executions WHERE execution_id IN (${list.sql})`,
+        list.values,
+      );
+      for (const row of rows) {
+        found.push({ executionId: text(row, "execution_id") as ExecutionId, state: stateOf(int(row, "state")) });
+      }
+    }
+    return found;
+  });
+}
+
+/** A page of what a filter matches, newest nominal time first. */
+export function listExecutions(
+  db: SqlDatabase,
+  filter: ExecutionFilter,
+  pageSize: number,
+  pageToken: string | null,
+  full: boolean,
+): Promise<Page<Execution>> {
+  const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
+  return db.read("list_executions", async (session): Promise<Page<Execution>> => {
+    const where = filterOf(filter, pageToken);
+    const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
+    const conditions = floor === null ? where.conditions : [...where.conditions, "execution_id >= ?"];
+    const rows = await session.query(
+      `SELECT ${full ? FULL_COLUMNS : BASIC_COLUMNS} FROM executions${whereText(conditions)}
+        ORDER BY execution_id DESC LIMIT ?`,
+      [...where.values, ...(floor === null ? [] : [floor]), size + 1],
+    );
+    const items = shortened(rows.slice(0, size).map(executionOf));
+    const last = items.at(-1)?.executionId ?? null;
+    const complete = items.length === rows.length;
+    return { items, nextToken: complete ? floor : last };
+  });
+}
+
+/** How many a filter matches, by state; of a long history the newest MAX_COUNTED_ROWS are looked at. */
+export function countExecutions(
+  db: SqlDatabase,
+  filter: ExecutionFilter,
+): Promise<{ readonly state: ExecutionState; readonly count: number }[]> {
+  return db.read("count_executions", async (session) => {
+    const where = filterOf(filter, null);
+    const floor = await floorOf(session, where, MAX_COUNTED_ROWS);
+    const conditions = floor === null ? where.conditions : [...where.conditions, "execution_id >= ?"];
+    const rows = await session.query(
+      `SELECT state, COUNT(*) AS found FROM executions${whereText(conditions)} GROUP BY state ORDER BY state`,
+      [...where.values, ...(floor === null ? [] : [floor])],
+    );
+    return rows.map((row) => ({ state: stateOf(int(row, "state")), count: int(row, "found") }));
+  });
+}
+
+/** Executions of a job that have not ended. */
+export function liveOfJob(db: SqlDatabase, namespace: string, jobId: string, limit: number): Promise<ExecutionId[]> {
+  return db.read("live_of_job", async (session) => {
+    const rows = await session.query(
+      `SELECT execution_id FROM (${liveExecutions("execution_id", "namespace = ? AND job_id = ?")}) live LIMIT ?`,
+      [...Array.from({ length: LIVE_PARTS }, () => [namespace, jobId]).flat(), limit],
+    );
+    return rows.map((row) => text(row, "execution_id") as ExecutionId);
+  });
+}
+
+/** The identifier `scanned` rows behind the start of the list; null when there are fewer. By an index alone. */
+async function floorOf(session: SqlSession, where: SqlFilter, scanned: number): Promise<string | null> {
+  const [row] = await session.query(
+    `SELECT execution_id FROM executions${whereText(where.indexed)} ORDER BY execution_id DESC LIMIT 1 OFFSET ?`,
+    [...where.indexedValues, scanned - 1],
+  );
+  return row === undefined ? null : text(row, "execution_id");
+}
+
+function whereText(conditions: readonly string[]): string {
+  return conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
+}
+
+/** Rule 28: as many as fit a page's bytes, at least one. */
+function shortened(executions: readonly Execution[]): readonly Execution[] {
+  let bytes = 0;
+  const end = executions.findIndex((execution, index) => {
+    bytes += execution.target.bytes.length + (execution.result?.length ?? 0);
+    return index > 0 && bytes > MAX_PAGE_BYTES;
+  });
+  return end === -1 ? executions : executions.slice(0, end);
+}

@@ -1,0 +1,136 @@
+import { assert } from "../../domain/assert.ts";
+import { type Execution, isFinal, type StopReason } from "../../domain/execution.ts";
+import type { AttemptKey, ExecutionId } from "../../domain/identifier.ts";
+import { storableText } from "../../domain/storable-text.ts";
+import type { StopOutcome } from "../../port/store-executions.ts";
+import { MAX_MESSAGE_CHARS } from "./execution-insert.ts";
+import {
+  ACTIVE_STATES,
+  executionOf,
+  FULL_COLUMNS,
+  fenceText,
+  gateKeysOf,
+  reasonNumber,
+  StateNumber,
+  stopReasonNumber,
+} from "./execution-row.ts";
+import { LockedGates } from "./gates.ts";
+import { flag, textOrNull } from "./row-reader.ts";
+import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+
+/**
+ * Rule 25: a stop is set in the row by compare-and-set, and its home sends it
+ * until the attempt ends. CANCEL overrides the other reasons and nothing
+ * overrides CANCEL. What waits, for its time, an executor or a gate, is
+ * cancelled at once and gives back what it holds.
+ */
+
+const CANCEL = stopReasonNumber("CANCEL");
+
+/** Asks that an execution end. With another reason than CANCEL one that waits stays as it is. */
+export function requestStop(
+  db: SqlDatabase,
+  executionId: ExecutionId,
+  reason: StopReason,
+  message: string,
+): Promise<StopOutcome> {
+  return db.transact("request_stop", async (session): Promise<StopOutcome> => {
+    const gates = await lockGatesOf(session, executionId);
+    const row = await lockExecution(session, executionId);
+    if (row === null) return { kind: "not_found" };
+    const execution = executionOf(row);
+    if (isFinal(execution.state)) return { kind: "was_final", execution };
+    const stop = { reason, message: storableText(message, MAX_MESSAGE_CHARS), timeUs: await session.nowUs() };
+    if (execution.state === "DISPATCHED" || execution.state === "RUNNING") {
+      const kept = execution.stop?.reason === "CANCEL" || execution.stop?.reason === reason;
+      if (kept) return { kind: "stopping", execution };
+      await session.execute(
+        `UPDATE executions SET stop_reason = ?, stop_message = ?, stop_us = ?, change_number = change_number + 1
+          WHERE execution_id = ?`,
+        [stopReasonNumber(reason), stop.message, stop.timeUs, executionId],
+      );
+      return { kind: "stopping", execution: { ...execution, stop, changeNumber: execution.changeNumber + 1 } };
+    }
+    if (reason !== "CANCEL") return { kind: "stopping", execution };
+    return { kind: "ended", execution: await cancelWaiting(session, execution, stop, gates, flag(row, "gates_held")) };
+  });
+}
+
+/** Sets a stop on an attempt while its key is current; false when it is not. */
+export function stopAttempt(db: SqlDatabase, key: AttemptKey, reason: StopReason, message: string): Promise<boolean> {
+  return db.transact("stop_attempt", async (session) => {
+    const { executionId, attempt } = key;
+    const nowUs = await session.nowUs();
+    const current = `execution_id = ? AND attempt = ? AND fence = ? AND state IN ${ACTIVE_STATES}`;
+    const keyValues = [executionId, attempt, fenceText(key.fence)];
+    const found = await session.query(
+      `SELECT stop_reason FROM executions WHERE ${current}${session.dialect.forUpdate}`,
+      keyValues,
+    );
+    if (found.length === 0) return false;
+    await session.execute(
+      `UPDATE executions SET stop_reason = ?, stop_message = ?, stop_us = ?, change_number = change_number + 1
+        WHERE ${current} AND stop_reason NOT IN (?, ?)`,
+      [
+        stopReasonNumber(reason),
+        storableText(message, MAX_MESSAGE_CHARS),
+        nowUs,
+        ...keyValues,
+        CANCEL,
+        stopReasonNumber(reason),
+      ],
+    );
+    return true;
+  });
+}
+
+async function lockGatesOf(session: SqlSession, executionId: ExecutionId): Promise<LockedGates> {
+  const [row] = await session.query("SELECT gate_keys FROM executions WHERE execution_id = ?", [executionId]);
+  return await LockedGates.lock(session, row === undefined ? [] : gateKeysOf(textOrNull(row, "gate_keys")));
+}
+
+async function lockExecution(session: SqlSession, executionId: ExecutionId): Promise<Row | null> {
+  const [row] = await session.query(
+    `SELECT ${FULL_COLUMNS}, gates_held FROM executions WHERE execution_id = ?${session.dialect.forUpdate}`,
+    [executionId],
+  );
+  return row ?? null;
+}
+
+async function cancelWaiting(
+  session: SqlSession,
+  execution: Execution,
+  stop: NonNullable<Execution["stop"]>,
+  gates: LockedGates,
+  holdsGates: boolean,
+): Promise<Execution> {
+  if (holdsGates) gates.give(execution.gateKeys);
+  if (execution.blockedKey !== null) gates.leave(execution.blockedKey);
+  await gates.save();
+  const changed = await session.execute(
+    `UPDATE executions SET state = ?, state_reason = ?, state_message = ?, ended_us = ?, stop_reason = ?,
+      stop_message = ?, stop_us = ?, timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = 0,
+      change_number = change_number + 1 WHERE execution_id = ?`,
+    [
+      StateNumber.CANCELLED,
+      reasonNumber("CANCEL_REQUESTED"),
+      stop.message,
+      stop.timeUs,
+      CANCEL,
+      stop.message,
+      stop.timeUs,
+      execution.executionId,
+    ],
+  );
+  assert(changed === 1, "a locked execution is there");
+  return {
+    ...execution,
+    state: "CANCELLED",
+    stateReason: "CANCEL_REQUESTED",
+    stateMessage: stop.message,
+    endedUs: stop.timeUs,
+    stop,
+    blockedKey: null,
+    changeNumber: execution.changeNumber + 1,
+  };
+}

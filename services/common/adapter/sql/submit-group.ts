@@ -1,0 +1,97 @@
+import { assert } from "../../domain/assert.ts";
+import type { NewExecution } from "../../domain/execution.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-executions.ts";
+import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
+import { type GateDecision, LockedGates } from "./gates.ts";
+import { standingPlacements } from "./placements.ts";
+import { claimRequests, type RequestUse } from "./requests.ts";
+import type { SqlSession } from "./session.ts";
+
+/**
+ * One transaction of rule 5: a group of submissions, all or none. Order of
+ * locks (rule 1): executors are read, requests, gates, executions.
+ */
+export async function storeGroup(session: SqlSession, group: readonly Submission[]): Promise<SubmitOutcome[]> {
+  const nowUs = await session.nowUs();
+  const slots = group.flatMap(({ slot, execution }) => (slot !== null && takesSlot(execution, nowUs) ? [slot] : []));
+  const standing = await standingPlacements(session, slots);
+  const settled = await repeatedOf(session, group);
+  const fresh = group.filter((submission) => !settled.has(submission));
+  const ready = fresh.filter(({ execution }) => execution.gateKeys.length > 0 && execution.readyUs <= nowUs);
+  const gates = await LockedGates.open(
+    session,
+    ready.map(({ execution }) => execution),
+  );
+  const rows = new Map<Submission, NewRow>();
+  for (const submission of fresh) {
+    const { execution, slot } = submission;
+    const usable = slot !== null && standing.has(slot) ? slot : null;
+    rows.set(submission, newRow(execution, beginningOf(execution, usable, gates, nowUs), nowUs));
+  }
+  await gates.save();
+  await insertExecutions(session, [...rows.values()]);
+  return group.map((submission): SubmitOutcome => {
+    const row = rows.get(submission);
+    if (row !== undefined) return { kind: "stored", execution: row.execution };
+    const outcome = settled.get(submission);
+    assert(outcome !== undefined, "a submission is stored or settled by its request");
+    return outcome;
+  });
+}
+
+/** How an execution begins that is stored now: waiting for its time, at its gate, claimable, or sent to a slot. */
+export function beginningOf(
+  execution: NewExecution,
+  slot: ClaimedSlot | null,
+  gates: LockedGates,
+  nowUs: number,
+): Beginning {
+  const base = { reason: "UNSPECIFIED", message: "", slot: null, gatesHeld: false, blockedKey: null } as const;
+  if (execution.readyUs > nowUs) return { ...base, state: "SCHEDULED" };
+  if (execution.gateKeys.length > 0) return gatedBeginning(gates.decide(execution));
+  if (slot !== null) return { ...base, state: "DISPATCHED", slot };
+  return { ...base, state: "READY" };
+}
+
+function gatedBeginning(decision: GateDecision): Beginning {
+  const base = { reason: "UNSPECIFIED", message: "", slot: null, gatesHeld: false, blockedKey: null } as const;
+  switch (decision.kind) {
+    case "admitted":
+      return { ...base, state: "READY", gatesHeld: true };
+    case "waits":
+      return { ...base, state: "READY", reason: decision.reason, blockedKey: decision.key };
+    default:
+      return { ...base, state: "SKIPPED", reason: "OVERLAP", message: decision.message };
+  }
+}
+
+/** A direct dispatch is for what is ready and has no gate. */
+function takesSlot(execution: NewExecution, nowUs: number): boolean {
+  return execution.readyUs <= nowUs && execution.gateKeys.length === 0;
+}
+
+/** Submissions whose request was there before, and what they are answered. */
+async function repeatedOf(
+  session: SqlSession,
+  group: readonly Submission[],
+): Promise<ReadonlyMap<Submission, SubmitOutcome>> {
+  const asking = group.flatMap((submission): { submission: Submission; use: RequestUse }[] => {
+    const { request, execution } = submission;
+    return request === null ? [] : [{ submission, use: { request, resultId: execution.executionId } }];
+  });
+  const verdicts = await claimRequests(
+    session,
+    asking.map(({ use }) => use),
+  );
+  const settled = new Map<Submission, SubmitOutcome>();
+  for (const [index, { submission }] of asking.entries()) {
+    const verdict = verdicts[index];
+    assert(verdict !== undefined, "each request has a verdict");
+    if (verdict.kind === "reused") settled.set(submission, { kind: "request_reused" });
+    if (verdict.kind === "repeated") {
+      settled.set(submission, { kind: "repeated", executionId: verdict.resultId as ExecutionId });
+    }
+  }
+  return settled;
+}

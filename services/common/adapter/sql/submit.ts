@@ -1,0 +1,143 @@
+import { assert } from "../../domain/assert.ts";
+import type { Execution } from "../../domain/execution.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import type { Submission, SubmitOutcome } from "../../port/store-executions.ts";
+import { rowFault } from "./execution-insert.ts";
+import { executionOf, FULL_COLUMNS } from "./execution-row.ts";
+import { requestKey } from "./requests.ts";
+import type { SqlDatabase } from "./session.ts";
+import { CommitUnknown, StatementRefused } from "./store-fault.ts";
+import { storeGroup } from "./submit-group.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Rule 5: group commit. A group is one transaction of at most 500 rows or
+ * 4 MiB; rows with gates are grouped apart from plain ones, and a request_id
+ * that comes twice waits for the next group. A group that the store refuses for
+ * good is cut in two until the row at fault stands alone. After a COMMIT whose
+ * outcome is unknown the group is read back by identifier, under lock, so that
+ * a commit still on its way is awaited; what is not there is stored again.
+ */
+
+/** Rows in one group. */
+const MAX_GROUP_ROWS = 500;
+/** Bytes of targets in one group, more or less. */
+const MAX_GROUP_BYTES = 4 * 1024 * 1024;
+/** A row is counted as at least this long. */
+const ROW_BYTES = 1_024;
+/** Commits of one group with an unknown outcome, before the caller hears of it. */
+const MAX_UNKNOWN_COMMITS = 3;
+
+/** Stores submissions and answers for each in order. Throws StoreUnavailable when their fate cannot be read. */
+export async function submit(db: SqlDatabase, submissions: readonly Submission[]): Promise<SubmitOutcome[]> {
+  const outcomes = new Map<Submission, SubmitOutcome>();
+  const plain: Submission[] = [];
+  const gated: Submission[] = [];
+  for (const submission of submissions) {
+    const fault = rowFault(submission.execution);
+    if (fault !== null) outcomes.set(submission, { kind: "refused", message: fault });
+    else (submission.execution.gateKeys.length > 0 ? gated : plain).push(submission);
+  }
+  for (const group of [...groups(plain), ...groups(gated)]) {
+    const answers = await storeOrBisect(db, group);
+    for (const [index, submission] of group.entries()) {
+      const answer = answers[index];
+      assert(answer !== undefined, "each submission has an outcome");
+      outcomes.set(submission, answer);
+    }
+  }
+  return submissions.map((submission) => {
+    const outcome = outcomes.get(submission);
+    assert(outcome !== undefined, "each submission has an outcome");
+    return outcome;
+  });
+}
+
+/** Cuts submissions into groups in their order. No request_id and no identifier is twice in one. */
+function groups(submissions: readonly Submission[]): Submission[][] {
+  const all: Submission[][] = [];
+  let group: Submission[] = [];
+  let size = 0;
+  let keys = new Set<string>();
+  for (const submission of submissions) {
+    const own = keysOf(submission);
+    const ownSize = ROW_BYTES + submission.execution.target.bytes.length;
+    const full = group.length >= MAX_GROUP_ROWS || size + ownSize > MAX_GROUP_BYTES;
+    if (group.length > 0 && (full || own.some((key) => keys.has(key)))) {
+      all.push(group);
+      group = [];
+      size = 0;
+      keys = new Set();
+    }
+    group.push(submission);
+    size += ownSize;
+    for (const key of own) keys.add(key);
+  }
+  if (group.length > 0) all.push(group);
+  return all;
+}
+
+function keysOf({ execution, request }: Submission): string[] {
+  return request === null ? [execution.executionId] : [execution.executionId, requestKey(request)];
+}
+
+async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {
+  try {
+    return await storeSurely(db, group);
+  } catch (error) {
+    if (!(error instanceof StatementRefused)) throw error;
+    if (group.length === 1) return [{ kind: "refused", message: error.message }];
+  }
+  const middle = group.length >> 1;
+  const first = await storeOrBisect(db, group.slice(0, middle));
+  return [...first, ...(await storeOrBisect(db, group.slice(middle)))];
+}
+
+/** Stores a group, and finds out what a lost COMMIT made of it. */
+async function storeSurely(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {
+  for (let unknown = 0; ; unknown++) {
+    try {
+      return await db.transact("submit", (session) => storeGroup(session, group));
+    } catch (error) {
+      if (!(error instanceof CommitUnknown) || unknown >= MAX_UNKNOWN_COMMITS) throw error;
+    }
+    const stored = await readBack(
+      db,
+      group.map(({ execution }) => execution.executionId),
+    );
+    if (stored.size > 0) return await answerStored(db, group, stored);
+  }
+}
+
+/** The transaction stands when one of its rows does: the others were repeats, and are asked for again. */
+async function answerStored(
+  db: SqlDatabase,
+  group: readonly Submission[],
+  stored: ReadonlyMap<ExecutionId, Execution>,
+): Promise<SubmitOutcome[]> {
+  const rest = group.filter(({ execution }) => !stored.has(execution.executionId));
+  const answers = rest.length === 0 ? [] : await storeSurely(db, rest);
+  return group.map((submission) => {
+    const execution = stored.get(submission.execution.executionId);
+    if (execution !== undefined) return { kind: "stored", execution };
+    const answer = answers[rest.indexOf(submission)];
+    assert(answer !== undefined, "each submission has an outcome");
+    return answer;
+  });
+}
+
+/** Executions of these identifiers. The lock waits for a transaction that is still being committed. */
+function readBack(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<ReadonlyMap<ExecutionId, Execution>> {
+  return db.transact("submit_read_back", async (session) => {
+    const found = new Map<ExecutionId, Execution>();
+    for (const list of valueLists(ids.toSorted())) {
+      const rows = await session.query(
+        `SELECT ${FULL_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})
+          ORDER BY execution_id${session.dialect.forUpdate}`,
+        list.values,
+      );
+      for (const row of rows) found.set(row.execution_id as ExecutionId, executionOf(row));
+    }
+    return found;
+  });
+}

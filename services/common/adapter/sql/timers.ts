@@ -1,0 +1,176 @@
+import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
+import { causeNumber, gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
+import { LockedGates } from "./gates.ts";
+import { updateRows } from "./many-rows.ts";
+import { big, flag, int, text, textOrNull } from "./row-reader.ts";
+import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Rule 13: timers are rows, SCHEDULED with a time and a shard. When the time
+ * has come they become READY; those with gates go through them (rule 7): a
+ * retry still holds its job's gate, a first attempt is admitted, waits or, by
+ * its overlap policy, is SKIPPED and then takes its count in the job's
+ * fire_count back (rule 9).
+ */
+
+/** Executions in one transaction. */
+const MAX_READY_ROWS = 500;
+
+/** A SCHEDULED execution and its time. */
+export type DueExecution = { readonly executionId: ExecutionId; readonly readyUs: number };
+/** An execution that claims may take now. */
+export type ReadyExecution = { readonly executionId: ExecutionId; readonly routeId: RouteId };
+
+/** SCHEDULED executions of these shards that are due by a time, earliest first. */
+export function due(
+  db: SqlDatabase,
+  shards: readonly number[],
+  untilUs: number,
+  limit: number,
+): Promise<DueExecution[]> {
+  return db.read("due", async (session) => {
+    const found: DueExecution[] = [];
+    for (const list of valueLists(shards)) {
+      const rows = await session.query(
+        `SELECT execution_id, ready_us FROM executions WHERE timer_shard IN (${list.sql}) AND ready_us <= ?
+          ORDER BY ready_us, execution_id LIMIT ?`,
+        [...list.values, untilUs, limit],
+      );
+      for (const row of rows) {
+        found.push({ executionId: text(row, "execution_id") as ExecutionId, readyUs: int(row, "ready_us") });
+      }
+    }
+    return found.sort((a, b) => a.readyUs - b.readyUs).slice(0, limit);
+  });
+}
+
+/** Makes those READY whose time has come by the store's clock; answers which of them are claimable. */
+export async function makeReady(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {
+  const sorted = [...new Set(ids)].sort();
+  const ready: ReadyExecution[] = [];
+  for (let first = 0; first < sorted.length; first += MAX_READY_ROWS) {
+    const part = sorted.slice(first, first + MAX_READY_ROWS);
+    ready.push(...(await db.transact("make_ready", (session) => makePartReady(session, part))));
+  }
+  return ready;
+}
+
+const READY_UPDATE = {
+  table: "executions",
+  keys: ["execution_id"],
+  set: ["claim_route"],
+  also: `state = ${StateNumber.READY}, state_reason = 0, state_message = '', timer_shard = NULL,
+    change_number = t.change_number + 1`,
+} as const;
+const ADMITTED_UPDATE = { ...READY_UPDATE, also: `${READY_UPDATE.also}, gates_held = 1` } as const;
+const WAITING_UPDATE = {
+  ...READY_UPDATE,
+  set: ["waiting_gate", "state_reason"],
+  also: READY_UPDATE.also.replace("state_reason = 0, ", ""),
+} as const;
+const SKIPPED_UPDATE = {
+  ...READY_UPDATE,
+  set: ["ended_us", "state_message"],
+  also: `state = ${StateNumber.SKIPPED}, state_reason = ${reasonNumber("OVERLAP")}, timer_shard = NULL,
+    change_number = t.change_number + 1`,
+} as const;
+
+async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {
+  const gated = await gatedRows(session, ids);
+  await lockJobsOf(session, gated);
+  const gates = await LockedGates.lock(
+    session,
+    gated.flatMap((row) => gateKeysOf(textOrNull(row, "gate_keys"))),
+  );
+  const nowUs = await session.nowUs();
+  const rows = (await lockScheduled(session, ids, nowUs)).sort((a, b) => int(a, "ready_us") - int(b, "ready_us"));
+  const claimable: SqlValue[][] = [];
+  const admitted: SqlValue[][] = [];
+  const waiting: SqlValue[][] = [];
+  const skipped: SqlValue[][] = [];
+  const refusedFires: Row[] = [];
+  for (const row of rows) {
+    const id = text(row, "execution_id");
+    const routeId = big(row, "route_id");
+    const gateKeys = gateKeysOf(textOrNull(row, "gate_keys"));
+    if (gateKeys.length === 0 || flag(row, "gates_held")) {
+      claimable.push([id, routeId]);
+      continue;
+    }
+    const decision = gates.decide({ gateKeys, overlap: overlapOf(int(row, "overlap")) });
+    if (decision.kind === "admitted") admitted.push([id, routeId]);
+    else if (decision.kind === "waits") waiting.push([id, decision.key, reasonNumber(decision.reason)]);
+    else {
+      skipped.push([id, nowUs, decision.message]);
+      if (isFire(row)) refusedFires.push(row);
+    }
+  }
+  await takeFiresBack(session, refusedFires);
+  await gates.save();
+  await updateRows(session, READY_UPDATE, claimable);
+  await updateRows(session, ADMITTED_UPDATE, admitted);
+  await updateRows(session, WAITING_UPDATE, waiting);
+  await updateRows(session, SKIPPED_UPDATE, skipped);
+  const open = new Set([...claimable, ...admitted].map(([id]) => id));
+  return rows.flatMap((row): ReadyExecution[] => {
+    const executionId = text(row, "execution_id") as ExecutionId;
+    return open.has(executionId) ? [{ executionId, routeId: big(row, "route_id") as RouteId }] : [];
+  });
+}
+
+/** What never changes of those with gates, read without a lock. */
+async function gatedRows(session: SqlSession, ids: readonly ExecutionId[]): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const list of valueLists(ids)) {
+    rows.push(
+      ...(await session.query(
+        `SELECT gate_keys, job_uid, cause, overlap FROM executions
+          WHERE execution_id IN (${list.sql}) AND gate_keys IS NOT NULL`,
+        list.values,
+      )),
+    );
+  }
+  return rows;
+}
+
+/** Rule 1: jobs before gates. Only those are locked whose fire_count may change. */
+async function lockJobsOf(session: SqlSession, gated: readonly Row[]): Promise<void> {
+  const refusable = gated.filter(
+    (row) => isFire(row) && ["SKIP", "QUEUE_ONE"].includes(overlapOf(int(row, "overlap"))),
+  );
+  const uids = new Set(refusable.map((row) => text(row, "job_uid")));
+  for (const list of valueLists([...uids].sort())) {
+    await session.query(
+      `SELECT job_uid FROM jobs WHERE job_uid IN (${list.sql}) ORDER BY job_uid${session.dialect.forUpdate}`,
+      list.values,
+    );
+  }
+}
+
+async function lockScheduled(session: SqlSession, ids: readonly ExecutionId[], nowUs: number): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const list of valueLists(ids)) {
+    const found = await session.query(
+      `SELECT execution_id, state, ready_us, CAST(route_id AS CHAR) AS route_id, gate_keys, gates_held, overlap, cause,
+        job_uid FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
+      list.values,
+    );
+    rows.push(...found.filter((row) => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs));
+  }
+  return rows;
+}
+
+const SCHEDULE_CAUSE = causeNumber("SCHEDULE");
+
+function isFire(row: Row): boolean {
+  return int(row, "cause") === SCHEDULE_CAUSE && textOrNull(row, "job_uid") !== null;
+}
+
+async function takeFiresBack(session: SqlSession, refused: readonly Row[]): Promise<void> {
+  const counts = new Map<string, number>();
+  for (const row of refused) counts.set(text(row, "job_uid"), (counts.get(text(row, "job_uid")) ?? 0) + 1);
+  for (const [jobUid, count] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    await session.execute("UPDATE jobs SET fire_count = fire_count - ? WHERE job_uid = ?", [count, jobUid]);
+  }
+}
