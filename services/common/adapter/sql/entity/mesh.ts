@@ -1,4 +1,4 @@
-import { column, noTimeUs, nullable, primary, type Table, timeUs, uuid } from "./column.ts";
+import { column, index, noTimeUs, nullable, primary, type Table, timeUs, uuid } from "./column.ts";
 
 /** Texts of routes (rule 6). */
 export const routes: Table = {
@@ -31,7 +31,7 @@ export const descriptors: Table = {
 export const descriptorMethods: Table = {
   name: "descriptor_methods",
   columns: { method: primary(column("varchar", 255)), hash: primary(column("char", 64)), stored_us: timeUs },
-  indexes: [],
+  indexes: [index("ix_descriptor_methods_hash", "hash")],
 };
 
 /** Where readers of the feed stand (rule 34). */

@@ -7,6 +7,7 @@ export const outputPieces: Table = {
     execution_id: primary(uuid),
     attempt: primary(column("int")),
     sequence: primary(column("bigint")),
+    fence: column("char", 16),
     stream: column("tinyint"),
     data: column("blob"),
     time_us: timeUs,

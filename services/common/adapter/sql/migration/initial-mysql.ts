@@ -190,6 +190,7 @@ export const initialMysql: readonly string[] = [
     execution_id char(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     attempt int NOT NULL,
     sequence bigint NOT NULL,
+    fence char(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     stream tinyint NOT NULL,
     data mediumblob NOT NULL,
     time_us bigint NOT NULL,
@@ -209,6 +210,7 @@ export const initialMysql: readonly string[] = [
     method varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
     hash char(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     stored_us bigint NOT NULL,
+    INDEX ix_descriptor_methods_hash (hash),
     PRIMARY KEY (method, hash)
   ) ENGINE=InnoDB`,
   `CREATE TABLE IF NOT EXISTS feeds (

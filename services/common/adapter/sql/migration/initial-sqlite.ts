@@ -181,6 +181,7 @@ export const initialSqlite: readonly string[] = [
     "execution_id" varchar(36) NOT NULL,
     "attempt" integer NOT NULL,
     "sequence" bigint NOT NULL,
+    "fence" varchar(16) NOT NULL,
     "stream" tinyint NOT NULL,
     "data" blob NOT NULL,
     "time_us" bigint NOT NULL,
@@ -201,6 +202,7 @@ export const initialSqlite: readonly string[] = [
     "stored_us" bigint NOT NULL,
     PRIMARY KEY ("method", "hash")
   )`,
+  `CREATE INDEX "ix_descriptor_methods_hash" ON "descriptor_methods" ("hash")`,
   `CREATE TABLE "feeds" (
     "name" varchar(64) PRIMARY KEY NOT NULL,
     "ended_us" bigint,
