@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
+import { type GroupLimits, GroupQueue } from "../../../services/scheduler/dispatch/group-queue.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+
+const LIMITS: GroupLimits = { maxItems: 3, maxBytes: 100, maxWaiting: 10 };
+
+/** A queue whose commits wait until the test lets each of them go. */
+function setup(limits: GroupLimits = LIMITS) {
+  const clock = new ManualClock();
+  const groups: (readonly number[])[] = [];
+  const letGo: ((error?: Error) => void)[] = [];
+  const queue = new GroupQueue<number, number>(clock, {
+    limits,
+    sizeOf: (item) => item,
+    commit: (items) => {
+      groups.push(items);
+      return new Promise((resolve, reject) => {
+        letGo.push((error) => (error === undefined ? resolve(items.map((item) => item * 10)) : reject(error)));
+      });
+    },
+  });
+  return { clock, queue, groups, letGo };
+}
+
+test("rule 5: what comes in one turn is one group, what comes meanwhile is the next one", async () => {
+  const { clock, queue, groups, letGo } = setup();
+  const first = [queue.push(1), queue.push(2)];
+  await clock.settle();
+  const second = [queue.push(3), queue.push(4)];
+  await clock.settle();
+  assert.deepEqual(groups, [[1, 2]], "one group is under way at a time");
+  letGo[0]?.();
+  assert.deepEqual(await Promise.all(first), [10, 20]);
+  await clock.settle();
+  letGo[1]?.();
+  assert.deepEqual(await Promise.all(second), [30, 40]);
+  assert.deepEqual(groups, [
+    [1, 2],
+    [3, 4],
+  ]);
+});
+
+test("rule 28: a group ends at its number of items", async () => {
+  const { clock, queue, groups, letGo } = setup();
+  const answers = [1, 2, 3, 4].map((item) => queue.push(item));
+  await clock.settle();
+  assert.deepEqual(groups, [[1, 2, 3]]);
+  letGo[0]?.();
+  await clock.settle();
+  letGo[1]?.();
+  assert.deepEqual(await Promise.all(answers), [10, 20, 30, 40]);
+});
+
+test("rule 28: a group ends at its bytes, and one item above them is a group of its own", async () => {
+  const { clock, queue, groups, letGo } = setup();
+  const answers = [60, 50, 500, 1].map((item) => queue.push(item));
+  for (const _ of answers) {
+    await clock.settle();
+    letGo.at(-1)?.();
+  }
+  await Promise.all(answers);
+  assert.deepEqual(groups, [[60], [50], [500], [1]]);
+});
+
+test("one more than may wait is refused with OVERLOADED and the others are stored", async () => {
+  const { clock, queue, letGo } = setup({ maxItems: 10, maxBytes: 100, maxWaiting: 2 });
+  const kept = [queue.push(1), queue.push(2)];
+  await assert.rejects(queue.push(3), (error) => error instanceof JobmeshError && error.reason === "OVERLOADED");
+  await clock.settle();
+  letGo[0]?.();
+  assert.deepEqual(await Promise.all(kept), [10, 20]);
+});
+
+test("a group that fails fails each of its items and no other", async () => {
+  const { clock, queue, letGo } = setup();
+  const failed = [queue.push(1), queue.push(2)];
+  await clock.settle();
+  const later = queue.push(3);
+  letGo[0]?.(new Error("gone"));
+  for (const answer of failed) await assert.rejects(answer, /gone/);
+  await clock.settle();
+  letGo[1]?.();
+  assert.equal(await later, 30);
+});
+
+test("stop commits what waits and refuses what comes after", async () => {
+  const { clock, queue, letGo } = setup();
+  const answer = queue.push(1);
+  const stopped = queue.stop();
+  await assert.rejects(queue.push(2), (error) => error instanceof JobmeshError && error.reason === "SHUTTING_DOWN");
+  await clock.settle();
+  letGo[0]?.();
+  assert.equal(await answer, 10);
+  await stopped;
+  assert.equal(clock.armedCount, 0);
+});
