@@ -24,7 +24,7 @@ export const FrameKind = {
   ALIVE: 3,
   /** Kill everything and leave. */
   CLOSE: 4,
-  /** Ready to run. */
+  /** Ready to run; again as the answer to each ALIVE. */
   READY: 16,
   /** A process runs: JSON of StartedFrame. */
   STARTED: 17,

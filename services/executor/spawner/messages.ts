@@ -8,8 +8,8 @@ export interface SpawnerSettings {
   readonly workRoot: string;
   /** Mark of this spawner, in the groups file and in each command's environment. */
   readonly token: string;
-  /** Milliseconds of the executor's silence after which everything is killed. */
-  readonly silenceMs: number;
+  /** Milliseconds of the executor's silence after which everything is killed; never when null. */
+  readonly silenceMs: number | null;
 }
 
 /** A command to run. */
@@ -35,8 +35,8 @@ export interface StopFrame {
 
 /** A sign of life. */
 export interface AliveFrame {
-  /** From now on, this much silence kills everything. */
-  readonly silenceMs: number;
+  /** From now on, this much silence kills everything; none does when null. */
+  readonly silenceMs: number | null;
   /** Everything is killed at this time by sharedMonotonicMs, unless it is moved; never when null. */
   readonly fenceMs: number | null;
 }

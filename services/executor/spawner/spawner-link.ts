@@ -2,8 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import type { Socket } from "node:net";
 import type { Clock } from "../../common/port/clock.ts";
 import { forkProgram } from "./fork-program.ts";
-import { encodeFrame, type Frame, FrameKind, FrameReader, sharedMonotonicMs } from "./frame.ts";
-import type { SpawnerSettings } from "./messages.ts";
+import { encodeFrame, encodeJson, type Frame, FrameKind, FrameReader, sharedMonotonicMs } from "./frame.ts";
+import type { AliveFrame, SpawnerSettings } from "./messages.ts";
 
 /** Milliseconds for a spawner process to say that it is ready. */
 const READY_TIMEOUT_MS = 15_000;
@@ -16,6 +16,7 @@ export class SpawnerLink {
   readonly #socket: Socket;
   readonly #reader = new FrameReader();
   readonly #ready = Promise.withResolvers<void>();
+  #unanswered = 0;
 
   /** Starts a spawner process. Rejects when it is not ready in time; then it is dead. */
   static async open(
@@ -27,7 +28,7 @@ export class SpawnerLink {
     const link = new SpawnerLink(await forkProgram(dataDir, settings), onFrame);
     const settled = new AbortController();
     const late = clock.sleep(READY_TIMEOUT_MS, settled.signal).then(() => {
-      if (!settled.signal.aborted) link.#child.kill("SIGKILL");
+      if (!settled.signal.aborted) link.kill();
     });
     try {
       await link.#ready.promise;
@@ -43,7 +44,7 @@ export class SpawnerLink {
     this.#socket = child.stdio[3] as Socket;
     this.#socket.on("data", (chunk: Buffer) => {
       for (const frame of this.#reader.push(chunk)) {
-        if (frame.kind === FrameKind.READY) this.#ready.resolve();
+        if (frame.kind === FrameKind.READY) this.#onReady();
         else onFrame(frame);
       }
     });
@@ -63,6 +64,22 @@ export class SpawnerLink {
     return this.#child.pid;
   }
 
+  /** Signs of life since its last answer to one. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** Says that this process lives; the spawner process answers. */
+  sayAlive(alive: AliveFrame): void {
+    this.#unanswered++;
+    this.send(FrameKind.ALIVE, ...encodeJson(alive));
+  }
+
+  /** Kills the process at once. */
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
   /** Sends a frame; nothing when the process is gone. */
   send(kind: FrameKind, ...parts: readonly Uint8Array[]): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
@@ -76,10 +93,15 @@ export class SpawnerLink {
     this.send(FrameKind.CLOSE);
     const closed = new AbortController();
     const late = clock.sleep(timeoutMs, closed.signal).then(() => {
-      if (!closed.signal.aborted) this.#child.kill("SIGKILL");
+      if (!closed.signal.aborted) this.kill();
     });
     await this.closed;
     closed.abort();
     await late;
+  }
+
+  #onReady(): void {
+    this.#unanswered = 0;
+    this.#ready.resolve();
   }
 }

@@ -24,6 +24,9 @@ import type { AliveFrame, SpawnerSettings, StartFrame, StopFrame } from "./messa
 /** Bytes that may wait for the executor to read before output is dropped: a frozen executor blocks no command. */
 const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
 
+/** Milliseconds between two looks while silence or fence has passed. */
+const LOOK_AGAIN_MS = 1_000;
+
 /** The executor's socket. */
 const EXECUTOR_DESCRIPTOR = 3;
 
@@ -44,7 +47,7 @@ class SpawnerProcess {
   #count = 0;
   #silenceMs: number;
   #heardMs = sharedMonotonicMs();
-  #fenceMs: number | null = null;
+  #fenceMs = Number.POSITIVE_INFINITY;
   #watchTimer: Timer | undefined;
   #leaving = false;
   #left = false;
@@ -52,7 +55,7 @@ class SpawnerProcess {
 
   constructor(settings: SpawnerSettings) {
     this.#settings = settings;
-    this.#silenceMs = settings.silenceMs;
+    this.#silenceMs = settings.silenceMs ?? Number.POSITIVE_INFINITY;
     mkdirSync(settings.workRoot, { recursive: true, mode: 0o700 });
     this.#groups = new GroupFile(settings.groupsFile, settings.token);
   }
@@ -87,9 +90,10 @@ class SpawnerProcess {
       }
       case FrameKind.ALIVE: {
         const alive = decodeJson(frame.payload).value as AliveFrame;
-        this.#silenceMs = alive.silenceMs;
-        this.#fenceMs = alive.fenceMs;
+        this.#silenceMs = alive.silenceMs ?? Number.POSITIVE_INFINITY;
+        this.#fenceMs = alive.fenceMs ?? Number.POSITIVE_INFINITY;
         this.#watch();
+        this.#send(FrameKind.READY);
         return;
       }
       case FrameKind.CLOSE:
@@ -105,7 +109,7 @@ class SpawnerProcess {
     if (next === undefined) return;
     // What lay in the socket while this process was stopped may be somebody else's by now.
     const now = sharedMonotonicMs();
-    if (this.#leaving || now - next.sentMs > this.#silenceMs || now > (this.#fenceMs ?? now)) {
+    if (this.#leaving || now - next.sentMs > this.#silenceMs || now >= this.#fenceMs) {
       this.#refuse(next.start.id, { kind: "cut_off", message: "the executor was silent before the command started" });
     } else {
       this.#queue.delete(next.start.id);
@@ -155,10 +159,11 @@ class SpawnerProcess {
 
   /** Looks again whenever silence or fence could have passed. */
   #watch(): void {
-    const deadline = Math.min(this.#heardMs + this.#silenceMs, this.#fenceMs ?? Number.POSITIVE_INFINITY);
-    const leftMs = Math.min(Math.max(deadline - sharedMonotonicMs(), 0), this.#silenceMs) || this.#silenceMs;
+    const deadline = Math.min(this.#heardMs + this.#silenceMs, this.#fenceMs);
     this.#watchTimer?.cancel();
-    this.#watchTimer = this.#clock.setTimer(leftMs, () =>
+    if (deadline === Number.POSITIVE_INFINITY) return;
+    const leftMs = deadline - sharedMonotonicMs();
+    this.#watchTimer = this.#clock.setTimer(leftMs > 0 ? leftMs : LOOK_AGAIN_MS, () =>
       // After this turn's reading: a spawner that was stopped itself has signs of life waiting in the socket.
       setImmediate(() => {
         this.#judge();
@@ -171,8 +176,7 @@ class SpawnerProcess {
     const now = sharedMonotonicMs();
     const silentMs = Math.round(now - this.#heardMs);
     if (silentMs >= this.#silenceMs) this.#killAll(`the executor was silent for ${silentMs} ms`);
-    else if (now >= (this.#fenceMs ?? Number.POSITIVE_INFINITY))
-      this.#killAll("the mesh did not hear of the executor in time");
+    else if (now >= this.#fenceMs) this.#killAll("the mesh did not hear of the executor in time");
   }
 
   #killAll(message: string): void {

@@ -50,18 +50,25 @@ export interface SpawnerDeps {
 export interface SpawnerConfig {
   /** The executor's data folder: absolute, locked by the caller (rule 23). */
   readonly dataDir: string;
-  /** Milliseconds of silence of this process after which commands are killed; 4,000, the lease less 1 s. */
-  readonly silenceMs?: number;
+  /**
+   * Milliseconds of silence of this process after which commands are killed;
+   * 4,000, the lease less 1 s. Null for never: the embedded executor, which lives
+   * as long as its process.
+   */
+  readonly silenceMs?: number | null;
+  /** Milliseconds without an answer after which the spawner process counts as hung and is killed; 30,000. */
+  readonly hungMs?: number;
   /** Bytes of one command's output that wait for a slow consumer; 1 MiB. */
   readonly maxPendingOutputBytes?: number;
   /** Milliseconds that a slow consumer may hold up a result; 1,000. */
   readonly outputFlushMs?: number;
 }
 
-const DEFAULTS = { silenceMs: 4_000, maxPendingOutputBytes: 1024 * 1024, outputFlushMs: 1_000 };
+const DEFAULTS = { silenceMs: 4_000, hungMs: 30_000, maxPendingOutputBytes: 1024 * 1024, outputFlushMs: 1_000 };
 
-/** Signs of life within one time of silence. */
+/** Signs of life within one time of silence, and the longest wait between two. */
 const SIGNS_PER_SILENCE = 4;
+const LONGEST_SIGN_MS = 5_000;
 
 /** Wait before another try when a spawner process does not start, first and longest. */
 const FIRST_RETRY_MS = 100;
@@ -79,7 +86,7 @@ export class Spawner {
   readonly #config: Required<SpawnerConfig>;
   readonly #commands = new Map<number, PendingCommand>();
   readonly #closing = new AbortController();
-  #silenceMs: number;
+  #silenceMs: number | null;
   #fenceMs: number | null = null;
   #lastId = 0;
   #link: SpawnerLink | undefined;
@@ -116,8 +123,8 @@ export class Spawner {
     return this.#stopped;
   }
 
-  /** Changes the time of silence, as Welcome gives the lease. */
-  setSilence(silenceMs: number): void {
+  /** Changes the time of silence, as Welcome gives the lease; null for never. */
+  setSilence(silenceMs: number | null): void {
     this.#silenceMs = silenceMs;
     this.#sayAlive();
   }
@@ -256,10 +263,18 @@ export class Spawner {
 
   #sayAlive(): void {
     this.#aliveTimer?.cancel();
-    if (this.#link === undefined) return;
+    const link = this.#link;
+    if (link === undefined) return;
+    const signMs = Math.min((this.#silenceMs ?? Number.POSITIVE_INFINITY) / SIGNS_PER_SILENCE, LONGEST_SIGN_MS);
+    // Signs and not time: while this process stood still it sent none and can have missed no answer.
+    if (link.unanswered * signMs > this.#config.hungMs) {
+      this.#deps.log.error({ unanswered: link.unanswered }, "the spawner process does not answer and is killed");
+      link.kill();
+      return;
+    }
     const alive: AliveFrame = { silenceMs: this.#silenceMs, fenceMs: this.#fenceMs };
-    this.#link?.send(FrameKind.ALIVE, ...encodeJson(alive));
-    this.#aliveTimer = this.#deps.clock.setTimer(this.#silenceMs / SIGNS_PER_SILENCE, () => this.#sayAlive());
+    link.sayAlive(alive);
+    this.#aliveTimer = this.#deps.clock.setTimer(signMs, () => this.#sayAlive());
   }
 }
 

@@ -6,7 +6,7 @@ import { Spawner } from "../../../services/executor/spawner/spawner.ts";
 
 const [folder = "", silence = "", ...commands] = process.argv.slice(2);
 const deps = { clock: new SystemClock(), random: new SystemRandom(), log: silentLogger };
-const spawner = new Spawner(deps, { dataDir: folder, silenceMs: Number(silence) });
+const spawner = new Spawner(deps, { dataDir: folder, silenceMs: silence === "null" ? null : Number(silence) });
 
 function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);

@@ -11,7 +11,7 @@ import { clock, commandSpec, dataFolder, ExecutorProcess, finallyDo, longCommand
 
 const deps = { clock, log: silentLogger };
 
-test("rule 22: commands die when their executor is killed", async (t) => {
+test("rule 22: commands and their spawner die when their executor is killed", async (t) => {
   const folder = dataFolder(t);
   const lifeline = new Lifeline(folder);
   finallyDo(t, () => lifeline.close());
@@ -19,6 +19,7 @@ test("rule 22: commands die when their executor is killed", async (t) => {
   await lifeline.written(2);
   await executor.kill();
   await lifeline.ended;
+  await executor.gone;
 });
 
 test("rule 22: commands die when their executor hangs longer than its silence, and come back CUT_OFF", async (t) => {
@@ -69,6 +70,31 @@ test("rule 22: when the spawner dies its commands are killed, come back CUT_OFF,
   // Given while nobody could know whether it ran: never a failure.
   assert.ok(["exited", "cut_off"].includes((await next).outcome.kind));
   assert.notEqual(spawner.processId, first);
+});
+
+test("rule 22: a spawner that hangs is as good as dead", async (t) => {
+  const { spawner, begin, run } = await setup(t, { silenceMs: 200, hungMs: 300 });
+  const command = await begin("sleep 1000");
+  const first = spawner.processId;
+  assert.ok(first !== undefined);
+  process.kill(first, "SIGSTOP");
+  const { outcome, processId } = await command.result;
+  assert.equal(outcome.kind, "cut_off");
+  assert.ok(processId !== undefined && !groupLives(processId) && !isRunning(first));
+  assert.equal((await run("true")).outcome.kind, "exited");
+});
+
+test("rule 22: an executor that does not fence itself may stand still", async (t) => {
+  const folder = dataFolder(t);
+  const lifeline = new Lifeline(folder);
+  finallyDo(t, () => lifeline.close());
+  const script = `exec 9>"${lifeline.path}"; echo $$ >&9; sleep 0.5; exit 5`;
+  const executor = new ExecutorProcess(t, folder, null, [script]);
+  await lifeline.written(1);
+  executor.child.kill("SIGSTOP");
+  await lifeline.ended;
+  executor.child.kill("SIGCONT");
+  assert.deepEqual((await executor.line("ended")).result.outcome, { kind: "exited", exitCode: 5 });
 });
 
 test("rule 22: what spawner and executor left when both died is killed by the next start", async (t) => {

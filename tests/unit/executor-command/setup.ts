@@ -104,13 +104,19 @@ export type ExecutorLine =
 /** A real process on the executor's side, to be killed and stopped. */
 export class ExecutorProcess {
   readonly child: ChildProcess;
+  /** Resolves when it and its spawner process, which has its standard error, are dead. */
+  readonly gone: Promise<void>;
   readonly #lines: ExecutorLine[] = [];
   readonly #waiting = new Set<() => void>();
 
-  constructor(t: TestContext, folder: string, silenceMs: number, commands: readonly string[]) {
+  constructor(t: TestContext, folder: string, silenceMs: number | null, commands: readonly string[]) {
     const program = fileURLToPath(new URL("./executor-process.ts", import.meta.url));
     this.child = spawn(process.execPath, ["--no-warnings", program, folder, String(silenceMs), ...commands], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.child.stderr?.pipe(process.stderr);
+    this.gone = new Promise((resolve) => {
+      this.child.once("close", () => resolve());
     });
     createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
       this.#lines.push(JSON.parse(line) as ExecutorLine);
