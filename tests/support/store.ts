@@ -6,10 +6,11 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type OpenedDatabase, openSqlDatabase } from "../../services/common/adapter/open-store.ts";
+import { openSqlDatabase } from "../../services/common/adapter/open-store.ts";
 import type { SqlDatabase, SqlSession, StatementHook } from "../../services/common/adapter/sql/session.ts";
+import { type OpenedDatabase, SqlStore } from "../../services/common/adapter/sql/sql-store.ts";
 import type { Clock } from "../../services/common/port/clock.ts";
-import { silentLogger } from "../../services/common/runtime/log.ts";
+import type { Store } from "../../services/common/port/store.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 
@@ -19,6 +20,8 @@ export type TestDatabase = {
   /** As JOBMESH_STORE would have it. */
   readonly url: string;
   readonly database: SqlDatabase;
+  /** The store on it, started. */
+  readonly store: Store;
   /** One transaction outside the store, to look or to set up. */
   sql<T>(body: (session: SqlSession) => Promise<T>): Promise<T>;
   /** Opens it once more, as another process would; MySQL only. */
@@ -27,7 +30,13 @@ export type TestDatabase = {
 };
 
 /** How a test's database is opened. */
-export type TestOptions = { readonly onStatement?: StatementHook; readonly clock?: Clock };
+export type TestOptions = {
+  /** Called before each statement: to fail it, or to let something else come between. */
+  readonly onStatement?: StatementHook;
+  /** Called when a transaction lost to another and runs again. */
+  readonly onRerun?: (name: string) => void;
+  readonly clock?: Clock;
+};
 
 /** An adapter under test. */
 export type StoreBackend = {
@@ -76,22 +85,28 @@ export const storeBackends: readonly StoreBackend[] = [
 ];
 
 async function opened(url: string, options: TestOptions, drop: () => Promise<void>): Promise<TestDatabase> {
-  const deps = { clock: options.clock ?? new SystemClock(), random: new SystemRandom(), log: silentLogger };
+  const clock = options.clock ?? new SystemClock();
+  const random = new SystemRandom();
   let handle: OpenedDatabase;
   try {
-    handle = await openSqlDatabase(url, { ...deps, onStatement: options.onStatement });
+    handle = await openSqlDatabase(url, { ...options, clock, random });
   } catch (error) {
     await drop();
     throw error;
   }
   const { database } = handle;
+  const { kind } = database.dialect;
+  const store = new SqlStore({ kind, clock, random, open: async () => handle });
+  await store.start();
   return {
-    kind: database.dialect.kind,
+    kind,
     url,
     database,
+    store,
     sql: (body) => database.transact("test", body),
     again: (more = {}) => opened(url, more, async () => {}),
     async close() {
+      await store.stop();
       await handle.close();
       await drop();
     },

@@ -1,23 +1,18 @@
 import type { Clock } from "../port/clock.ts";
 import type { Random } from "../port/random.ts";
-import type { Logger } from "../runtime/log.ts";
-import type { SqlDatabase, StatementHook } from "./sql/session.ts";
+import type { Store } from "../port/store.ts";
+import type { StatementHook } from "./sql/session.ts";
+import { type OpenedDatabase, SqlStore } from "./sql/sql-store.ts";
 
 /** What a store works with. */
 export type StoreDeps = {
   /** On SQLite it is mesh time; on MySQL it only bounds waits. */
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
   /** Called before each statement. For tests. */
   readonly onStatement?: StatementHook | undefined;
-};
-
-/** A database that is connected and migrated. */
-export type OpenedDatabase = {
-  readonly database: SqlDatabase;
-  /** Ends it; harmless when called again. */
-  close(): Promise<void>;
+  /** Called when a transaction lost to another one and runs again, with its name. */
+  readonly onRerun?: ((name: string) => void) | undefined;
 };
 
 /** Where a store is: JOBMESH_STORE. */
@@ -40,6 +35,12 @@ export function parseStoreUrl(text: string): StoreLocation {
     );
   if (new URL(text).pathname.length < 2) throw new RangeError("the mysql:// URL names no database");
   return { kind: "mysql", url: text };
+}
+
+/** The store behind a URL, as `parseStoreUrl` reads it; `start` connects. */
+export function openStore(url: string, deps: StoreDeps): Store {
+  const { kind } = parseStoreUrl(url);
+  return new SqlStore({ kind, clock: deps.clock, random: deps.random, open: () => openSqlDatabase(url, deps) });
 }
 
 /** Connects and migrates. Each adapter is loaded only when it is used: TypeORM and mysql2 take 0.4 s to load. */

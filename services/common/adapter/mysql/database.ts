@@ -32,6 +32,7 @@ export type MysqlDatabaseDeps = {
   readonly random: Random;
   /** For tests. */
   readonly onStatement?: StatementHook | undefined;
+  readonly onRerun?: ((name: string) => void) | undefined;
 };
 
 /**
@@ -55,6 +56,7 @@ export class MysqlDatabase implements SqlDatabase {
       } catch (error) {
         const again = error instanceof LostToAnother || error instanceof StaleConnection;
         if (!again || run === MAX_RUNS) throw error;
+        this.#deps.onRerun?.(name);
         if (run > 1) await this.#deps.clock.sleep(this.#deps.random.unit() * AGAIN_STEP_MS * run);
       }
     }

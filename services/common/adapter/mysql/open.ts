@@ -1,5 +1,6 @@
 import { DataSource } from "typeorm";
-import type { OpenedDatabase, StoreDeps } from "../open-store.ts";
+import type { StoreDeps } from "../open-store.ts";
+import type { OpenedDatabase } from "../sql/sql-store.ts";
 import { dataSourceOptions } from "./connection.ts";
 import { MysqlDatabase } from "./database.ts";
 import { mysqlFault } from "./fault.ts";
@@ -19,11 +20,10 @@ export async function openMysql(url: string, deps: StoreDeps): Promise<OpenedDat
   } catch (error) {
     throw mysqlFault(error);
   }
-  const { clock, random, onStatement } = deps;
   let closing: Promise<void> | undefined;
   return {
-    database: new MysqlDatabase({ source, server, clock, random, onStatement }),
-    close: () => (closing ??= endWithin(clock, source.destroy())),
+    database: new MysqlDatabase({ ...deps, source, server }),
+    close: () => (closing ??= endWithin(deps.clock, source.destroy())),
   };
 }
 

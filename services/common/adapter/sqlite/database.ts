@@ -26,6 +26,7 @@ export type SqliteDatabaseDeps = {
   readonly clock: Clock;
   /** For tests. */
   readonly onStatement?: StatementHook | undefined;
+  readonly onRerun?: ((name: string) => void) | undefined;
 };
 
 /**
@@ -83,6 +84,7 @@ export class SqliteDatabase implements SqlDatabase {
         return await this.#run(name, begin, body);
       } catch (error) {
         if (!(error instanceof SqliteBusy) || run === MAX_RUNS) throw error;
+        this.#deps.onRerun?.(name);
       }
     }
   }

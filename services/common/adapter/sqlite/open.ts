@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { StoreUnavailable } from "../../port/store.ts";
-import type { OpenedDatabase, StoreDeps } from "../open-store.ts";
+import type { StoreDeps } from "../open-store.ts";
+import type { OpenedDatabase } from "../sql/sql-store.ts";
 import { SqliteDatabase } from "./database.ts";
 import { sqliteFault } from "./fault.ts";
 import { openHandle, type SqliteHandle } from "./handle.ts";
@@ -43,7 +44,7 @@ async function openFile(file: string): Promise<SqliteHandle> {
 }
 
 function opened(handle: SqliteHandle, deps: StoreDeps, release: FileLock["release"]): OpenedDatabase {
-  const database = new SqliteDatabase({ handle, clock: deps.clock, onStatement: deps.onStatement });
+  const database = new SqliteDatabase({ ...deps, handle });
   let closing: Promise<void> | undefined;
   return {
     database,

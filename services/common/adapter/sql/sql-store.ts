@@ -1,0 +1,97 @@
+import type { Clock } from "../../port/clock.ts";
+import type { Random } from "../../port/random.ts";
+import { type Store, type StoreCounts, StoreUnavailable } from "../../port/store.ts";
+import { SampledCounts } from "./counts.ts";
+import { SqlDescriptorStore } from "./descriptors.ts";
+import { SqlExecutionStore } from "./executions.ts";
+import { SqlExecutorStore } from "./executors.ts";
+import { SqlJobStore } from "./jobs.ts";
+import { LateDatabase } from "./late-database.ts";
+import { SqlOffsetStore } from "./offsets.ts";
+import { SqlOutputStore } from "./output.ts";
+import { SqlRouteStore } from "./routes.ts";
+import type { SqlDatabase } from "./session.ts";
+
+/** Whoever asks for the time is told so soon that the store is away. */
+const NOW_TIMEOUT_MS = 1_000;
+
+/** A database that is connected and migrated. */
+export type OpenedDatabase = {
+  readonly database: SqlDatabase;
+  /** Ends it; harmless when called again. */
+  close(): Promise<void>;
+};
+
+/** What a SqlStore works with. */
+export type SqlStoreDeps = {
+  readonly kind: Store["kind"];
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Connects and migrates; called once by each `start`. */
+  open(): Promise<OpenedDatabase>;
+};
+
+/** The Store on SQL: the parts share one database, which `start` opens. */
+export class SqlStore implements Store {
+  readonly kind: Store["kind"];
+  readonly jobs: SqlJobStore;
+  readonly executions: SqlExecutionStore;
+  readonly executors: SqlExecutorStore;
+  readonly routes: SqlRouteStore;
+  readonly offsets: SqlOffsetStore;
+  readonly output: SqlOutputStore;
+  readonly descriptors: SqlDescriptorStore;
+  readonly #deps: SqlStoreDeps;
+  readonly #database = new LateDatabase();
+  readonly #counts: SampledCounts;
+  #opening: Promise<OpenedDatabase> | undefined;
+
+  constructor(deps: SqlStoreDeps) {
+    const database = this.#database;
+    this.#deps = deps;
+    this.kind = deps.kind;
+    this.jobs = new SqlJobStore(database);
+    this.executions = new SqlExecutionStore({ database, random: deps.random });
+    this.executors = new SqlExecutorStore(database);
+    this.routes = new SqlRouteStore(database);
+    this.offsets = new SqlOffsetStore(database);
+    this.output = new SqlOutputStore(database);
+    this.descriptors = new SqlDescriptorStore(database);
+    this.#counts = new SampledCounts(database, deps.clock);
+  }
+
+  async start(): Promise<void> {
+    this.#opening ??= this.#deps.open();
+    const opening = this.#opening;
+    try {
+      this.#database.set((await opening).database);
+    } catch (error) {
+      if (this.#opening === opening) this.#opening = undefined;
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    const opening = this.#opening;
+    if (opening === undefined) return;
+    this.#opening = undefined;
+    this.#database.set(undefined);
+    await (await opening).close();
+  }
+
+  async nowUs(): Promise<number> {
+    const late = Promise.withResolvers<number>();
+    const timer = this.#deps.clock.setTimer(NOW_TIMEOUT_MS, () =>
+      late.reject(new StoreUnavailable(`the store did not tell the time within ${NOW_TIMEOUT_MS} ms`)),
+    );
+    try {
+      return await Promise.race([this.#database.read("now", (session) => session.nowUs()), late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  counts(): Promise<StoreCounts> {
+    return this.#counts.get();
+  }
+}
