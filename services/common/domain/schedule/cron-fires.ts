@@ -46,7 +46,7 @@ export class CronFires {
     const limitMs = afterMs + SEARCH_MS;
     let span = this.#spans.at(afterMs + 1);
     let fromMs = afterMs + 1;
-    while (fromMs <= limitMs) {
+    for (;;) {
       if (span.startMs > afterMs && this.firesAtStart(span)) return span.startMs;
       const searched = Math.max(fromMs + span.offsetMs, this.localStart(span));
       const local = this.match.next(searched);
@@ -54,12 +54,12 @@ export class CronFires {
       // Nothing matches from `searched` to `local`, so joints well before `local` cannot fire either,
       // unless a repeated hour goes back behind `searched`.
       const farMs = span.againLocalMs < searched ? span.endMs : local - span.offsetMs - NEAR_MS;
-      fromMs = Math.max(span.endMs, Math.min(farMs, limitMs + 1));
-      if (fromMs <= limitMs) span = this.#spans.at(fromMs);
+      const laterMs = Math.max(span.endMs, farMs);
+      if (laterMs > limitMs) return Number.POSITIVE_INFINITY;
+      span = this.#spans.at(laterMs);
       // A later span is read from its start: a repeated hour goes back behind `local`.
       fromMs = span.startMs;
     }
-    return Number.POSITIVE_INFINITY;
   }
 
   /** The first local time of a span that may fire. */
