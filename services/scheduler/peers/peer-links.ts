@@ -1,7 +1,7 @@
-import type { LinkRequest, LinkResponse, PeerServiceService } from "../../../gen/jobmesh/v1/peer_service.ts";
+import type { LinkRequest, LinkResponse } from "../../../gen/jobmesh/v1/peer_service.ts";
 import type { Route } from "../../common/domain/route.ts";
 import type { Clock } from "../../common/port/clock.ts";
-import type { DuplexStream, Handlers } from "../../common/rpc/contract.ts";
+import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hint, Hints } from "../hints.ts";
@@ -77,14 +77,10 @@ export class PeerLinks {
   }
 
   /** The serving end: a peer's hints come in; ours go to it by the link that we dial. */
-  handlers(): Handlers<typeof PeerServiceService> {
-    return {
-      link: (stream, context) => {
-        stream.onMessage((request) => this.#receive(request.hint));
-        stream.onEnd(() => stream.end());
-        context.stopping.addEventListener("abort", () => stream.end(), { once: true });
-      },
-    };
+  serve(stream: DuplexStream<LinkRequest, LinkResponse>, context: CallContext): void {
+    stream.onMessage((request) => this.#receive(request.hint));
+    stream.onEnd(() => stream.end());
+    context.stopping.addEventListener("abort", () => stream.end(), { once: true });
   }
 
   /** Dials peers that have no link and closes links to those that left. */

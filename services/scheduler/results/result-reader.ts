@@ -65,7 +65,7 @@ export class ResultReader {
   readonly #loop: WakeableLoop;
   #unlisten: () => void = () => {};
   #checkedMs = Number.NEGATIVE_INFINITY;
-  #onStored: () => void = () => {};
+  #onStored: (partition: StoredPartition) => void = () => {};
 
   constructor(
     deps: {
@@ -86,7 +86,7 @@ export class ResultReader {
   }
 
   /** Calls back after each batch that was stored here: executors may forget what is stored. */
-  onStored(callback: () => void): void {
+  onStored(callback: (partition: StoredPartition) => void): void {
     this.#onStored = callback;
   }
 
@@ -240,7 +240,7 @@ export class ResultReader {
     }
     reading.stored = { ...stored, nextOffset: offsets.nextOffset, lastKey: offsets.lastKey };
     tellOutcomes(this.#deps.hints, outcome.results);
-    this.#onStored();
+    this.#onStored(reading.stored);
     return true;
   }
 

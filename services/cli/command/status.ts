@@ -1,0 +1,70 @@
+import type {
+  Executor,
+  ExecutorState,
+  GetMeshStatusResponse,
+  Scheduler,
+} from "../../../gen/jobmesh/v1/mesh_service.ts";
+import { executorStateToJSON } from "../../../gen/jobmesh/v1/mesh_service.ts";
+import { msOfDuration } from "../../common/wire/time.ts";
+import { connect } from "../connection.ts";
+import { renderTable } from "../table.ts";
+
+/** `jobmesh status`. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const connection = await connect(argv, "jobmesh status [options]");
+  if (connection === null) return 0;
+  try {
+    const { mesh } = connection.client;
+    const [status, { schedulers }, { executors }] = await Promise.all([
+      mesh.getMeshStatus({}),
+      mesh.listSchedulers({}),
+      mesh.listExecutors({ labels: {}, pageSize: 1_000, pageToken: "", namespace: "", states: [], capability: "" }),
+    ]);
+    process.stdout.write(
+      `${[...summary(status), "", ...schedulerTable(schedulers), "", ...executorTable(executors)].join("\n")}\n`,
+    );
+    return status.backends.every(({ healthy }) => healthy) ? 0 : 1;
+  } finally {
+    await connection.close();
+  }
+}
+
+function summary(status: GetMeshStatusResponse): string[] {
+  const age =
+    status.readyAgeMax === undefined ? "" : `, the oldest for ${Math.round(msOfDuration(status.readyAgeMax))} ms`;
+  const backends = status.backends.map(({ role, kind, healthy, message }) =>
+    healthy ? `${role} ${kind}: healthy` : `${role} ${kind}: AWAY (${message})`,
+  );
+  return [
+    ...backends,
+    `jobs: ${status.jobCount}`,
+    `executions: ${status.scheduledCount} scheduled, ${status.readyCount} ready${age}, ${status.runningCount} running`,
+    `slots: ${status.freeSlotCount} free of ${status.slotCount}`,
+  ];
+}
+
+function schedulerTable(schedulers: readonly Scheduler[]): string[] {
+  const rows = schedulers.map((one) => [
+    one.schedulerId,
+    one.address,
+    String(one.shardCount),
+    String(one.sessionCount),
+    one.version,
+  ]);
+  return renderTable(["SCHEDULER", "ADDRESS", "SHARDS", "SESSIONS", "VERSION"], rows);
+}
+
+function executorTable(executors: readonly Executor[]): string[] {
+  const rows = executors.map((one) => [
+    one.executorId,
+    stateName(one.state),
+    `${one.runningCount}/${one.slots}`,
+    one.homeSchedulerId,
+    one.capabilities.join(" "),
+  ]);
+  return renderTable(["EXECUTOR", "STATE", "RUNNING", "HOME", "RUNS"], rows);
+}
+
+function stateName(state: ExecutorState): string {
+  return executorStateToJSON(state).replace("EXECUTOR_STATE_", "");
+}

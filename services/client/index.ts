@@ -1,0 +1,4 @@
+/** The client's public entry. */
+export { JobmeshError } from "../common/error/jobmesh-error.ts";
+export { MeshClient, type MeshClientOptions, type SubmissionInput } from "./mesh-client.ts";
+export { type CommandOptions, command, handler } from "./targets.ts";

@@ -1,0 +1,32 @@
+import type { ExecutorId, SchedulerId } from "../common/domain/identifier.ts";
+
+/** Settings of a Scheduler: the values of docs/guarantees.md. Times in milliseconds. */
+export type SchedulerSettings = {
+  readonly schedulerId: SchedulerId;
+  readonly version: string;
+  /** Between heartbeats of executors, and between reads of the rescuer. */
+  readonly heartbeatMs: number;
+  /** Silence after which an executor gets no new work. */
+  readonly suspectMs: number;
+  /** Lease of executors and schedulers in the registry. */
+  readonly leaseMs: number;
+  /** Lease of executors that keep no key in the registry. */
+  readonly sessionLeaseMs: number;
+  /** Added to the lease before an executor is lost. */
+  readonly leaseMarginMs: number;
+  readonly killGraceMs: number;
+  readonly reportDelayMs: number;
+  /** Between sweeps for READY work, stops and waiters at gates. */
+  readonly sweepMs: number;
+  readonly lookAheadMs: number;
+  readonly missedMs: number;
+  readonly backstopMs: number;
+  readonly resultBackstopMs: number;
+  readonly resultBatchRows: number;
+  readonly submitGroupRows: number;
+  readonly submitGroupBytes: number;
+  readonly claimRows: number;
+  readonly lossBusWaitMs: number;
+  /** The executor inside this process (rule 14); null when there is none. */
+  readonly embeddedExecutor: ExecutorId | null;
+};

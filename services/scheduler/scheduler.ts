@@ -1,0 +1,236 @@
+import { ExecutionServiceService } from "../../gen/jobmesh/v1/execution_service.ts";
+import { JobServiceService } from "../../gen/jobmesh/v1/job_service.ts";
+import { MeshServiceService } from "../../gen/jobmesh/v1/mesh_service.ts";
+import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
+import type { SchedulerBus } from "../common/port/bus.ts";
+import type { Clock } from "../common/port/clock.ts";
+import type { Random } from "../common/port/random.ts";
+import type { Registry } from "../common/port/registry.ts";
+import type { Store } from "../common/port/store.ts";
+import type { Handlers, ServiceShape } from "../common/rpc/contract.ts";
+import type { Logger } from "../common/runtime/log.ts";
+import type { Tracing } from "../common/telemetry/tracing.ts";
+import { sessionService } from "../common/wire/session-method.ts";
+import { EndedWaits } from "./api/ended-waits.ts";
+import { executionHandlers } from "./api/execution-service.ts";
+import { JobKeeper } from "./api/job-keeper.ts";
+import { jobHandlers } from "./api/job-service.ts";
+import { type Backend, meshHandlers } from "./api/mesh-service.ts";
+import { payloadCheck } from "./api/payload-check.ts";
+import { SubmissionReader } from "./api/submission-reader.ts";
+import { Submissions } from "./api/submissions.ts";
+import { DispatchLoops } from "./dispatch-loops.ts";
+import { ExecutorPresence } from "./executor-presence.ts";
+import { Hints } from "./hints.ts";
+import { MeasuredMeshClock } from "./measured-mesh-clock.ts";
+import { Membership } from "./membership.ts";
+import { type OpenLink, PeerLinks } from "./peers/peer-links.ts";
+import { Admitter } from "./rescue/admitter.ts";
+import { Rescuer } from "./rescue/rescuer.ts";
+import type { SchedulerSettings } from "./scheduler-config.ts";
+import type { SessionPeer } from "./sessions/session-peer.ts";
+import { sessionHandler } from "./sessions/session-rpc.ts";
+import { StoreHealth } from "./store-health.ts";
+import { JobTimer } from "./timer/job-timer.ts";
+import { WaitTimer } from "./timer/wait-timer.ts";
+
+/** What a Scheduler is given. The store is started and stopped by its owner, as are bus and registry. */
+export type SchedulerDeps = {
+  readonly store: Store;
+  /** null when executors work by their sessions alone. */
+  readonly bus: SchedulerBus | null;
+  readonly registry: Registry;
+  readonly openPeer: OpenLink;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tracing: Tracing;
+  readonly log: Logger;
+};
+
+/** A service with its handlers. */
+export type Served = { readonly definition: ServiceShape; readonly handlers: object };
+
+/** Jobs read in one query of the timer, and fires stored at once. */
+const TIMER_LIMITS = { maxJobs: 5_000, maxConcurrentFires: 16 };
+/** Gates taken in one round, and time between recounts. */
+const ADMITTER_LIMITS = { maxGates: 100, recountMs: 60_000 };
+
+/**
+ * Scheduler is one of the schedulers of a mesh, all active, none a leader: its
+ * API, its timers, its dispatch and sessions, its rescuer. All that it knows
+ * beyond the store is a hint, and may be lost with it.
+ */
+export class Scheduler {
+  readonly hints = new Hints();
+  readonly #deps: SchedulerDeps;
+  readonly #settings: SchedulerSettings;
+  readonly #meshClock: MeasuredMeshClock;
+  readonly #storeHealth: StoreHealth;
+  readonly #dispatch: DispatchLoops;
+  readonly #waits: EndedWaits;
+  #running: Running | null = null;
+
+  constructor(deps: SchedulerDeps, settings: SchedulerSettings) {
+    this.#deps = deps;
+    this.#settings = settings;
+    this.#meshClock = new MeasuredMeshClock(deps);
+    this.#storeHealth = new StoreHealth(deps, (healthy) => this.#onStoreChange(healthy));
+    this.#dispatch = new DispatchLoops({ ...deps, hints: this.hints, meshClock: this.#meshClock }, settings);
+    this.#waits = new EndedWaits({ ...deps, hints: this.hints });
+  }
+
+  /** The services to serve. The schedulers that ListSchedulers shows are those of `start`. */
+  services(): readonly Served[] {
+    const { store, random, tracing, registry } = this.#deps;
+    const { hints } = this;
+    const meshClock = this.#meshClock;
+    const checkPayload = payloadCheck(store.descriptors, this.#deps.clock);
+    const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
+    const reader = new SubmissionReader({ store, meshClock, random, checkPayload });
+    const submissions = new Submissions({ reader, sink: this.#dispatch.submitter, store, tracing });
+    const logs = { store, hints, clock: this.#deps.clock };
+    const schedulers = { all: () => this.#running?.membership.all() ?? [] };
+    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock };
+    return [
+      served(JobServiceService, jobHandlers({ keeper, submissions, meshClock })),
+      served(ExecutionServiceService, executionHandlers({ store, hints, waits: this.#waits, submissions, logs })),
+      served(MeshServiceService, meshHandlers({ ...mesh, suspectAfterMs: this.#settings.suspectMs })),
+      served(PeerServiceService, {
+        link: (stream, context) => this.#running?.peers.serve(stream, context) ?? stream.fail(notRunning()),
+      }),
+      served(sessionService, { session: sessionHandler(this.#dispatch.sessions) }),
+    ];
+  }
+
+  /** Joins the mesh and begins to work. `address` is where peers and executors reach it. */
+  async start(address: string): Promise<void> {
+    if (this.#running !== null) return;
+    const startUs = this.#deps.clock.wallUs();
+    await this.#meshClock.start();
+    const running = this.#compose(address, startUs);
+    this.#running = running;
+    try {
+      this.#storeHealth.start();
+      running.presence.start();
+      await running.membership.start();
+      await this.#dispatch.start(running.membership);
+      this.#waits.start();
+      for (const loop of running.loops) loop.start();
+      running.peers.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Ends its loops; what it had begun others go on with. Idempotent. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    if (running === null) return;
+    await running.membership.stop();
+    await Promise.all(running.loops.map((loop) => loop.stop()));
+    await this.#waits.stop();
+    await this.#dispatch.stop();
+    await running.peers.stop();
+    running.presence.stop();
+    await this.#storeHealth.stop();
+    await this.#meshClock.stop();
+    this.#running = null;
+  }
+
+  /** Takes the session of an executor in the same process. */
+  connect(peer: SessionPeer): void {
+    this.#dispatch.sessions.connect(peer);
+  }
+
+  /** True while the store answers: readiness. */
+  healthy(): boolean {
+    return this.#running !== null && this.#storeHealth.health().healthy;
+  }
+
+  #compose(address: string, startUs: number): Running {
+    const { store, bus, registry, clock, log, tracing, openPeer } = this.#deps;
+    const settings = this.#settings;
+    const { hints } = this;
+    const meshClock = this.#meshClock;
+    const membership = new Membership(registry, {
+      schedulerId: settings.schedulerId,
+      address,
+      version: settings.version,
+      startUs,
+      leaseTtlMs: settings.leaseMs,
+      resultPartitions: bus?.resultPartitions ?? 0,
+    });
+    const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
+    const timed = { store, owners: membership, hints, meshClock, clock, log };
+    const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, leaseMarginMs, resultBatchRows, lossBusWaitMs } = settings;
+    return {
+      membership,
+      presence,
+      peers: new PeerLinks({
+        peers: membership,
+        hints,
+        open: openPeer,
+        routeOfId: (routeId) => this.#dispatch.routeOfId(routeId),
+        clock,
+        log,
+      }),
+      loops: [
+        new JobTimer({ ...timed, tracing }, { ...settings, ...TIMER_LIMITS }),
+        new WaitTimer(timed, { ...settings, maxBatchRows: resultBatchRows }),
+        new Admitter({ store, hints, clock, log }, { intervalMs: sweepMs, ...ADMITTER_LIMITS }),
+        new Rescuer(
+          { store, bus, executors: presence, hints, clock, log },
+          {
+            heartbeatMs,
+            leaseMs,
+            sessionLeaseMs,
+            marginMs: leaseMarginMs,
+            maxBatchRows: settings.claimRows,
+            busWaitMs: lossBusWaitMs,
+            unjudged: settings.embeddedExecutor,
+          },
+        ),
+      ],
+    };
+  }
+
+  #backends(): readonly Backend[] {
+    const { store, bus, registry } = this.#deps;
+    return [
+      { role: "store", kind: store.kind, health: () => this.#storeHealth.health() },
+      { role: "bus", kind: bus?.kind ?? "session", health: () => bus?.health() ?? { healthy: true, message: "" } },
+      { role: "registry", kind: registry.kind, health: () => registry.health() },
+    ];
+  }
+
+  /** Rule 30: without its store it owns nothing, and its executors go to a scheduler that has it. */
+  #onStoreChange(healthy: boolean): void {
+    this.#deps.log[healthy ? "info" : "error"]({}, healthy ? "the store answers again" : "the store is away");
+    const membership = this.#running?.membership;
+    if (membership === undefined) return;
+    membership.setStoreHealthy(healthy).catch((error: unknown) => {
+      this.#deps.log.warn({ err: error }, "the registry does not know how the store stands");
+    });
+    if (!healthy && membership.peers().length > 0) {
+      this.#dispatch.sessions.endAll(new JobmeshError("STORE_UNAVAILABLE"));
+    }
+  }
+}
+
+/** What exists only while the scheduler runs. */
+type Running = {
+  readonly membership: Membership;
+  readonly presence: ExecutorPresence;
+  readonly peers: PeerLinks;
+  readonly loops: readonly { start(): void; stop(): Promise<void> }[];
+};
+
+function served<S extends ServiceShape>(definition: S, handlers: Handlers<S>): Served {
+  return { definition, handlers };
+}
+
+function notRunning(): JobmeshError {
+  return new JobmeshError("SHUTTING_DOWN", { message: "this scheduler does not run yet, or no more" });
+}
