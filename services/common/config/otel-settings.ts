@@ -1,4 +1,4 @@
-import { choice, custom, type Declaration, labels, optional, type Setting, toggle } from "./setting.ts";
+import { choice, custom, type Declaration, integer, labels, optional, type Setting, toggle } from "./setting.ts";
 
 const SAMPLERS = [
   "always_on",
@@ -19,7 +19,7 @@ export type OtlpProtocol = (typeof PROTOCOLS)[number];
 
 /**
  * OpenTelemetry's own names, with its meanings. What is not here and begins
- * with OTEL_ (headers, timeouts, batch sizes) the SDK reads by itself.
+ * with OTEL_ (headers, timeouts) the SDK reads by itself.
  */
 export const otelSettings = {
   otlpEndpoint: endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", "Where traces go; without one of the two nothing is exported."),
@@ -47,6 +47,18 @@ export const otelSettings = {
       const ratio = Number(given);
       return given.trim() !== "" && ratio >= 0 && ratio <= 1 ? { value: ratio } : { fault: "must be 0 to 1" };
     },
+  ),
+  spanQueueSize: integer(
+    { env: "OTEL_BSP_MAX_QUEUE_SIZE", default: "16384", meaning: "Spans that wait to be exported; more are dropped." },
+    { min: 1, max: 1_000_000 },
+  ),
+  spanBatchSize: integer(
+    { env: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default: "1024", meaning: "Spans in one export." },
+    { min: 1, max: 100_000 },
+  ),
+  spanDelayMs: integer(
+    { env: "OTEL_BSP_SCHEDULE_DELAY", default: "1000", meaning: "Milliseconds between exports." },
+    { min: 1, max: 60_000 },
   ),
   otelServiceName: optional((declared) => custom<string>(declared, "text", (value) => ({ value })), {
     env: "OTEL_SERVICE_NAME",

@@ -3,6 +3,7 @@ import { checkListener, formatHostPort, listenError, parseHostPort } from "../co
 import { JobmeshError } from "../error/jobmesh-error.ts";
 import type { Clock } from "../port/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import { type Metrics, silentMetrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { DEFAULT_STREAM_LIMITS, type Handlers, type ServiceShape, type StreamLimits } from "./contract.ts";
 import { quietGrpc } from "./grpc-log.ts";
@@ -20,6 +21,8 @@ export interface RpcServerDeps {
   readonly clock: Clock;
   /** Without it calls are not traced; their traceparent still reaches the handlers. */
   readonly tracing?: Tracing;
+  /** Without them calls are not counted. */
+  readonly metrics?: Metrics;
 }
 
 /** Settings of a server. */
@@ -64,6 +67,7 @@ export class RpcServer {
       log: deps.log,
       clock: deps.clock,
       tracing: deps.tracing?.enabled ? deps.tracing : null,
+      metrics: deps.metrics ?? silentMetrics,
       stopping: this.#stopping.signal,
       active: new Set(),
       reported: new WeakSet(),

@@ -9,8 +9,10 @@ import type {
 import { JobmeshError } from "../error/jobmesh-error.ts";
 import type { Clock } from "../port/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { ActiveSpan, Tracing } from "../telemetry/tracing.ts";
 import { type ServerCall, ServerCallContext } from "./call-context.ts";
+import { CallMetrics } from "./call-metrics.ts";
 import type {
   BidiHandler,
   ClientStreamHandler,
@@ -30,6 +32,7 @@ export interface ServerScope {
   readonly clock: Clock;
   /** Null when spans are not exported. */
   readonly tracing: Tracing | null;
+  readonly metrics: Metrics;
   readonly stopping: AbortSignal;
   /** Calls that run, to be aborted by a hard stop. */
   readonly active: Set<{ abort(reason: JobmeshError): void }>;
@@ -54,6 +57,7 @@ export class ServerMethod {
   readonly #shape: MethodShape;
   readonly #handler: unknown;
   readonly #scope: ServerScope;
+  readonly #metrics: CallMetrics;
 
   /** The handler is what HandlerOf says for this shape; addService has checked that by its types. */
   constructor(shape: MethodShape, handler: unknown, scope: ServerScope) {
@@ -62,6 +66,7 @@ export class ServerMethod {
     this.#shape = shape;
     this.#handler = handler ?? unimplemented(this.name);
     this.#scope = scope;
+    this.#metrics = new CallMetrics(scope.metrics, this.name);
   }
 
   /** False when the server has a method of this path already. */
@@ -87,17 +92,21 @@ export class ServerMethod {
   async #unary(call: UnaryCall, respond: Respond): Promise<void> {
     const context = this.#open(call);
     const span = this.#startSpan(context);
+    const startMs = this.#scope.clock.monotonicMs();
     this.#scope.active.add(context);
     call.on("cancelled", () => void context.abort());
     try {
       const handler = this.#handler as UnaryHandler<unknown, unknown>;
       respond(null, await handler(readable(call.request), context));
       span?.end();
+      this.#metrics.ended("OK", this.#scope.clock.monotonicMs() - startMs);
     } catch (thrown) {
-      const parts = toStatusParts(this.#report(JobmeshError.from(thrown)));
+      const error = this.#report(JobmeshError.from(thrown));
+      const parts = toStatusParts(error);
       respond(parts);
-      span?.set({ "rpc.grpc.status_code": parts.code });
+      span?.set({ "rpc.grpc.status_code": parts.code, "jobmesh.reason": error.reason });
       span?.end({ error: parts.details });
+      this.#metrics.ended(error.code, this.#scope.clock.monotonicMs() - startMs);
     } finally {
       this.#scope.active.delete(context);
     }
@@ -110,8 +119,11 @@ export class ServerMethod {
     try {
       const handler = this.#handler as ClientStreamHandler<unknown, unknown>;
       respond(null, await handler(readAll(call), context));
+      this.#metrics.ended("OK", null);
     } catch (thrown) {
-      respond(toStatusParts(this.#report(JobmeshError.from(thrown))));
+      const error = this.#report(JobmeshError.from(thrown));
+      respond(toStatusParts(error));
+      this.#metrics.ended(error.code, null);
     } finally {
       this.#scope.active.delete(context);
     }
@@ -158,7 +170,8 @@ export class ServerMethod {
     this.#scope.active.add(running);
     stream.onClosed((error) => {
       this.#scope.active.delete(running);
-      if (error !== null) context.abort(error);
+      this.#metrics.ended(error?.code ?? "OK", null);
+      context.abort(error ?? undefined);
     });
     call.on("cancelled", () => stream.close(side.finished ? null : context.abort()));
   }
