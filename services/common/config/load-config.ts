@@ -25,8 +25,11 @@ export interface LoadedConfig<C> {
   readonly unused: readonly string[];
 }
 
-/** Variables that are no settings: jobmesh sets them for what it runs, or its tests read them. */
-const NOT_SETTINGS = /^JOBMESH_(TEST|SPAWN|EXECUTION|ATTEMPT|JOB|IDEMPOTENCY|SCHEDULED|DEADLINE|TRACE)(_|$)/;
+/** Read by jobmesh's own tests, never by its processes. */
+const TEST_PREFIX = "JOBMESH_TEST_";
+
+/** What a command that jobmesh runs is told of itself: there other JOBMESH_ names are its parameters, no mistakes. */
+const COMMAND_MARKS = ["JOBMESH_EXECUTION_ID", "JOBMESH_SPAWN"];
 
 /** Longest value shown in a fault. */
 const MAX_SHOWN_LENGTH = 60;
@@ -73,9 +76,10 @@ const KNOWN_ENVS: ReadonlySet<string> = new Set(
 );
 
 function unknownNames(env: ConfigSources["env"]): FieldViolation[] {
+  if (COMMAND_MARKS.some((mark) => env[mark] !== undefined)) return [];
   const faults: FieldViolation[] = [];
   for (const name of Object.keys(env)) {
-    if (!name.startsWith("JOBMESH_") || KNOWN_ENVS.has(name) || NOT_SETTINGS.test(name)) continue;
+    if (!name.startsWith("JOBMESH_") || name.startsWith(TEST_PREFIX) || KNOWN_ENVS.has(name)) continue;
     const near = nearest(name, KNOWN_ENVS);
     faults.push({ field: name, description: `is not a setting${near === null ? "" : `; did you mean ${near}?`}` });
   }

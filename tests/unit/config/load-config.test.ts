@@ -104,15 +104,20 @@ test("a flag without its value or given twice is a fault", () => {
 });
 
 test("settings of other processes are named as unused, foreign variables are left alone", () => {
-  const env = {
-    JOBMESH_SLOTS: "3",
-    JOBMESH_TEST_ETCD: "x",
-    JOBMESH_EXECUTION_ID: "y",
-    PATH: "/bin",
-    JOBMESH_LANES: "",
-  };
+  const env = { JOBMESH_SLOTS: "3", JOBMESH_TEST_ETCD: "x", PATH: "/bin", JOBMESH_LANES: "" };
   assert.deepEqual(load("scheduler", env).unused, ["JOBMESH_SLOTS"]);
   assert.deepEqual(load("dev", { JOBMESH_KAFKA_BROKERS: "127.0.0.1:9092" }).unused, ["JOBMESH_KAFKA_BROKERS"]);
+});
+
+test("a command that jobmesh runs may call jobmesh, whatever its parameters are called", () => {
+  const env = {
+    JOBMESH_EXECUTION_ID: "e",
+    JOBMESH_PARAMETER_DAY: "1",
+    JOBMESH_SLOTS: "2",
+    JOBMESH_LISTEN: "127.0.0.1:1",
+  };
+  assert.deepEqual(load("client", env).unused, ["JOBMESH_SLOTS", "JOBMESH_LISTEN"]);
+  assert.ok(faults("client", { JOBMESH_PARAMETER_DAY: "1" }).has("JOBMESH_PARAMETER_DAY"));
 });
 
 test("an empty variable is unset", () => {
