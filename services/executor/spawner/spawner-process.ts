@@ -67,7 +67,7 @@ class SpawnerProcess {
     this.#socket.on("error", () => this.#leave("the executor's end of the socket failed"));
     this.#socket.on("close", () => this.#leave("the executor is gone"));
     this.#socket.on("end", () => this.#leave("the executor is gone"));
-    this.#watch();
+    this.#watch(0);
     this.#send(FrameKind.READY);
   }
 
@@ -92,7 +92,8 @@ class SpawnerProcess {
         const alive = decodeJson(frame.payload).value as AliveFrame;
         this.#silenceMs = alive.silenceMs ?? Number.POSITIVE_INFINITY;
         this.#fenceMs = alive.fenceMs ?? Number.POSITIVE_INFINITY;
-        this.#watch();
+        // Also a fence that has passed already is seen at once.
+        this.#watch(0);
         this.#send(FrameKind.READY);
         return;
       }
@@ -157,17 +158,17 @@ class SpawnerProcess {
     this.#send(FrameKind.ENDED, ...encodeJson({ ...ended, stdoutTailBytes: 0 }));
   }
 
-  /** Looks again whenever silence or fence could have passed. */
-  #watch(): void {
+  /** Looks again when silence or fence will have passed; after `passedMs` when one has. */
+  #watch(passedMs: number): void {
     const deadline = Math.min(this.#heardMs + this.#silenceMs, this.#fenceMs);
     this.#watchTimer?.cancel();
     if (deadline === Number.POSITIVE_INFINITY) return;
     const leftMs = deadline - sharedMonotonicMs();
-    this.#watchTimer = this.#clock.setTimer(leftMs > 0 ? leftMs : LOOK_AGAIN_MS, () =>
+    this.#watchTimer = this.#clock.setTimer(leftMs > 0 ? leftMs : passedMs, () =>
       // After this turn's reading: a spawner that was stopped itself has signs of life waiting in the socket.
       setImmediate(() => {
         this.#judge();
-        if (!this.#leaving) this.#watch();
+        if (!this.#leaving) this.#watch(LOOK_AGAIN_MS);
       }),
     );
   }

@@ -54,6 +54,17 @@ test("rule 16: commands die when the fence passes, although the executor is not 
   assert.equal((await run("true")).outcome.kind, "exited");
 });
 
+test("rule 16: a fence that is now kills at once, also what is being stopped with a grace", async (t) => {
+  const { spawner, begin } = await setup(t, { silenceMs: null });
+  const command = await begin("trap '' TERM; while :; do sleep 0.05; done", { killGraceMs: 60_000 });
+  const fromMs = clock.monotonicMs();
+  spawner.setFence(fromMs);
+  command.stop("FENCED");
+  const result = await command.result;
+  assert.equal(result.exitCode, undefined);
+  assert.ok(clock.monotonicMs() - fromMs < 450, "an executor that fences itself waits 500 ms");
+});
+
 test("rule 22: when the spawner dies its commands are killed, come back CUT_OFF, and another spawner runs the next", async (t) => {
   const { spawner, begin, run } = await setup(t);
   const commands = await Promise.all(["sleep 1000", "sleep 1000 & wait"].map((command) => begin(command)));
