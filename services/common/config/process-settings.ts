@@ -46,8 +46,13 @@ export type ProcessName = keyof typeof PROCESSES;
 /** Config object of a process. */
 export type ProcessConfig<P extends ProcessName> = ConfigOf<(typeof PROCESSES)[P]>;
 
+/** Config of `jobmesh dev`. */
 export type DevConfig = ProcessConfig<"dev">;
+/** Config of `jobmesh scheduler`. */
 export type SchedulerConfig = ProcessConfig<"scheduler">;
+/** Config of `jobmesh executor`. */
 export type ExecutorConfig = ProcessConfig<"executor">;
+/** Config of `jobmesh migrate`. */
 export type MigrateConfig = ProcessConfig<"migrate">;
+/** Config of commands that call the mesh. */
 export type ClientConfig = ProcessConfig<"client">;

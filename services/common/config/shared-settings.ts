@@ -33,6 +33,7 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
+/** What is logged. */
 export const log = {
   logLevel: choice(
     { env: "JOBMESH_LOG_LEVEL", default: "info", meaning: "Lowest level of what is logged." },
@@ -40,6 +41,7 @@ export const log = {
   ),
 };
 
+/** Which mesh. */
 export const cluster = {
   cluster: text(
     {
@@ -52,6 +54,7 @@ export const cluster = {
   ),
 };
 
+/** Where Kafka and etcd are. */
 export const backends = {
   kafkaBrokers: optional((declared) => hostPorts(declared, ""), {
     env: "JOBMESH_KAFKA_BROKERS",
@@ -63,6 +66,7 @@ export const backends = {
   }),
 };
 
+/** Where a process keeps its files. */
 export const dataDir = {
   dataDir: custom<string>(
     {
@@ -75,6 +79,7 @@ export const dataDir = {
   ),
 };
 
+/** Where the store is. */
 export const store = {
   store: secret(
     optional((declared) => custom(declared, "sqlite:PATH | mysql://USER:PASSWORD@HOST:PORT/DATABASE", readStore), {
@@ -84,6 +89,7 @@ export const store = {
   ),
 };
 
+/** What a scheduler listens on. */
 export const listeners = {
   listen: hostPort({ env: "JOBMESH_LISTEN", default: "127.0.0.1:7070", meaning: "Address of the gRPC services." }),
   httpListen: hostPort({
@@ -102,6 +108,7 @@ export const listeners = {
   ),
 };
 
+/** What an executor listens on. */
 export const executorHttp = {
   httpListen: optional(hostPort, {
     env: "JOBMESH_HTTP_LISTEN",
@@ -110,6 +117,7 @@ export const executorHttp = {
   insecure: listeners.insecure,
 };
 
+/** How long silence may last, for executors and schedulers alike. */
 export const liveness = {
   heartbeatMs: duration(
     { env: "JOBMESH_HEARTBEAT", default: "1s", meaning: "Time between an executor's heartbeats." },
@@ -145,6 +153,7 @@ export const liveness = {
   ),
 };
 
+/** Topics that jobmesh makes; the same in the whole mesh. */
 export const lanes = {
   laneCount: integer(
     { env: "JOBMESH_LANES", default: "256", meaning: "Partitions of the dispatch topic." },
@@ -160,6 +169,7 @@ export const lanes = {
   ),
 };
 
+/** How a process stops. */
 export const stopping = {
   stopGraceMs: duration(
     {

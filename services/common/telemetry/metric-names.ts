@@ -17,6 +17,7 @@ const TIME_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 /** Bounds for sizes of batches and groups. */
 const BATCH_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000] as const;
 
+/** Metrics by name. */
 export const METRICS = {
   jobmesh_submissions_total: counter(
     "{execution}",
