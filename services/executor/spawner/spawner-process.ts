@@ -162,13 +162,13 @@ class SpawnerProcess {
   #watch(passedMs: number): void {
     const deadline = Math.min(this.#heardMs + this.#silenceMs, this.#fenceMs);
     this.#watchTimer?.cancel();
-    if (deadline === Number.POSITIVE_INFINITY) return;
+    if (this.#leaving || deadline === Number.POSITIVE_INFINITY) return;
     const leftMs = deadline - sharedMonotonicMs();
     this.#watchTimer = this.#clock.setTimer(leftMs > 0 ? leftMs : passedMs, () =>
       // After this turn's reading: a spawner that was stopped itself has signs of life waiting in the socket.
       setImmediate(() => {
         this.#judge();
-        if (!this.#leaving) this.#watch(LOOK_AGAIN_MS);
+        this.#watch(LOOK_AGAIN_MS);
       }),
     );
   }
