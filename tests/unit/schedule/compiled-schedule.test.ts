@@ -6,6 +6,7 @@ import { CronFault } from "../../../services/common/domain/schedule/cron-fault.t
 import { jitterOf } from "../../../services/common/domain/schedule/jitter.ts";
 import { previewSchedule } from "../../../services/common/domain/schedule/preview-schedule.ts";
 import { ScheduleFault } from "../../../services/common/domain/schedule/schedule-fault.ts";
+import { splitCron } from "../../../services/common/domain/schedule/split-cron.ts";
 import { validateTimeZone } from "../../../services/common/domain/schedule/time-zone.ts";
 import { atSchedule, cronSchedule, firesBetween, intervalSchedule, timesOf } from "./schedule-setup.ts";
 
@@ -56,6 +57,11 @@ test("several expressions fire at the instants of all, each instant once", () =>
     "2026-11-01T09:45Z",
   ]);
   assert.equal(compileSchedule(schedule, 0).count(Date.UTC(2026, 10, 1), Date.UTC(2026, 11, 1)), 120);
+});
+
+test("a text of several lines is several expressions, and one of none is refused", () => {
+  assert.deepEqual(splitCron("0 9 * * *\r\n\n  0 12 * * 6\n"), ["0 9 * * *", "0 12 * * 6"]);
+  assert.throws(() => compileSchedule(cronSchedule(splitCron(" \n ")), 0), /empty/);
 });
 
 test("a next fire between two seconds is asked for and found", () => {

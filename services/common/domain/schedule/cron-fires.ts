@@ -18,7 +18,7 @@ import type { DstGapPolicy, DstOverlapPolicy } from "./schedule.ts";
 import type { ZoneSpan, ZoneSpans } from "./zone-spans.ts";
 
 /** How far a next fire is searched: longer than any two fires of one expression are apart, 40 years. */
-export const SEARCH_MS = 41 * 366 * 86_400_000;
+const SEARCH_MS = 41 * 366 * 86_400_000;
 /** More than the distance of any two offsets, 26 hours. */
 const NEAR_MS = 48 * 3_600_000;
 
