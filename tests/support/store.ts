@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after, test } from "node:test";
 import { openSqlDatabase } from "../../services/common/adapter/open-store.ts";
 import type { SqlDatabase, SqlSession, StatementHook } from "../../services/common/adapter/sql/session.ts";
 import { type OpenedDatabase, SqlStore } from "../../services/common/adapter/sql/sql-store.ts";
@@ -121,4 +122,29 @@ async function onServer(statement: string): Promise<void> {
   } finally {
     connection.destroy();
   }
+}
+
+const shared = new Map<StoreBackend, Promise<TestDatabase>>();
+
+/** A test on each adapter. All tests of a file share one database of each: they keep apart by their names. */
+export function storeTest(name: string, body: (test: TestDatabase) => Promise<void>): void {
+  for (const backend of storeBackends) {
+    test(`${name} (${backend.name})`, async () => {
+      const open = shared.get(backend) ?? backend.open();
+      shared.set(backend, open);
+      await body(await open);
+    });
+  }
+}
+
+after(async () => {
+  for (const open of shared.values()) await (await open).close();
+});
+
+let names = 0;
+
+/** A name that no other test of the file uses. */
+export function uniqueName(prefix: string): string {
+  names += 1;
+  return `${prefix}-${names}`;
 }
