@@ -1,0 +1,253 @@
+import type { AttemptOutcome, AttemptResult, ReturnReason } from "../common/domain/attempt.ts";
+import type { DispatchOrder } from "../common/domain/dispatch.ts";
+import { FailureCode } from "../common/domain/failure.ts";
+import { keyText } from "../common/domain/identifier.ts";
+import type { SessionUp, StopMessage } from "../common/domain/session.ts";
+import type { Clock } from "../common/port/clock.ts";
+import type { Logger } from "../common/runtime/log.ts";
+import type { ActiveSpan, Tracing } from "../common/telemetry/tracing.ts";
+import type { Identity } from "./identity.ts";
+import type { KeptResults } from "./kept-results.ts";
+import type { KnownKey, KnownKeys } from "./known-keys.ts";
+import type { MeshTime } from "./mesh-time.ts";
+import type { Runners } from "./runners.ts";
+import { type AttemptVoice, RunningAttempt, type StopCause } from "./running-attempt.ts";
+import type { Slots } from "./slots.ts";
+import type { AttemptEnding } from "./target-runner.ts";
+
+/**
+ * Rule 17: an attempt is taken once under its key. Rule 20: what does not fit
+ * comes back at once, NOT_STARTED, never queued behind a running one. Rule 19:
+ * a key that comes again by the session is answered by how it stands. Rule 25:
+ * a stop is always answered.
+ */
+
+/** What Attempts needs. */
+export interface AttemptsDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly tracing: Tracing;
+  readonly identity: Identity;
+  readonly mesh: MeshTime;
+  readonly known: KnownKeys;
+  readonly slots: Slots;
+  readonly kept: KeptResults;
+  readonly runners: Runners;
+  readonly voice: AttemptVoice;
+  /** Says something to the home; lost when there is none. */
+  say(message: SessionUp): void;
+  /** Hears of each attempt that begins to run. */
+  onBegan(attempt: RunningAttempt): void;
+}
+
+/** Outcome of an attempt that this executor cannot run. */
+const UNSUPPORTED: AttemptOutcome = {
+  kind: "failed",
+  failure: {
+    code: FailureCode.UNIMPLEMENTED,
+    message: "this executor cannot run such a target",
+    reason: "UNSUPPORTED",
+  },
+  nonRetryable: true,
+  retryDelayMs: null,
+};
+
+/** Attempts takes orders, runs them and hands on how they ended. */
+export class Attempts {
+  readonly #deps: AttemptsDeps;
+  readonly #running = new Set<RunningAttempt>();
+
+  constructor(deps: AttemptsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Those that run. */
+  get running(): ReadonlySet<RunningAttempt> {
+    return this.#running;
+  }
+
+  /** Takes an order from the lane or the session. Orders for others are passed over. */
+  take(order: DispatchOrder, way: "lane" | "session"): void {
+    const { identity, known, kept, runners } = this.#deps;
+    if (order.incarnation !== identity.incarnation || order.executorId !== identity.executorId) return;
+    const text = keyText(order.key);
+    const before = known.get(text);
+    // Not remembered either: the home sends it again, when there may be room for an answer.
+    if (before === undefined && kept.overfull) return;
+    const own = before ?? known.add(order.key, text, order.dispatchUs);
+    const capability = runners.capabilityOf(order.target);
+    this.#count(own, order.sessionNumber, capability);
+    if (before === undefined) this.#begin(own, order, capability);
+    else if (way === "session") this.#answer(own);
+  }
+
+  /** Stops an attempt, or makes sure that it never starts. */
+  stop(stop: StopMessage): void {
+    const { known, mesh, identity, clock, kept } = this.#deps;
+    const text = keyText(stop.key);
+    const own = known.get(text);
+    if (own === undefined) {
+      if (kept.overfull) return;
+      const added = known.add(stop.key, text, mesh.nowUs());
+      this.#count(added, identity.sessionNumber, -1);
+      this.#giveBack(added, "NOT_STARTED", "stopped before it came", "");
+    } else if (own.running !== null) {
+      const cause: StopCause = { kind: "stop", reason: stop.reason, message: stop.message };
+      own.running.stop(cause, clock.monotonicMs() + stop.graceMs);
+    } else {
+      this.#answer(own);
+    }
+  }
+
+  /** Tells all that run to end. */
+  stopAll(cause: StopCause, graceMs: number): void {
+    const graceEndMs = this.#deps.clock.monotonicMs() + graceMs;
+    for (const attempt of [...this.#running]) attempt.stop(cause, graceEndMs);
+  }
+
+  /** Rule 20: counts a key once under each session, and for its capability once that is known. */
+  #count(known: KnownKey, sessionNumber: number, capability: number): void {
+    const { identity, slots } = this.#deps;
+    if (sessionNumber !== identity.sessionNumber) return;
+    if (known.session !== sessionNumber) {
+      known.session = sessionNumber;
+      known.capabilityCounted = false;
+      slots.received();
+    }
+    if (capability < 0 || known.capabilityCounted) return;
+    known.capabilityCounted = true;
+    slots.receivedFor(capability);
+  }
+
+  #begin(known: KnownKey, order: DispatchOrder, capability: number): void {
+    const { slots, kept } = this.#deps;
+    if (order.dispatchUs <= this.#deps.known.forgottenUs) {
+      return this.#giveBack(known, "NOT_STARTED", "dispatched before keys that were forgotten", order.traceparent);
+    }
+    const runner = this.#deps.runners.at(capability);
+    if (runner === undefined) return this.#keepAtOnce(known, UNSUPPORTED, order.traceparent);
+    if (kept.full(this.#running.size)) {
+      return this.#giveBack(known, "NOT_STARTED", "too many results wait to be stored", order.traceparent);
+    }
+    if (!slots.hold(capability)) {
+      const why = slots.closed ? "the executor takes no more work" : "no free slot";
+      return this.#giveBack(known, "NOT_STARTED", why, order.traceparent);
+    }
+    const { clock } = this.#deps;
+    const start = { us: clock.wallUs(), ms: clock.monotonicMs(), keepsTimeout: runner.keepsTimeout };
+    const attempt = new RunningAttempt(this.#deps.voice, known, order, capability, start);
+    known.running = attempt;
+    this.#running.add(attempt);
+    this.#deps.onBegan(attempt);
+    const span = this.#startSpan(attempt);
+    const ending = runner.run(attempt);
+    if (ending instanceof Promise) {
+      ending.then(
+        (settled) => this.#ended(attempt, settled, span),
+        (bug: unknown) => this.#broken(attempt, bug, span),
+      );
+    } else {
+      this.#ended(attempt, ending, span);
+    }
+  }
+
+  #ended(attempt: RunningAttempt, ending: AttemptEnding, span: ActiveSpan | null): void {
+    const { known, order } = attempt;
+    const { kept, slots, clock, identity } = this.#deps;
+    this.#running.delete(attempt);
+    span?.end("failure" in ending.outcome ? { error: ending.outcome.failure.message } : {});
+    if (attempt.cause?.kind === "fenced") {
+      // Others run it by now, or will: nothing is said of it (rule 16).
+      slots.release(attempt.capability);
+      this.#deps.known.stored(known, clock.monotonicMs());
+    } else {
+      kept.keep(
+        known,
+        {
+          key: order.key,
+          executorId: identity.executorId,
+          incarnation: order.incarnation,
+          outcome: ending.outcome,
+          startUs: ending.startUs,
+          endUs: ending.endUs,
+          exitCode: ending.exitCode,
+          output: ending.output,
+          errorOutput: ending.errorOutput,
+          outputPieceCount: attempt.pieceCount,
+          traceparent: attempt.traceparent,
+        },
+        attempt.capability,
+      );
+    }
+  }
+
+  /** A runner that throws is a fault of ours; the attempt ends all the same. */
+  #broken(attempt: RunningAttempt, bug: unknown, span: ActiveSpan | null): void {
+    this.#deps.log.error(
+      { err: bug, executionId: attempt.order.key.executionId },
+      "an attempt ended without an outcome",
+    );
+    const failure = {
+      code: FailureCode.INTERNAL,
+      message: "the executor failed; its log says more",
+      reason: "INTERNAL",
+    };
+    const outcome: AttemptOutcome = { kind: "failed", failure, nonRetryable: false, retryDelayMs: null };
+    const endUs = this.#deps.clock.wallUs();
+    const ending = { outcome, startUs: attempt.startUs, endUs, exitCode: null, output: "", errorOutput: "" };
+    this.#ended(attempt, ending, span);
+  }
+
+  /** Rule 19: how a known key stands. */
+  #answer(known: KnownKey): void {
+    if (known.running !== null) {
+      known.running.reported = true;
+      this.#deps.say({ kind: "started", key: known.key, startUs: known.running.startUs });
+    } else if (known.kept !== null) {
+      this.#deps.kept.resend(known.kept);
+    } else if (!this.#deps.kept.overfull) {
+      this.#giveBack(known, "UNKNOWN", "its result was stored once and is no longer kept", "");
+    }
+  }
+
+  #giveBack(known: KnownKey, reason: ReturnReason, message: string, traceparent: string): void {
+    this.#keepAtOnce(known, { kind: "returned", reason, message }, traceparent);
+  }
+
+  /** The result of an attempt that never held a slot. */
+  #keepAtOnce(known: KnownKey, outcome: AttemptOutcome, traceparent: string): void {
+    const { identity, clock, kept } = this.#deps;
+    const result: AttemptResult = {
+      key: known.key,
+      executorId: identity.executorId,
+      incarnation: identity.incarnation,
+      outcome,
+      startUs: null,
+      endUs: clock.wallUs(),
+      exitCode: null,
+      output: "",
+      errorOutput: "failure" in outcome ? outcome.failure.message : "",
+      outputPieceCount: 0,
+      traceparent,
+    };
+    kept.keep(known, result, -1);
+  }
+
+  #startSpan(attempt: RunningAttempt): ActiveSpan | null {
+    if (!this.#deps.tracing.enabled) return null;
+    const { order } = attempt;
+    const span = this.#deps.tracing.startSpan("jobmesh.run", {
+      parent: order.traceparent === "" ? null : order.traceparent,
+      tracestate: order.tracestate,
+      kind: "consumer",
+      attributes: {
+        "jobmesh.execution_id": order.key.executionId,
+        "jobmesh.attempt": order.key.attempt,
+        "jobmesh.executor_id": order.executorId,
+        "jobmesh.target": order.target.kind,
+      },
+    });
+    attempt.traceparent = span.traceparent;
+    return span;
+  }
+}

@@ -1,0 +1,85 @@
+import type { Clock } from "../common/port/clock.ts";
+import type { Logger } from "../common/runtime/log.ts";
+import type { Attempts } from "./attempts.ts";
+import type { Conversation } from "./conversation.ts";
+import type { KeptResults } from "./kept-results.ts";
+import type { OutputQueue } from "./output-queue.ts";
+import type { Slots } from "./slots.ts";
+
+/**
+ * How an executor leaves: no new work; what runs may end until a soft deadline;
+ * the rest is cut off, never failed (rule 21); results and output are handed
+ * over until the store has them. A handler that does not settle has no result:
+ * its process ends with it, and its attempt is lost with the executor.
+ */
+
+/** What a Departure needs. */
+export interface DepartureDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly slots: Slots;
+  readonly attempts: Attempts;
+  readonly kept: KeptResults;
+  readonly output: OutputQueue;
+  readonly conversation: Conversation;
+}
+
+/** Settings of a Departure. */
+export type DepartureConfig = {
+  readonly drainHardMs: number;
+  readonly flushMs: number;
+  readonly killGraceMs: number;
+};
+
+/** Looks whether everything has ended. */
+const LOOK_MS = 20;
+
+/** Departure drains an executor. */
+export class Departure {
+  readonly #deps: DepartureDeps;
+  readonly #config: DepartureConfig;
+  readonly #hurry = new AbortController();
+
+  constructor(deps: DepartureDeps, config: DepartureConfig) {
+    this.#deps = deps;
+    this.#config = config;
+  }
+
+  /** Cuts off what still runs now. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
+  /** Drains: attempts may run on for `softMs`. */
+  async run(softMs: number): Promise<void> {
+    const { slots, attempts, kept, output, conversation, log } = this.#deps;
+    slots.closed = true;
+    conversation.leave("the executor stops");
+    conversation.roomGrew();
+    const running = attempts.running.size;
+    if (running > 0) log.info({ running, softMs }, "waiting for attempts to end");
+    const idle = (): boolean => attempts.running.size === 0;
+    if (!(await this.#until(idle, softMs, this.#hurry.signal))) {
+      log.warn({ running: attempts.running.size }, "cutting off attempts that still run");
+      attempts.stopAll({ kind: "shutdown" }, this.#config.killGraceMs);
+      if (!(await this.#until(idle, this.#config.drainHardMs))) {
+        log.error({ running: attempts.running.size }, "attempts do not end; they are lost with this process");
+      }
+    }
+    const flushed = (): boolean => kept.count === 0 && output.bytes === 0;
+    if (await this.#until(flushed, this.#config.flushMs)) return;
+    log.warn({ results: kept.count, outputBytes: output.bytes }, "leaving before everything is stored");
+  }
+
+  /** True when it came to be in time. Asks for beats meanwhile: their answers say what is stored. */
+  async #until(condition: () => boolean, limitMs: number, signal?: AbortSignal): Promise<boolean> {
+    const { clock, conversation } = this.#deps;
+    const endMs = clock.monotonicMs() + limitMs;
+    while (!condition()) {
+      if (clock.monotonicMs() >= endMs || signal?.aborted) return false;
+      conversation.roomGrew();
+      await clock.sleep(LOOK_MS);
+    }
+    return true;
+  }
+}

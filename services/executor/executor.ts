@@ -1,0 +1,135 @@
+import type { Incarnation } from "../common/domain/identifier.ts";
+import type { WelcomeMessage } from "../common/domain/session.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
+import { configFaults, type ExecutorConfig } from "./config.ts";
+import type { ExecutorDeps } from "./executor-deps.ts";
+import { ExecutorParts } from "./executor-parts.ts";
+
+/** What an executor is doing now. */
+export type ExecutorStatus = {
+  readonly incarnation: Incarnation;
+  readonly sessionNumber: number;
+  /** True while a home has it. */
+  readonly homed: boolean;
+  readonly running: number;
+  readonly heldSlots: number;
+  readonly keptResults: number;
+  readonly keptBytes: number;
+  readonly outputBytes: number;
+  readonly rememberedKeys: number;
+};
+
+/** Executor takes attempts, runs them and reports how they ended (design.md, "Life of an execution", 4 to 6). */
+export class Executor {
+  readonly #deps: ExecutorDeps;
+  readonly #config: ExecutorConfig;
+  readonly #parts: ExecutorParts;
+  readonly #closing = new AbortController();
+  readonly #welcomed = Promise.withResolvers<void>();
+  readonly #left = Promise.withResolvers<void>();
+  #starting: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
+  #homing: Promise<void> = Promise.resolve();
+
+  /** Throws JobmeshError CONFIG_INVALID with every fault of the config. */
+  constructor(deps: ExecutorDeps, config: ExecutorConfig) {
+    const faults = configFaults(config);
+    if (faults.length > 0) throw new JobmeshError("CONFIG_INVALID", { message: faults.join("; ") });
+    this.#deps = deps;
+    this.#config = config;
+    this.#parts = new ExecutorParts(deps, config, {
+      onWelcome: (welcome) => this.#onWelcome(welcome),
+      onDrain: (graceMs) => void this.stop(graceMs ?? config.drainSoftMs),
+    });
+  }
+
+  /** What it is doing now. */
+  get status(): ExecutorStatus {
+    const { identity, conversation, attempts, slots, kept, output, known } = this.#parts;
+    return {
+      incarnation: identity.incarnation,
+      sessionNumber: identity.sessionNumber,
+      homed: conversation.homed,
+      running: attempts.running.size,
+      heldSlots: slots.held,
+      keptResults: kept.count,
+      keptBytes: kept.bytes,
+      outputBytes: output.bytes,
+      rememberedKeys: known.size,
+    };
+  }
+
+  /** Resolves when a home has taken it for the first time. */
+  get welcomed(): Promise<void> {
+    return this.#welcomed.promise;
+  }
+
+  /** Resolves when it has left, by `stop` or because its home asked. */
+  get left(): Promise<void> {
+    return this.#left.promise;
+  }
+
+  /** Gets ready and begins to seek a home. A start that fails unwinds. */
+  start(): Promise<void> {
+    this.#starting ??= this.#start().catch(async (error: unknown) => {
+      this.#starting = null;
+      await this.stop(0);
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  /**
+   * Leaves: takes no more work, lets attempts run for `softMs`, cuts off the
+   * rest, hands its results over. A second call hurries the first.
+   */
+  stop(softMs: number = this.#config.drainSoftMs): Promise<void> {
+    if (this.#stopping !== null) this.#parts.departure.hurry();
+    this.#stopping ??= this.#stop(softMs).finally(() => this.#left.resolve());
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    const { commands, lock, log } = this.#deps;
+    const { identity, lane, membership, kept, homes } = this.#parts;
+    const { executorId, incarnation } = identity;
+    lock?.note(incarnation);
+    // Rule 23: Hello is said after what an earlier process left is dead.
+    await commands?.start();
+    await Promise.all([lane?.start(this.#config.laneWaitMs), membership?.start(incarnation, this.#closing.signal)]);
+    const joined = lane?.joined ?? null;
+    kept.busUsable = joined !== null;
+    log.info({ executorId, incarnation, slots: this.#config.slots, lane: joined }, "executor started");
+    this.#homing = homes.run(this.#closing.signal);
+  }
+
+  async #stop(softMs: number): Promise<void> {
+    const { departure, rebirth, fence, watch, kept, membership, conversation, lane } = this.#parts;
+    await this.#starting?.catch(() => {});
+    await departure.run(softMs);
+    await rebirth.done;
+    fence?.stop();
+    watch.stop();
+    kept.stop();
+    await membership?.stop();
+    await conversation.end();
+    this.#closing.abort();
+    await this.#homing;
+    await lane?.stop();
+    await this.#deps.commands?.stop();
+    this.#deps.connector.close();
+    await this.#deps.lock?.release();
+    this.#deps.log.info({ executorId: this.#config.executorId }, "executor stopped");
+  }
+
+  #onWelcome(welcome: WelcomeMessage): void {
+    const { commands, log } = this.#deps;
+    const { identity, watch } = this.#parts;
+    const { executorId, incarnation, sessionNumber } = identity;
+    watch.reportDelayMs = welcome.reportDelayMs;
+    if (this.#config.selfFencing) commands?.setSilence(welcome.leaseTtlMs - this.#config.marginMs);
+    log.info({ executorId, incarnation, sessionNumber, schedulerId: welcome.schedulerId }, "a home took the executor");
+    watch.reportAgain();
+    this.#welcomed.resolve();
+  }
+}
