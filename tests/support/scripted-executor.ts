@@ -1,7 +1,7 @@
 import type { AttemptOutcome, AttemptResult } from "../../services/common/domain/attempt.ts";
 import type { DispatchOrder } from "../../services/common/domain/dispatch.ts";
 import type { ExecutorProfile } from "../../services/common/domain/executor.ts";
-import type { AttemptKey, Incarnation } from "../../services/common/domain/identifier.ts";
+import type { AttemptKey } from "../../services/common/domain/identifier.ts";
 import type {
   HelloMessage,
   SessionDown,
@@ -17,7 +17,7 @@ import type { SessionService } from "../../services/scheduler/sessions/session-s
 export class ScriptedExecutor {
   readonly profile: ExecutorProfile;
   readonly heard: SessionDown[] = [];
-  /** Undefined while the session stands. */
+  /** Why the session ended: null in order, undefined while it stands. */
   closedBy: JobmeshError | null | undefined;
   readonly #link;
   #beats = 0;
@@ -34,11 +34,16 @@ export class ScriptedExecutor {
     sessions.connect(peer);
   }
 
+  /** True while the session stands. */
+  get open(): boolean {
+    return this.closedBy === undefined;
+  }
+
   say(...messages: SessionUp[]): void {
     this.#link.send(messages);
   }
 
-  hello(changes: Partial<HelloMessage> & { previousIncarnation?: Incarnation | null } = {}): void {
+  hello(changes: Partial<HelloMessage> = {}): void {
     this.say({
       kind: "hello",
       profile: this.profile,
