@@ -3,6 +3,7 @@ import { type Attempt, type AttemptState, MAX_OUTPUT_TAIL_BYTES, type ReturnReas
 import type { Failure } from "../../domain/failure.ts";
 import type { ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
 import { storableTail } from "../../domain/storable-text.ts";
+import { datetimeText } from "./datetime.ts";
 import type { EndedExecution } from "./execution-end.ts";
 import { fenceOf, fenceText, stateNumber, stateOf } from "./execution-row.ts";
 import { failureText, parseFailure } from "./execution-text.ts";
@@ -66,8 +67,8 @@ function attemptRow(one: EndedExecution, nowUs: number): SqlValue[] {
     one.jobId ?? "",
     one.executorId,
     stateNumber(settlement.attemptState),
-    attemptStartUs === null ? null : datetime(attemptStartUs),
-    datetime(endUs),
+    attemptStartUs === null ? null : datetimeText(attemptStartUs),
+    datetimeText(endUs),
     storableTail(ending.output, MAX_OUTPUT_TAIL_BYTES),
     failure === null ? errorOutput : storableTail(failure.message, MAX_OUTPUT_TAIL_BYTES),
     key.executionId,
@@ -89,13 +90,6 @@ function attemptRow(one: EndedExecution, nowUs: number): SqlValue[] {
 /** The attempt's own failure: what it reported, else what was made of its end. */
 function attemptFailure({ ending, settlement }: EndedExecution): Failure | null {
   return "failure" in ending.end ? ending.end.failure : settlement.failure;
-}
-
-/** "2026-11-23 08:32:47.123456", as DATETIME(6) takes it. */
-function datetime(timeUs: number): string {
-  const iso = new Date(Math.floor(timeUs / 1_000)).toISOString();
-  const belowMs = ((timeUs % 1_000) + 1_000) % 1_000;
-  return `${iso.slice(0, 10)} ${iso.slice(11, 23)}${String(belowMs).padStart(3, "0")}`;
 }
 
 /** Columns that attemptOf reads. */

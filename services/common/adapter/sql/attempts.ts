@@ -1,10 +1,10 @@
 import { assert } from "../../domain/assert.ts";
 import type { Attempt } from "../../domain/attempt.ts";
 import type { ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
-import { JobmeshError } from "../../error/jobmesh-error.ts";
 import type { Page } from "../../port/store.ts";
 import { ATTEMPT_COLUMNS, attemptOf } from "./attempt-row.ts";
 import { ACTIVE_STATES, fenceOf, stateOf } from "./execution-row.ts";
+import { pageToken, parsePageToken } from "./page-token.ts";
 import { int, intOrNull, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 
@@ -19,10 +19,10 @@ export function attempts(
   db: SqlDatabase,
   executionId: ExecutionId,
   pageSize: number,
-  pageToken: string | null,
+  token: string | null,
 ): Promise<Page<Attempt>> {
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
-  const after = pageToken === null ? 0 : checkedToken(pageToken);
+  const after = token === null ? 0 : parsePageToken(token, ["number"])[0];
   return db.read("attempts", async (session): Promise<Page<Attempt>> => {
     // The current one first: ended in between, it is found once more among the ended, and those win.
     const current = await currentAttempt(session, executionId, after);
@@ -34,7 +34,7 @@ export function attempts(
     const hasEnded = current !== null && items.some(({ key }) => key.attempt >= current.key.attempt);
     if (current !== null && !hasEnded && items.length <= size) items.push(current);
     const page = items.slice(0, size);
-    return { items: page, nextToken: items.length > size ? String(page.at(-1)?.key.attempt) : null };
+    return { items: page, nextToken: items.length > size ? pageToken([page.at(-1)?.key.attempt ?? after]) : null };
   });
 }
 
@@ -69,9 +69,4 @@ function activeAttempt(row: Row): Attempt {
     counted: false,
     returnReason: null,
   };
-}
-
-function checkedToken(token: string): number {
-  if (/^[1-9][0-9]{0,8}$/.test(token)) return Number(token);
-  throw JobmeshError.invalid({ field: "page_token", description: "is not a token that a page gave" });
 }

@@ -20,9 +20,9 @@ export function fire(db: SqlDatabase, request: Fire): Promise<FireOutcome> {
     const there = await storedIds(session, request);
     const isNew = ({ executionId }: NewExecution): boolean => !there.has(executionId);
     const made = request.executions.filter(isNew);
-    const gates = await LockedGates.open(
+    const gates = await LockedGates.lock(
       session,
-      made.filter(({ gateKeys, readyUs }) => gateKeys.length > 0 && readyUs <= nowUs),
+      made.flatMap(({ gateKeys, readyUs }) => (readyUs <= nowUs ? gateKeys : [])),
     );
     const rows = made.map((execution) => newRow(execution, beginningOf(execution, null, gates, nowUs), nowUs));
     const skipped = request.skipped.filter(({ execution }) => isNew(execution));

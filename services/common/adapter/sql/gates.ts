@@ -1,6 +1,7 @@
 import { assert } from "../../domain/assert.ts";
 import type { Execution, StateReason } from "../../domain/execution.ts";
 import type { JobUid } from "../../domain/identifier.ts";
+import { parseJobPolicy } from "./job-text.ts";
 import { insertRows, updateRows } from "./many-rows.ts";
 import { int, intOrNull, text } from "./row-reader.ts";
 import type { SqlSession } from "./session.ts";
@@ -19,9 +20,11 @@ import { valueLists } from "./value-list.ts";
 /** Waiting ones that are left although there is room are looked at again after this long. */
 export const RETRY_ADMISSION_US = 1_000_000;
 
+const JOB_PREFIX = "job:";
+
 /** The gate of a job. */
 export function jobGateKey(jobUid: JobUid): string {
-  return `job:${jobUid}`;
+  return `${JOB_PREFIX}${jobUid}`;
 }
 
 /** What a gate decides about. */
@@ -35,7 +38,7 @@ export type GateDecision =
 
 type Gate = {
   readonly key: string;
-  readonly maxConcurrency: number;
+  maxConcurrency: number;
   held: number;
   waiting: number;
   tryUs: number | null;
@@ -54,35 +57,19 @@ export class LockedGates {
     this.#gates = gates;
   }
 
-  /**
-   * Locks gates in the order of their keys. One that is not there is made, with
-   * the limit that its job has by `limits`.
-   */
-  static async lock(
-    session: SqlSession,
-    keys: Iterable<string>,
-    limits: ReadonlyMap<string, number> = new Map(),
-  ): Promise<LockedGates> {
+  /** Locks gates in the order of their keys. One that is not there is made, with the limit that its job has. */
+  static async lock(session: SqlSession, keys: Iterable<string>): Promise<LockedGates> {
     const sorted = [...new Set(keys)].sort();
     const nowUs = await session.nowUs();
     let gates = await lockRows(session, sorted);
     const missing = sorted.filter((key) => !gates.has(key));
     if (missing.length > 0) {
-      const rows = missing.map((key) => [key, 0, 0, limits.get(key) ?? 0, 0]);
+      const rows = missing.map((key) => [key, 0, 0, 0, 0]);
       await insertRows(session, "gates", GATE_COLUMNS, rows, "gate_key");
       gates = await lockRows(session, sorted);
+      await readLimits(session, gates, missing);
     }
     return new LockedGates(session, nowUs, gates);
-  }
-
-  /** The same for executions that are about to be stored, whose policies are their jobs'. */
-  static async open(
-    session: SqlSession,
-    users: readonly (GateUser & Pick<Execution, "policy">)[],
-  ): Promise<LockedGates> {
-    const limits = new Map<string, number>();
-    for (const user of users) for (const key of user.gateKeys) limits.set(key, user.policy.maxConcurrency);
-    return await LockedGates.lock(session, limits.keys(), limits);
   }
 
   /** Decides about an execution that becomes ready now, and counts it. */
@@ -182,8 +169,8 @@ export class LockedGates {
     if (changed.length === 0) return;
     await updateRows(
       this.#session,
-      { table: "gates", keys: ["gate_key"], set: ["held", "waiting", "try_us"] },
-      changed.map((gate) => [gate.key, gate.held, gate.waiting, gate.tryUs]),
+      { table: "gates", keys: ["gate_key"], set: ["held", "waiting", "try_us", "max_concurrency"] },
+      changed.map((gate) => [gate.key, gate.held, gate.waiting, gate.tryUs, gate.maxConcurrency]),
     );
   }
 
@@ -238,16 +225,22 @@ async function lockRows(session: SqlSession, keys: readonly string[]): Promise<M
 }
 
 /**
- * Rule 7: a job's limit has changed. Part of the transaction that changes the
- * job, after its row is locked: whoever waits at its gate is tried at once.
+ * The limits of gates that were made just now. A change of the job that came
+ * first is seen here; one that comes later waits for the gate and sets it.
  */
-export async function changeGateLimit(session: SqlSession, jobUid: JobUid, maxConcurrency: number): Promise<void> {
-  const key = jobGateKey(jobUid);
-  const nowUs = await session.nowUs();
-  await insertRows(session, "gates", GATE_COLUMNS, [[key, 0, 0, maxConcurrency, 0]], "gate_key");
-  await session.execute("UPDATE gates SET max_concurrency = ?, try_us = ? WHERE gate_key = ?", [
-    maxConcurrency,
-    nowUs,
-    key,
-  ]);
+async function readLimits(
+  session: SqlSession,
+  gates: ReadonlyMap<string, Gate>,
+  keys: readonly string[],
+): Promise<void> {
+  const uids = keys.filter((key) => key.startsWith(JOB_PREFIX)).map((key) => key.slice(JOB_PREFIX.length));
+  for (const list of valueLists(uids)) {
+    const rows = await session.query(`SELECT job_uid, policy FROM jobs WHERE job_uid IN (${list.sql})`, list.values);
+    for (const row of rows) {
+      const gate = gates.get(jobGateKey(text(row, "job_uid") as JobUid));
+      if (gate === undefined) continue;
+      gate.maxConcurrency = parseJobPolicy(text(row, "policy")).maxConcurrency;
+      gate.changed = true;
+    }
+  }
 }

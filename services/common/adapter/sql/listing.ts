@@ -5,6 +5,7 @@ import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
 import { LIVE_PARTS, liveExecutions } from "./live-executions.ts";
+import { pageToken, parsePageToken } from "./page-token.ts";
 import { int, text } from "./row-reader.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -56,12 +57,12 @@ export function listExecutions(
   db: SqlDatabase,
   filter: ExecutionFilter,
   pageSize: number,
-  pageToken: string | null,
+  token: string | null,
   full: boolean,
 ): Promise<Page<Execution>> {
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
   return db.read("list_executions", async (session): Promise<Page<Execution>> => {
-    const where = filterOf(filter, pageToken);
+    const where = filterOf(filter, token === null ? null : parsePageToken(token, ["string"])[0]);
     const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
     const conditions = floor === null ? where.conditions : [...where.conditions, "execution_id >= ?"];
     const rows = await session.query(
@@ -71,8 +72,8 @@ export function listExecutions(
     );
     const items = shortened(rows.slice(0, size).map(executionOf));
     const last = items.at(-1)?.executionId ?? null;
-    const complete = items.length === rows.length;
-    return { items, nextToken: complete ? floor : last };
+    const next = items.length === rows.length ? floor : last;
+    return { items, nextToken: next === null ? null : pageToken([next]) };
   });
 }
 

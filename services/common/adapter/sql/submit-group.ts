@@ -19,9 +19,9 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   const settled = await repeatedOf(session, group);
   const fresh = group.filter((submission) => !settled.has(submission));
   const ready = fresh.filter(({ execution }) => execution.gateKeys.length > 0 && execution.readyUs <= nowUs);
-  const gates = await LockedGates.open(
+  const gates = await LockedGates.lock(
     session,
-    ready.map(({ execution }) => execution),
+    ready.flatMap(({ execution }) => execution.gateKeys),
   );
   const rows = new Map<Submission, NewRow>();
   for (const submission of fresh) {

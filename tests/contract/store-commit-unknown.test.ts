@@ -1,0 +1,131 @@
+/** Rule 5: what becomes of a group whose COMMIT was lost. */
+import assert from "node:assert/strict";
+import { CommitUnknown } from "../../services/common/adapter/sql/store-fault.ts";
+import { StoreUnavailable } from "../../services/common/port/store.ts";
+import type { RequestClaim } from "../../services/common/port/store-executions.ts";
+import {
+  addExecutor,
+  newExecution,
+  onEveryStore,
+  onMysql,
+  routeId,
+  type StoreSetup,
+  slots,
+  submission,
+  submitAll,
+} from "../support/execution-store.ts";
+
+const request: RequestClaim = { namespace: "default", method: "submit", requestId: "r1", bodyHash: "a".repeat(64) };
+
+/** Loses COMMITs of one kind of transaction, before or after they took effect; answers how many were lost. */
+async function losingCommits(
+  { database }: StoreSetup,
+  kind: string,
+  when: "before" | "after",
+  count: number,
+  body: () => Promise<void>,
+): Promise<number> {
+  const transact = database.transact.bind(database);
+  let lost = 0;
+  database.transact = async (name, work) => {
+    if (name !== kind || lost >= count) return await transact(name, work);
+    lost++;
+    if (when === "after") await transact(name, work);
+    throw new CommitUnknown("the connection was lost in COMMIT");
+  };
+  try {
+    await body();
+  } finally {
+    database.transact = transact;
+  }
+  return lost;
+}
+
+onEveryStore("rule 5: a group whose lost COMMIT stood is read back and answered", async (setup) => {
+  const executions = Array.from({ length: 3 }, () => newExecution());
+  const lost = await losingCommits(setup, "submit", "after", 1, async () => {
+    const stored = await submitAll(setup, executions);
+    assert.deepEqual(
+      stored.map(({ executionId }) => executionId),
+      executions.map(({ executionId }) => executionId),
+    );
+  });
+  assert.equal(lost, 1);
+  assert.equal((await setup.rows("SELECT execution_id FROM executions")).length, 3);
+});
+
+onEveryStore("rule 5: of a group whose lost COMMIT stood, repeats are answered as repeats", async (setup) => {
+  const first = newExecution();
+  await setup.store.submit([submission(first, { request })]);
+  await losingCommits(setup, "submit", "after", 1, async () => {
+    const outcomes = await setup.store.submit([submission(newExecution(), { request }), submission(newExecution())]);
+    assert.deepEqual(outcomes[0], { kind: "repeated", executionId: first.executionId });
+    assert.equal(outcomes[1]?.kind, "stored");
+  });
+  assert.equal((await setup.rows("SELECT execution_id FROM executions")).length, 2);
+});
+
+onEveryStore("rule 5: a group whose lost COMMIT did not stand is stored again", async (setup) => {
+  const execution = newExecution();
+  const lost = await losingCommits(setup, "submit", "before", 2, async () => {
+    const [outcome] = await setup.store.submit([submission(execution, { request })]);
+    assert.equal(outcome?.kind, "stored");
+  });
+  assert.equal(lost, 2);
+  assert.equal((await setup.store.get(execution.executionId))?.state, "READY");
+});
+
+onEveryStore("rule 5: when the outcome cannot be found out, the store is away", async (setup) => {
+  await losingCommits(setup, "submit", "before", 99, async () => {
+    await assert.rejects(setup.store.submit([submission(newExecution())]), StoreUnavailable);
+  });
+});
+
+onEveryStore("rule 5: claims whose lost COMMIT stood are read back under their fences", async (setup) => {
+  const placement = await addExecutor(setup);
+  await submitAll(setup, [newExecution(), newExecution()]);
+  await losingCommits(setup, "claim", "after", 1, async () => {
+    const wanted = slots(placement, 2);
+    const claimed = await setup.store.claim({ routeId, slots: wanted });
+    assert.deepEqual(
+      claimed.map(({ fence }) => fence),
+      wanted.map(({ fence }) => fence),
+    );
+  });
+});
+
+onMysql("rule 5: reading back waits for a commit that is still on its way", async (setup) => {
+  const { database } = setup;
+  const transact = database.transact.bind(database);
+  const committing = Promise.withResolvers<void>();
+  let late: Promise<unknown> = Promise.resolve();
+  setup.onStatement((name, sql) => {
+    // It commits when the read-back waits for it, or has not waited.
+    if (name === "submit_read_back" && sql.startsWith("SELECT")) void lockWait(setup).then(committing.resolve);
+    if (name === "submit_read_back" && sql === "COMMIT") committing.resolve();
+  });
+  database.transact = async (name, work) => {
+    if (name !== "submit") return await transact(name, work);
+    const worked = Promise.withResolvers<void>();
+    late = transact("late", async (session) => {
+      await work(session);
+      worked.resolve();
+      await committing.promise;
+    });
+    await worked.promise;
+    throw new CommitUnknown("the connection was lost in COMMIT");
+  };
+  try {
+    const [outcome] = await setup.store.submit([submission(newExecution())]);
+    assert.equal(outcome?.kind, "stored");
+  } finally {
+    database.transact = transact;
+    await late;
+  }
+});
+
+/** Resolves when a transaction waits for a lock. */
+async function lockWait(setup: StoreSetup): Promise<void> {
+  const sql = "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
+  for (let tries = 0; tries < 1_000; tries++) if ((await setup.rows(sql)).length > 0) return;
+}
