@@ -1,5 +1,3 @@
-import type { RouteId } from "../common/domain/identifier.ts";
-import type { Route } from "../common/domain/route.ts";
 import type { SchedulerBus } from "../common/port/bus.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
@@ -50,9 +48,10 @@ export class DispatchLoops {
   readonly roster = new Roster();
   readonly submitter: Submitter;
   readonly sessions: SessionService;
+  readonly routes: RouteBook;
   readonly #deps: DispatchLoopsDeps;
   readonly #settings: SchedulerSettings;
-  readonly #routes: RouteBook;
+
   readonly #sender: Sender;
   readonly #dispatcher: Dispatcher;
   readonly #sessionResults: SessionResults;
@@ -65,9 +64,9 @@ export class DispatchLoops {
     const { store, bus, hints, tracing } = deps;
     this.#deps = deps;
     this.#settings = settings;
-    this.#routes = new RouteBook(store.routes);
+    this.routes = new RouteBook(store.routes);
     const roster = this.roster;
-    const routes = this.#routes;
+    const { routes } = this;
     const waiting = new WaitingView(roster, routes);
     const sender = new Sender({ ...deps, roster });
     this.#sender = sender;
@@ -124,11 +123,6 @@ export class DispatchLoops {
     await this.#reader?.stop();
     await this.#sessionResults.stop();
     this.#sender.stop();
-  }
-
-  /** The route of an id, if this process knows it. */
-  routeOfId(routeId: bigint): Route | undefined {
-    return this.#routes.known(routeId as RouteId);
   }
 }
 

@@ -82,6 +82,12 @@ export class Membership implements SchedulerViews {
     return this.#partitions.has(partition);
   }
 
+  /** How much it owns now. */
+  owned(): { readonly shards: number; readonly resultPartitions: number } {
+    this.#partitions ??= new Set(this.#ownedOf("partition", this.#config.resultPartitions));
+    return { shards: this.ownedShards().length, resultPartitions: this.#partitions.size };
+  }
+
   /** True when this scheduler is the one that does `task`, of which the mesh needs one. */
   ownsTask(task: string): boolean {
     return rendezvousOwner(this.#owners(), `task ${task}`) === this.#config.schedulerId;

@@ -2,6 +2,7 @@ import { ExecutionServiceService } from "../../gen/jobmesh/v1/execution_service.
 import { JobServiceService } from "../../gen/jobmesh/v1/job_service.ts";
 import { MeshServiceService } from "../../gen/jobmesh/v1/mesh_service.ts";
 import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
+import type { RouteId } from "../common/domain/identifier.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { SchedulerBus } from "../common/port/bus.ts";
 import type { Clock } from "../common/port/clock.ts";
@@ -10,6 +11,7 @@ import type { Registry } from "../common/port/registry.ts";
 import type { Store } from "../common/port/store.ts";
 import type { Handlers, ServiceShape } from "../common/rpc/contract.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import type { Metrics } from "../common/telemetry/metrics.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import { sessionService } from "../common/wire/session-method.ts";
 import { EndedWaits } from "./api/ended-waits.ts";
@@ -29,6 +31,7 @@ import { type OpenLink, PeerLinks } from "./peers/peer-links.ts";
 import { Admitter } from "./rescue/admitter.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
 import type { SchedulerSettings } from "./scheduler-config.ts";
+import { showScheduler } from "./scheduler-metrics.ts";
 import type { SessionPeer } from "./sessions/session-peer.ts";
 import { sessionHandler } from "./sessions/session-rpc.ts";
 import { StoreHealth } from "./store-health.ts";
@@ -149,6 +152,16 @@ export class Scheduler {
     return this.#running !== null && this.#storeHealth.health().healthy;
   }
 
+  /** Shows its state as metrics; returns what ends that. */
+  show(metrics: Metrics): () => void {
+    return showScheduler(metrics, {
+      backends: this.#backends(),
+      roster: this.#dispatch.roster,
+      meshClock: this.#meshClock,
+      owned: () => this.#running?.membership.owned() ?? { shards: 0, resultPartitions: 0 },
+    });
+  }
+
   #compose(address: string, startUs: number): Running {
     const { store, bus, registry, clock, log, tracing, openPeer } = this.#deps;
     const settings = this.#settings;
@@ -172,12 +185,12 @@ export class Scheduler {
         peers: membership,
         hints,
         open: openPeer,
-        routeOfId: (routeId) => this.#dispatch.routeOfId(routeId),
+        routeOfId: (routeId) => this.#dispatch.routes.known(routeId as RouteId),
         clock,
         log,
       }),
       loops: [
-        new JobTimer({ ...timed, tracing }, { ...settings, ...TIMER_LIMITS }),
+        new JobTimer({ ...timed, routes: this.#dispatch.routes, tracing }, { ...settings, ...TIMER_LIMITS }),
         new WaitTimer(timed, { ...settings, maxBatchRows: resultBatchRows }),
         new Admitter({ store, hints, clock, log }, { intervalMs: sweepMs, ...ADMITTER_LIMITS }),
         new Rescuer(

@@ -5,6 +5,7 @@ import type { Clock } from "../../common/port/clock.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { Tracing } from "../../common/telemetry/tracing.ts";
+import type { RouteBook } from "../dispatch/route-book.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
@@ -31,6 +32,18 @@ export type JobTimerConfig = {
   readonly maxConcurrentFires: number;
 };
 
+/** What a JobTimer is given. */
+export type JobTimerDeps = {
+  readonly store: Store;
+  readonly routes: RouteBook;
+  readonly owners: ShardOwners;
+  readonly hints: Hints;
+  readonly meshClock: MeshClock;
+  readonly clock: Clock;
+  readonly tracing: Tracing;
+  readonly log: Logger;
+};
+
 /** Compiled schedules that are kept; over it the oldest goes. */
 const MAX_COMPILED = 50_000;
 const ALL_SHARDS: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
@@ -44,15 +57,7 @@ type Compiled = { readonly revision: number; readonly compiled: CompiledSchedule
  * paused job or a changed one is refused by that comparison alone.
  */
 export class JobTimer {
-  readonly #deps: {
-    store: Store;
-    owners: ShardOwners;
-    hints: Hints;
-    meshClock: MeshClock;
-    clock: Clock;
-    tracing: Tracing;
-    log: Logger;
-  };
+  readonly #deps: JobTimerDeps;
   readonly #config: JobTimerConfig;
   readonly #due: DueTimes<Job>;
   readonly #compiled = new Map<JobUid, Compiled>();
@@ -62,18 +67,7 @@ export class JobTimer {
   #stopping = false;
   #unlisten: readonly (() => void)[] = [];
 
-  constructor(
-    deps: {
-      store: Store;
-      owners: ShardOwners;
-      hints: Hints;
-      meshClock: MeshClock;
-      clock: Clock;
-      tracing: Tracing;
-      log: Logger;
-    },
-    config: JobTimerConfig,
-  ) {
+  constructor(deps: JobTimerDeps, config: JobTimerConfig) {
     this.#deps = deps;
     this.#config = config;
     this.#due = new DueTimes(deps.clock, deps.meshClock, (jobs) => this.#enqueue(jobs));
@@ -138,7 +132,7 @@ export class JobTimer {
 
   /** Stores one fire, and arms the next one where it is near. Never rejects. */
   async #fire(job: Job): Promise<void> {
-    const { store, meshClock, log, hints } = this.#deps;
+    const { store, routes, meshClock, log, hints } = this.#deps;
     const span = this.#deps.tracing.startSpan("jobmesh.fire", {
       parent: null,
       attributes: { "jobmesh.job_id": job.jobId },
@@ -146,6 +140,9 @@ export class JobTimer {
     try {
       const fire = planFire(job, this.#compile(job), meshClock.nowUs(), this.#config.missedMs, span);
       if (fire === null) return span.end();
+      // Rule 6: a route's text is in the store before anything waits on it.
+      for (const execution of fire.executions) routes.of(execution);
+      await routes.ensure(fire.executions.map(({ routeId }) => routeId));
       const outcome = await store.jobs.fire(fire);
       span.end(outcome.kind === "stale" ? { error: "stale" } : {});
       // Whoever was first has moved the job on: what is stored now is read again.

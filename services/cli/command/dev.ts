@@ -1,0 +1,80 @@
+import { existsSync, readdirSync } from "node:fs";
+import { MemoryRegistry } from "../../common/adapter/memory/registry.ts";
+import { loadConfig } from "../../common/config/load-config.ts";
+import type { DevConfig } from "../../common/config/process-settings.ts";
+import { renderHelp } from "../../common/config/render-settings.ts";
+import { createLogger, type Logger } from "../../common/runtime/log.ts";
+import { SystemClock } from "../../common/runtime/system-clock.ts";
+import { SystemRandom } from "../../common/runtime/system-random.ts";
+import { createTracing } from "../../common/telemetry/create-tracing.ts";
+import { openEmbeddedExecutor } from "../embedded-executor.ts";
+import { EndedLines } from "../ended-lines.ts";
+import { createExampleJobs } from "../example-jobs.ts";
+import { untilStopped } from "../process-life.ts";
+import { serveScheduler } from "../scheduler-process.ts";
+import { startStore } from "../start-store.ts";
+import { StopStack } from "../stop-stack.ts";
+import { VERSION } from "../version.ts";
+
+/** `jobmesh dev`, which `npm start` runs: the embedded mesh. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const { config, help } = loadConfig("dev", { env: process.env, argv });
+  if (help) {
+    process.stdout.write(renderHelp("dev", "jobmesh dev [options]   (npm start -- [options])"));
+    return 0;
+  }
+  // Each execution has its line on standard output; the log is for what needs a look.
+  const level = process.env.JOBMESH_LOG_LEVEL === undefined ? "warn" : config.logLevel;
+  const log = createLogger({ level, serviceName: "jobmesh-dev" });
+  const stops = new StopStack(log);
+  try {
+    await start(config, log, stops);
+  } catch (error) {
+    await stops.stop();
+    throw error;
+  }
+  return untilStopped(stops, () => process.stdout.write("stopping; Ctrl-C again stops at once\n"));
+}
+
+async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<void> {
+  const isNew = !existsSync(config.dataDir) || readdirSync(config.dataDir).length === 0;
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const process_ = { serviceName: "jobmesh-dev", instanceId: "dev", version: VERSION };
+  const tracing = await createTracing({ clock, random, log }, config, process_);
+  stops.add("tracing", () => tracing.stop(config.stopGraceMs));
+  const { store, name } = await startStore(config, { clock, random });
+  stops.add("store", () => store.stop());
+  const registry = new MemoryRegistry(clock);
+  stops.add("registry", () => registry.stop());
+  const embedded = await openEmbeddedExecutor(config, { clock, random, tracing, log });
+  stops.add("executor's folder", () => embedded.close());
+  const parts = { store, bus: null, registry, clock, random, tracing, log, embeddedExecutor: embedded.executorId };
+  const { scheduler, address, httpAddress } = await serveScheduler(
+    parts,
+    { ...config, schedulerId: "dev", advertise: null },
+    stops,
+  );
+  const lines = new EndedLines({ store, hints: scheduler.hints, log });
+  lines.start();
+  stops.add("lines", () => lines.stop());
+  if (isNew) await createExampleJobs(address, clock.wallUs());
+  await embedded.start(scheduler);
+  stops.add("executor", () => embedded.stop());
+  process.stdout.write(greeting({ address, httpAddress, name }));
+}
+
+function greeting(facts: { address: string; httpAddress: string; name: string }): string {
+  return [
+    `jobmesh ${VERSION} is ready`,
+    `  gRPC     ${facts.address}`,
+    `  metrics  http://${facts.httpAddress}/metrics`,
+    `  data     ${facts.name}`,
+    "Try next, in another terminal:",
+    "  npx jobmesh run -- 'echo hello from $(hostname)'",
+    "  npx jobmesh status",
+    `  grpcurl -plaintext ${facts.address} jobmesh.v1.JobService/ListJobs`,
+    "",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,58 @@
+import { MemoryRegistry } from "../../common/adapter/memory/registry.ts";
+import { loadConfig } from "../../common/config/load-config.ts";
+import type { SchedulerConfig } from "../../common/config/process-settings.ts";
+import { renderHelp } from "../../common/config/render-settings.ts";
+import { createLogger, type Logger } from "../../common/runtime/log.ts";
+import { SystemClock } from "../../common/runtime/system-clock.ts";
+import { SystemRandom } from "../../common/runtime/system-random.ts";
+import { createTracing } from "../../common/telemetry/create-tracing.ts";
+import { openBus, openRegistry } from "../open-backends.ts";
+import { untilStopped } from "../process-life.ts";
+import { serveScheduler } from "../scheduler-process.ts";
+import { startStore } from "../start-store.ts";
+import { StopStack } from "../stop-stack.ts";
+import { VERSION } from "../version.ts";
+
+/** `jobmesh scheduler`. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const { config, help, unused } = loadConfig("scheduler", { env: process.env, argv });
+  if (help) {
+    process.stdout.write(renderHelp("scheduler", "jobmesh scheduler [options]"));
+    return 0;
+  }
+  const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-scheduler" });
+  if (unused.length > 0) log.warn({ names: unused }, "these variables are not read by a scheduler");
+  const stops = new StopStack(log);
+  try {
+    await start(config, log, stops);
+  } catch (error) {
+    await stops.stop();
+    throw error;
+  }
+  return untilStopped(stops, () => log.info({}, "stopping"));
+}
+
+async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Promise<void> {
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const tracing = await createTracing({ clock, random, log }, config, {
+    serviceName: "jobmesh-scheduler",
+    instanceId: config.schedulerId ?? "",
+    version: VERSION,
+  });
+  stops.add("tracing", () => tracing.stop(config.stopGraceMs));
+  const { store, name } = await startStore(config, { clock, random });
+  stops.add("store", () => store.stop());
+  const registry =
+    config.etcdEndpoints === null ? new MemoryRegistry(clock) : await openRegistry(config, { clock, log });
+  await registry.start();
+  stops.add("registry", () => registry.stop());
+  const bus = config.kafkaBrokers === null ? null : await openBus(config, { clock, random, log });
+  if (bus !== null) {
+    stops.add("bus", () => bus.stop());
+    await bus.start();
+  }
+  const parts = { store, bus, registry, clock, random, tracing, log, embeddedExecutor: null };
+  const { address, httpAddress } = await serveScheduler(parts, config, stops);
+  log.info({ address, httpAddress, store: name }, "the scheduler serves");
+}

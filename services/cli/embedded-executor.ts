@@ -1,0 +1,104 @@
+import { mkdirSync } from "node:fs";
+import { resolve } from "node:path";
+import type { DevConfig } from "../common/config/process-settings.ts";
+import type { ExecutorId } from "../common/domain/identifier.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
+import type { Clock } from "../common/port/clock.ts";
+import type { Random } from "../common/port/random.ts";
+import type { Logger } from "../common/runtime/log.ts";
+import type { Tracing } from "../common/telemetry/tracing.ts";
+import { executorDefaults } from "../executor/config.ts";
+import { Executor } from "../executor/executor.ts";
+import { lockFolder } from "../executor/lock.ts";
+import { Spawner } from "../executor/spawner/spawner.ts";
+import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
+import { CommandRunner } from "../executor/target/command-runner.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import { inProcessSession } from "../scheduler/sessions/in-process-session.ts";
+import { VERSION } from "./version.ts";
+
+/** Identifier of the executor inside `jobmesh dev`, where none is set. */
+const EMBEDDED_ID = "embedded";
+/** Bytes of output that one attempt may write. */
+const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
+
+/** The executor inside `jobmesh dev`, before and after its start. */
+export type EmbeddedExecutor = {
+  readonly executorId: ExecutorId;
+  /** Takes work from the scheduler in this process. */
+  start(scheduler: Pick<Scheduler, "connect">): Promise<void>;
+  stop(): Promise<void>;
+  /** Lets go of the data folder. */
+  close(): Promise<void>;
+};
+
+/**
+ * Takes the data folder for an executor in this process. It lives as long as
+ * its process, so it is not judged by heartbeats and does not fence itself
+ * (rule 14); what an earlier process left running is killed at the start.
+ */
+export async function openEmbeddedExecutor(
+  config: DevConfig,
+  deps: { readonly clock: Clock; readonly random: Random; readonly tracing: Tracing; readonly log: Logger },
+): Promise<EmbeddedExecutor> {
+  const dataDir = resolve(config.dataDir);
+  makeFolder(dataDir);
+  const executorId = (config.executorId ?? EMBEDDED_ID) as ExecutorId;
+  const lock = await lockFolder(dataDir, executorId, deps.random);
+  const spawner = config.allowCommands ? new Spawner(deps, { dataDir, silenceMs: null }) : null;
+  const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
+  const commandConfig = { environment, killGraceMs: config.killGraceMs, maxOutputBytes: MAX_OUTPUT_BYTES };
+  let executor: Executor | null = null;
+  return {
+    executorId,
+    start: async (scheduler) => {
+      executor = new Executor(
+        {
+          ...deps,
+          connector: {
+            open: async () => {
+              const { peer, link } = inProcessSession();
+              scheduler.connect(peer);
+              return link;
+            },
+            close: () => {},
+          },
+          bus: null,
+          registry: null,
+          runners: spawner === null ? [] : [new CommandRunner(spawner, commandConfig)],
+          commands: spawner,
+          lock,
+          descriptorSet: () => undefined,
+          exitProcess: (why) => {
+            deps.log.error({ why }, "the process ends: an attempt does not");
+            process.exit(1);
+          },
+        },
+        {
+          ...executorDefaults,
+          executorId,
+          version: VERSION,
+          slots: config.slots,
+          labels: config.labels,
+          namespaces: config.namespaces,
+          lane: 0,
+          selfFencing: false,
+          drainSoftMs: config.stopGraceMs,
+        },
+      );
+      await executor.start();
+      await executor.welcomed;
+    },
+    stop: async () => executor?.stop(config.stopGraceMs),
+    close: () => lock.release(),
+  };
+}
+
+function makeFolder(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+  } catch (cause) {
+    const message = `the data folder ${dataDir} cannot be made: ${cause instanceof Error ? cause.message : cause}`;
+    throw new JobmeshError("DATA_DIR_UNUSABLE", { message, cause });
+  }
+}

@@ -1,0 +1,21 @@
+import { registerNameSource } from "../common/rpc/name-resolver.ts";
+import { registryNames } from "../common/rpc/registry-names.ts";
+import { silentLogger } from "../common/runtime/log.ts";
+import { SystemClock } from "../common/runtime/system-clock.ts";
+import { openRegistry } from "./open-backends.ts";
+
+/** Makes `etcd:///NAME` resolve in this process. */
+export async function openMeshNames(
+  etcdEndpoints: readonly string[],
+  cluster: string,
+): Promise<{ close(): Promise<void> }> {
+  const registry = await openRegistry({ etcdEndpoints, cluster }, { clock: new SystemClock(), log: silentLogger });
+  await registry.start();
+  const unregister = registerNameSource(registryNames(registry));
+  return {
+    close: async () => {
+      unregister();
+      await registry.stop();
+    },
+  };
+}

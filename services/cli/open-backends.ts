@@ -1,0 +1,24 @@
+import type { SchedulerConfig } from "../common/config/process-settings.ts";
+import type { SchedulerBus } from "../common/port/bus.ts";
+import type { Clock } from "../common/port/clock.ts";
+import type { Random } from "../common/port/random.ts";
+import type { Registry } from "../common/port/registry.ts";
+import type { Logger } from "../common/runtime/log.ts";
+
+/** etcd, loaded only where it is used. */
+export async function openRegistry(
+  config: Pick<SchedulerConfig, "etcdEndpoints" | "cluster">,
+  deps: { readonly clock: Clock; readonly log: Logger },
+): Promise<Registry> {
+  const { EtcdRegistry } = await import("../common/adapter/etcd/registry.ts");
+  return new EtcdRegistry(deps, { endpoints: config.etcdEndpoints ?? [], cluster: config.cluster });
+}
+
+/** Kafka as a scheduler uses it, loaded only where it is used. */
+export async function openBus(
+  config: SchedulerConfig,
+  deps: { readonly clock: Clock; readonly random: Random; readonly log: Logger },
+): Promise<SchedulerBus> {
+  const { KafkaSchedulerBus } = await import("../common/adapter/kafka/scheduler-bus.ts");
+  return new KafkaSchedulerBus(deps, { ...config, brokers: config.kafkaBrokers ?? [] });
+}

@@ -1,0 +1,119 @@
+import { hostname } from "node:os";
+import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
+import type { SchedulerConfig } from "../common/config/process-settings.ts";
+import type { ExecutorId, SchedulerId } from "../common/domain/identifier.ts";
+import type { SchedulerBus } from "../common/port/bus.ts";
+import type { Clock } from "../common/port/clock.ts";
+import type { Random } from "../common/port/random.ts";
+import type { Registry } from "../common/port/registry.ts";
+import type { Store } from "../common/port/store.ts";
+import { Health } from "../common/rpc/health.ts";
+import { Reflection, readContractDescriptors } from "../common/rpc/reflection.ts";
+import { RpcChannel } from "../common/rpc/rpc-channel.ts";
+import { RpcServer } from "../common/rpc/rpc-server.ts";
+import { HttpServer } from "../common/runtime/http-server.ts";
+import type { Logger } from "../common/runtime/log.ts";
+import { createMetrics } from "../common/telemetry/create-metrics.ts";
+import { showProcess } from "../common/telemetry/process-metrics.ts";
+import type { Tracing } from "../common/telemetry/tracing.ts";
+import type { OpenLink } from "../scheduler/peers/peer-links.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import type { StopStack } from "./stop-stack.ts";
+import { VERSION } from "./version.ts";
+
+/** Settings that a scheduler reads, in its own process or in the embedded mesh. */
+export type SchedulerProcessConfig = Omit<
+  SchedulerConfig,
+  "kafkaBrokers" | "etcdEndpoints" | "laneCount" | "resultPartitionCount" | "kafkaReplication"
+>;
+
+/** What a scheduler is composed of, already started. */
+export type SchedulerParts = {
+  readonly store: Store;
+  readonly bus: SchedulerBus | null;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tracing: Tracing;
+  readonly log: Logger;
+  /** The executor in this process; null when there is none. */
+  readonly embeddedExecutor: ExecutorId | null;
+};
+
+/** A scheduler that serves. */
+export type ServingScheduler = {
+  readonly scheduler: Scheduler;
+  /** Address of the gRPC services. */
+  readonly address: string;
+  /** Address of /metrics, /healthz and /readyz. */
+  readonly httpAddress: string;
+};
+
+/**
+ * Serves a scheduler: gRPC with health and reflection, and HTTP for probes and
+ * scrapers. Parts are noted in `stops` as they start: health goes first, then
+ * intake, then the loops.
+ */
+export async function serveScheduler(
+  parts: SchedulerParts,
+  config: SchedulerProcessConfig,
+  stops: StopStack,
+): Promise<ServingScheduler> {
+  const { log, clock, tracing } = parts;
+  const schedulerId = (config.schedulerId ?? newSchedulerId(parts.random)) as SchedulerId;
+  const scheduler = new Scheduler(
+    { ...parts, openPeer: openPeer(parts) },
+    { ...config, schedulerId, version: VERSION, embeddedExecutor: parts.embeddedExecutor },
+  );
+  const server = new RpcServer({ log, clock, tracing }, config);
+  for (const { definition, handlers } of scheduler.services()) server.addService(definition, handlers);
+  const health = new Health();
+  health.addTo(server);
+  new Reflection([await readContractDescriptors()]).addTo(server);
+
+  const { address } = await server.start();
+  stops.add("scheduler", () => scheduler.stop());
+  stops.add("grpc server", () => server.stop(config.stopGraceMs));
+  const httpAddress = await serveHttp(scheduler, config, { log, schedulerId, stops });
+  await scheduler.start(config.advertise ?? address);
+  health.setAll("SERVING");
+  stops.add("health", () => health.setAll("NOT_SERVING"));
+  return { scheduler, address, httpAddress };
+}
+
+async function serveHttp(
+  scheduler: Scheduler,
+  config: SchedulerProcessConfig,
+  parts: { readonly log: Logger; readonly schedulerId: SchedulerId; readonly stops: StopStack },
+): Promise<string> {
+  const metrics = await createMetrics({
+    serviceName: "jobmesh-scheduler",
+    instanceId: parts.schedulerId,
+    version: VERSION,
+  });
+  parts.stops.add("metrics", () => metrics.stop());
+  parts.stops.add("process metrics", showProcess(metrics));
+  parts.stops.add("scheduler metrics", scheduler.show(metrics));
+  const http = new HttpServer(
+    { log: parts.log, renderMetrics: () => metrics.render(), readiness: () => ({ store: scheduler.healthy() }) },
+    { listen: config.httpListen, insecure: config.insecure },
+  );
+  const { address } = await http.start();
+  parts.stops.add("http server", () => http.stop());
+  return address;
+}
+
+function openPeer(deps: { readonly clock: Clock }): OpenLink {
+  return (address) => {
+    const channel = new RpcChannel(deps, { target: address });
+    return { stream: channel.bidi(PeerServiceService.link), close: () => channel.close() };
+  };
+}
+
+/** Unique in the mesh, and tells a person where to look. */
+function newSchedulerId(random: Random): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .slice(0, 40);
+  return `${host}-${Buffer.from(random.bytes(4)).toString("hex")}`;
+}
