@@ -120,8 +120,9 @@ export class Session {
   /** Drops the stream; `closed` is told. */
   drop(error: JobmeshError): void {
     if (!this.#open) return;
-    this.#link.drop();
+    // First, so that the link's own word of its end comes too late.
     this.#close(error);
+    this.#link.drop();
   }
 
   #flush(): void {
