@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import type { DescriptorSet } from "../../services/common/port/store-descriptors.ts";
-import { storeTest, uniqueName } from "../support/store.ts";
+import { storeTest } from "../support/store.ts";
+import { uniqueName } from "../support/unique-name.ts";
 
 function setOf(...methods: string[]): DescriptorSet {
   const bytes = randomBytes(2_000);

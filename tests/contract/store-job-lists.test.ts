@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { dueSql } from "../../services/common/adapter/sql/jobs.ts";
 import { PageTokenFault } from "../../services/common/port/store.ts";
 import type { JobFilter, NewJob } from "../../services/common/port/store-jobs.ts";
-import { storeTest, uniqueName } from "../support/store.ts";
+import { storeTest } from "../support/store.ts";
 import { commandTarget, newJob } from "../support/store-records.ts";
+import { uniqueName } from "../support/unique-name.ts";
 
 const everything: JobFilter = { namespace: null, jobIdPrefix: "", labels: {}, paused: null, handlerMethod: "" };
 

@@ -5,8 +5,9 @@ import type { JobUid } from "../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
 import { scheduleDefaults } from "../../services/common/domain/schedule/schedule.ts";
 import type { ChangeOutcome, CreateOutcome, JobFilter } from "../../services/common/port/store-jobs.ts";
-import { storeTest, uniqueName } from "../support/store.ts";
+import { storeTest } from "../support/store.ts";
 import { createRequest, minutely, newJob } from "../support/store-records.ts";
+import { uniqueName } from "../support/unique-name.ts";
 
 const everything: JobFilter = { namespace: null, jobIdPrefix: "", labels: {}, paused: null, handlerMethod: "" };
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { RouteId } from "../../services/common/domain/identifier.ts";
 import { routeIdOf, routeText } from "../../services/common/domain/route.ts";
-import { storeTest, uniqueName } from "../support/store.ts";
+import { storeTest } from "../support/store.ts";
+import { uniqueName } from "../support/unique-name.ts";
 
 function textOf(namespace: string): string {
   return routeText({ kind: "command", method: "", namespace, labels: { zone: "ä" }, pin: null });

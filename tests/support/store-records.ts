@@ -9,7 +9,7 @@ import type { RequestClaim } from "../../services/common/port/store-executions.t
 import type { Registration } from "../../services/common/port/store-executors.ts";
 import type { NewJob } from "../../services/common/port/store-jobs.ts";
 import { testProfile } from "./executor-profile.ts";
-import { uniqueName } from "./store.ts";
+import { uniqueName } from "./unique-name.ts";
 
 /** A command. */
 export const commandTarget: Target = {

@@ -27,6 +27,9 @@ export type TestDatabase = {
   sql<T>(body: (session: SqlSession) => Promise<T>): Promise<T>;
   /** Opens it once more, as another process would; MySQL only. */
   again(options?: TestOptions): Promise<TestDatabase>;
+  /** Closes it; the data stays. */
+  stop(): Promise<void>;
+  /** Closes it and removes its data. */
   close(): Promise<void>;
 };
 
@@ -99,6 +102,10 @@ async function opened(url: string, options: TestOptions, drop: () => Promise<voi
   const { kind } = database.dialect;
   const store = new SqlStore({ kind, clock, random, open: async () => handle });
   await store.start();
+  const stop = async (): Promise<void> => {
+    await store.stop();
+    await handle.close();
+  };
   return {
     kind,
     url,
@@ -106,9 +113,9 @@ async function opened(url: string, options: TestOptions, drop: () => Promise<voi
     store,
     sql: (body) => database.transact("test", body),
     again: (more = {}) => opened(url, more, async () => {}),
+    stop,
     async close() {
-      await store.stop();
-      await handle.close();
+      await stop();
       await drop();
     },
   };
@@ -140,11 +147,3 @@ export function storeTest(name: string, body: (test: TestDatabase) => Promise<vo
 after(async () => {
   for (const open of shared.values()) await (await open).close();
 });
-
-let names = 0;
-
-/** A name that no other test of the file uses. */
-export function uniqueName(prefix: string): string {
-  names += 1;
-  return `${prefix}-${names}`;
-}

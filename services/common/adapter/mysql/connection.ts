@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import type { PoolConnection } from "mysql2";
 import type { DataSourceOptions } from "typeorm";
+import type { Clock } from "../../port/clock.ts";
 import { entities } from "../sql/entity/entities.ts";
 import { MIGRATIONS_TABLE, migrations } from "../sql/migration/migrations.ts";
 import type { SqlValue } from "../sql/session.ts";
-import { mysqlFault } from "./fault.ts";
+import { ConnectionGone, mysqlFault } from "./fault.ts";
 
 /** A server that does not answer a connect for so long is away. */
 const CONNECT_TIMEOUT_MS = 1_500;
@@ -75,12 +76,30 @@ export function migrationLockName(database: string): string {
   return `jobmesh-migrate-${createHash("sha256").update(database).digest("hex").slice(0, 32)}`;
 }
 
-/** Runs one statement and answers what mysql2 gives for it. Throws the store's errors. */
-export function runStatement(connection: PoolConnection, sql: string, params: readonly SqlValue[]): Promise<unknown> {
+/**
+ * Runs one statement and answers what mysql2 gives for it; a server that says
+ * nothing for longer than it may is gone. Throws the store's errors. The timer
+ * is ours: mysql2 keeps its own when the connection breaks.
+ */
+export function runStatement(
+  connection: PoolConnection,
+  clock: Clock,
+  sql: string,
+  params: readonly SqlValue[],
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    connection.query({ sql, values: [...params], timeout: STATEMENT_TIMEOUT_MS }, (error, result) => {
-      if (error) reject(mysqlFault(error));
-      else resolve(result);
-    });
+    const timer = clock.setTimer(STATEMENT_TIMEOUT_MS, () =>
+      reject(new ConnectionGone(`the store did not answer within ${STATEMENT_TIMEOUT_MS} ms`)),
+    );
+    try {
+      connection.query({ sql, values: [...params] }, (error, result) => {
+        timer.cancel();
+        if (error) reject(mysqlFault(error));
+        else resolve(result);
+      });
+    } catch (error) {
+      timer.cancel();
+      reject(error);
+    }
   });
 }

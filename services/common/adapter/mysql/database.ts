@@ -64,7 +64,7 @@ export class MysqlDatabase implements SqlDatabase {
 
   async read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
     const connection = await this.#acquire();
-    const session = new MysqlSession(connection, name, this.#deps.onStatement);
+    const session = new MysqlSession(connection, name, this.#deps);
     try {
       return await body(session);
     } finally {
@@ -74,7 +74,7 @@ export class MysqlDatabase implements SqlDatabase {
 
   async #run<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
     const connection = await this.#acquire();
-    const session = new MysqlSession(connection, name, this.#deps.onStatement);
+    const session = new MysqlSession(connection, name, this.#deps);
     try {
       await this.#begin(session);
       const result = await body(session);
@@ -120,7 +120,8 @@ export class MysqlDatabase implements SqlDatabase {
     const connection = await this.#fromPool();
     if (this.#prepared.has(connection)) return connection;
     try {
-      for (const setting of sessionSettings(this.#deps.server)) await runStatement(connection, setting, []);
+      for (const setting of sessionSettings(this.#deps.server))
+        await runStatement(connection, this.#deps.clock, setting, []);
     } catch (error) {
       connection.destroy();
       throw error;
@@ -165,16 +166,16 @@ class MysqlSession implements SqlSession {
   readonly dialect = mysqlDialect;
   readonly #connection: PoolConnection;
   readonly #name: string;
-  readonly #hook: StatementHook | undefined;
+  readonly #deps: MysqlDatabaseDeps;
   #nowUs: number | undefined;
   #ended = false;
   /** Set when the transaction cannot commit any more, whatever its body makes of it. */
   fault: StoreUnavailable | undefined;
 
-  constructor(connection: PoolConnection, name: string, hook: StatementHook | undefined) {
+  constructor(connection: PoolConnection, name: string, deps: MysqlDatabaseDeps) {
     this.#connection = connection;
     this.#name = name;
-    this.#hook = hook;
+    this.#deps = deps;
   }
 
   async query(sql: string, params: readonly SqlValue[] = []): Promise<readonly Row[]> {
@@ -206,10 +207,10 @@ class MysqlSession implements SqlSession {
   }
 
   async #statement(sql: string, params: readonly SqlValue[]): Promise<unknown> {
-    if (this.#hook !== undefined) await this.#hook(this.#name, sql);
+    if (this.#deps.onStatement !== undefined) await this.#deps.onStatement(this.#name, sql);
     assert(!this.#ended, "a statement after the end of its transaction");
     try {
-      return await runStatement(this.#connection, sql, params);
+      return await runStatement(this.#connection, this.#deps.clock, sql, params);
     } catch (error) {
       if (error instanceof StoreUnavailable) this.fault = error;
       throw error;

@@ -36,7 +36,7 @@ export function mysqlFault(error: unknown): unknown {
     return new StatementRefused(`the store refuses the row: ${error.message}`, { cause: error });
   }
   const byServer = sqlState !== "" && !sqlState.startsWith("08");
-  if (fatal || !byServer || code === "PROTOCOL_SEQUENCE_TIMEOUT") {
+  if (fatal || (!byServer && typeof code === "string")) {
     return new ConnectionGone(`the store cannot be reached: ${error.message}`, { cause: error });
   }
   return error;
