@@ -91,6 +91,11 @@ export class ScriptedExecutor {
     this.result(key, { kind: "succeeded", result: new Uint8Array() });
   }
 
+  /** Says no more; the home ends the stream. */
+  end(): void {
+    this.#link.end();
+  }
+
   /** Drops the stream, as a broken connection does. */
   drop(): void {
     this.#link.drop();

@@ -17,18 +17,22 @@ export type DeparturesDeps = {
 
 /** Between two looks at executors that leave. */
 const LOOK_INTERVAL_MS = 250;
+/** An executor that left behind attempts which do not end is left to the rescuer after this. */
+const PATIENCE_MS = 5_000;
 /** Attempts dispatched up to now: the clocks of two schedulers may differ. */
 const ALL_AHEAD_US = 60_000_000;
 
 /**
- * Lets executors go that said Leaving: when the store has no current attempt of
- * one any more, and its results are stored, the incarnation has left and its
- * stream ends in order. One whose stream ends before is judged like any other
- * that went silent.
+ * Lets executors go that said Leaving and then ended their side: when the store
+ * has no current attempt of one, and its results are stored, the incarnation
+ * has left, and the home ends the stream in order. One that broke off, or left
+ * attempts behind, is judged like any other that went silent.
  */
 export class Departures {
   readonly #deps: DeparturesDeps;
   readonly #loop: WakeableLoop;
+  /** When each of them ended its side, by the monotonic clock. */
+  readonly #leaving = new Map<Session, number>();
 
   constructor(deps: DeparturesDeps) {
     this.#deps = deps;
@@ -39,6 +43,10 @@ export class Departures {
         await this.runOnce();
         return false;
       },
+    });
+    deps.sessions.onDeparting((session) => {
+      this.#leaving.set(session, deps.clock.monotonicMs());
+      this.#loop.wake();
     });
   }
 
@@ -53,8 +61,10 @@ export class Departures {
   /** Answers how many executors left. */
   async runOnce(): Promise<number> {
     let count = 0;
-    for (const session of [...this.#deps.sessions.sessions()]) {
-      if (session.leaving && (await this.#letGo(session))) count += 1;
+    for (const [session, sinceMs] of [...this.#leaving]) {
+      if (!session.signal.aborted && (await this.#letGo(session))) count += 1;
+      else if (this.#deps.clock.monotonicMs() - sinceMs >= PATIENCE_MS) session.end(null);
+      if (session.signal.aborted) this.#leaving.delete(session);
     }
     return count;
   }

@@ -12,7 +12,7 @@ export interface InProcessLink {
   onMessages(callback: (messages: readonly SessionDown[]) => void): void;
   /** Exactly once, when the session is over: null after an orderly end, else why. */
   onClosed(callback: (error: JobmeshError | null) => void): void;
-  /** Ends the session after what was sent. */
+  /** Says no more after what was sent; the home ends the session. */
   end(): void;
   /** Ends it at once. */
   drop(): void;
@@ -73,6 +73,7 @@ export function inProcessSession(): { readonly peer: SessionPeer; readonly link:
   const up = new Pipe<SessionUp>();
   const down = new Pipe<SessionDown>();
   const closers: ((error: JobmeshError | null) => void)[] = [];
+  let onEnd: () => void = () => close(null);
   let closed: { readonly error: JobmeshError | null } | null = null;
   const close = (error: JobmeshError | null): void => {
     if (closed !== null) return;
@@ -98,6 +99,9 @@ export function inProcessSession(): { readonly peer: SessionPeer; readonly link:
           }
         }
       }),
+    onEnd: (callback) => {
+      onEnd = callback;
+    },
     onClosed,
     // What was said before the end still arrives.
     close: (error) => down.end(() => close(error)),
@@ -110,7 +114,7 @@ export function inProcessSession(): { readonly peer: SessionPeer; readonly link:
     onDrain: () => {},
     onMessages: (callback) => down.receive(callback),
     onClosed,
-    end: () => up.end(() => close(null)),
+    end: () => up.end(() => onEnd()),
     drop: () => close(null),
   };
   return { peer, link };

@@ -41,6 +41,7 @@ export class SessionOpening {
       this.#session?.closed();
       onClosed();
     });
+    peer.onEnd(() => (this.#session === null ? peer.close(null) : this.#session.executorEnded()));
     peer.onMessage((message) => this.#receive(message));
   }
 

@@ -7,6 +7,8 @@ export interface SessionPeer {
   send(message: SessionDown): void;
   /** Messages arrive here, none before this is called. A callback that throws ends the session. */
   onMessage(callback: (message: SessionUp) => void): void;
+  /** The executor says no more; it may still listen. */
+  onEnd(callback: () => void): void;
   /** Once, when the session is over: null after an orderly end, else why. At once if that is past. */
   onClosed(callback: (error: JobmeshError | null) => void): void;
   /** Ends the session: in order with null, else with this error. */

@@ -11,8 +11,6 @@ export function sessionHandler(service: SessionService): BidiHandler<SessionUp, 
     const shutDown = (): void => peer.close(new JobmeshError("SHUTTING_DOWN"));
     context.stopping.addEventListener("abort", shutDown, { once: true });
     stream.onClosed(() => context.stopping.removeEventListener("abort", shutDown));
-    // An executor that sends no more has left: its session is over.
-    stream.onEnd(() => stream.end());
     service.connect(peer);
   };
 }
@@ -22,6 +20,7 @@ function peerOf(stream: DuplexStream<SessionUp, SessionDown>): SessionPeer {
     // A reader that stands still is ended by the stream's own bound.
     send: (message) => void stream.send(message),
     onMessage: (callback) => stream.onMessage(callback),
+    onEnd: (callback) => stream.onEnd(callback),
     onClosed: (callback) => stream.onClosed(callback),
     close: (error) => (error === null ? stream.end() : stream.fail(error)),
   };

@@ -56,6 +56,7 @@ export class SessionService {
   readonly #sessions = new Map<ExecutorId, Session>();
   readonly #openings = new Set<SessionPeer>();
   readonly #joinListeners = new Set<(session: Session) => void>();
+  #onDeparting: ((session: Session) => void) | null = null;
   readonly #tasks = new Set<Promise<void>>();
   #stopping = false;
   #toldProgress = false;
@@ -86,6 +87,7 @@ export class SessionService {
         store: (pieces) => store.output.append(pieces),
         onStored: (piece) => hints.tell({ kind: "output", piece }),
       }),
+      onDeparting: (session) => this.#depart(session),
       onEnded: (session) => this.#ended(session),
       onProgress: () => this.#tellProgress(),
     };
@@ -105,6 +107,11 @@ export class SessionService {
   onJoined(listener: (session: Session) => void): () => void {
     this.#joinListeners.add(listener);
     return () => void this.#joinListeners.delete(listener);
+  }
+
+  /** Hands each session whose executor was leaving and has ended its side to whoever ends it. */
+  onDeparting(listener: (session: Session) => void): void {
+    this.#onDeparting = listener;
   }
 
   /** Takes an executor's stream. It lives until either side ends it. */
@@ -222,6 +229,11 @@ export class SessionService {
         return;
       }
     }
+  }
+
+  #depart(session: Session): void {
+    if (this.#onDeparting === null) session.end(null);
+    else this.#onDeparting(session);
   }
 
   #ended(session: Session): void {

@@ -39,6 +39,8 @@ export type SessionScope = {
   readonly results: ResultSink;
   readonly descriptors: DescriptorStore;
   readonly offsets: StoredOffsetsView;
+  /** An executor that was leaving has ended its side. */
+  readonly onDeparting: (session: Session) => void;
   /** A session is over. */
   readonly onEnded: (session: Session) => void;
   /** Says once in this process that progress of attempts is not kept. */
@@ -180,6 +182,13 @@ export class Session implements SessionLink {
   beatStored(sequence: number): void {
     this.#storedSequence = Math.max(this.#storedSequence, sequence);
     this.#acknowledge();
+  }
+
+  /** The executor says no more: one that was leaving has left when its attempts have ended in the store too. */
+  executorEnded(): void {
+    this.#scope.roster.remove(this.executor);
+    if (this.#leaving) this.#scope.onDeparting(this);
+    else this.end(null);
   }
 
   /** Ends the session: with null in order, else with why. */

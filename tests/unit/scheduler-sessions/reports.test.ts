@@ -175,10 +175,35 @@ test("one that is leaving gets no work, and has left when its last attempt ended
   assert.equal(executor.open, true, "an attempt runs");
   executor.succeed(key);
   await core.clock.advance(250);
+  assert.equal(executor.open, true, "the executor ends first");
+  executor.end();
+  await core.clock.settle();
   assert.equal(executor.closedBy, null, "it ended in order");
   assert.deepEqual(await core.store.executors.live(), []);
   assert.equal(core.roster.size, 0);
   assert.deepEqual([...core.sessions.sessions()], []);
+});
+
+test("one that leaves an attempt behind does not count as left, and its stream ends after five seconds", async (t) => {
+  const { core, executor } = await setup(t);
+  core.departures.start();
+  executor.say({ kind: "leaving", reason: "SIGTERM" });
+  executor.end();
+  await core.clock.advance(4_999);
+  assert.equal(executor.open, true);
+  await core.clock.advance(251);
+  assert.equal(executor.closedBy, null);
+  assert.equal((await core.store.executors.live()).length, 1, "the rescuer judges it");
+});
+
+test("one that ends its side without a word of leaving is only homed elsewhere", async (t) => {
+  const { core, executor } = await setup(t);
+  core.departures.start();
+  executor.end();
+  await core.clock.settle();
+  assert.equal(executor.closedBy, null);
+  assert.equal((await core.store.executors.live()).length, 1);
+  assert.equal(core.roster.size, 0);
 });
 
 test("a stream that breaks takes the executor from the roster, and nothing of it from the store", async (t) => {
