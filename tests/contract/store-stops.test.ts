@@ -141,13 +141,18 @@ onEveryStore("rule 24: TIMEOUT asks the retry policy, and its stop is gone with 
   assert.deepEqual([ended?.state, ended?.stateReason, ended?.stop], ["TIMED_OUT", "TIMEOUT", null]);
 });
 
-onEveryStore("rule 25: REROUTE, and NOT_STARTED under TIMEOUT, make it READY again, not counted", async (setup) => {
-  const { store } = setup;
-  for (const reason of ["REROUTE", "TIMEOUT"] as const) {
-    const running = await dispatched(setup, await addExecutor(setup, `executor-${reason}`));
+const rerouted = [
+  ["REROUTE", notStarted],
+  ["REROUTE", cancelled],
+  ["TIMEOUT", notStarted],
+] as const;
+for (const [reason, outcome] of rerouted) {
+  onEveryStore(`rule 25: ${outcome.kind} under ${reason} makes it READY again, not counted`, async (setup) => {
+    const { store } = setup;
+    const running = await dispatched(setup, await addExecutor(setup));
     await store.stopAttempt(keyOf(running), reason, "");
-    await store.storeResults([resultOf(running, notStarted)], null);
+    await store.storeResults([resultOf(running, outcome)], null);
     const waiting = await store.get(running.executionId);
-    assert.deepEqual([waiting?.state, waiting?.countedAttempts, waiting?.stop], ["READY", 0, null], reason);
-  }
-});
+    assert.deepEqual([waiting?.state, waiting?.countedAttempts, waiting?.stop], ["READY", 0, null]);
+  });
+}

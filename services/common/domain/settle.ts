@@ -43,8 +43,9 @@ export type Settlement = {
 /**
  * Rules 21, 24, 25, 26: what follows the end of an attempt. SUCCEEDED stays.
  * Otherwise a CANCEL ends as CANCELLED whatever ended the attempt; a TIMEOUT
- * ends it as TIMED_OUT and then asks the retry policy; what was returned runs
- * again and is not counted; what was lost runs again by policy.
+ * ends it as TIMED_OUT and then asks the retry policy; what was returned, or
+ * stopped by REROUTE, runs again and is not counted; what was lost runs again by
+ * policy.
  *
  * @param random draws in [0, 1) for the retry's jitter.
  */
@@ -58,6 +59,9 @@ export function settle(execution: ActiveExecution, end: AttemptEnd, random: () =
       return tried(execution, stoppedByTimeout ? timeoutOf(end.failure) : end, random);
     case "cancelled":
       if (stoppedByTimeout) return tried(execution, timeoutOf(end.failure), random);
+      if (execution.stop?.reason === "REROUTE") {
+        return returned(execution, { kind: "returned", reason: "CUT_OFF", message: end.failure.message });
+      }
       return ended(execution, "CANCELLED", "CANCEL_REQUESTED", end.failure.message, end.failure, "CANCELLED", true);
     case "returned":
       return end.reason === "UNKNOWN" ? lost(execution, end.message, end.reason) : returned(execution, end);

@@ -22,8 +22,8 @@ export function attempts(
   token: string | null,
 ): Promise<Page<Attempt>> {
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
-  const after = token === null ? 0 : parsePageToken(token, ["number"])[0];
   return db.read("attempts", async (session): Promise<Page<Attempt>> => {
+    const after = token === null ? 0 : parsePageToken(token, ["number"])[0];
     // The current one first: ended in between, it is found once more among the ended, and those win.
     const current = await currentAttempt(session, executionId, after);
     const rows = await session.query(
