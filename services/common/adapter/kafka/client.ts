@@ -1,0 +1,90 @@
+import { connect, type Socket } from "node:net";
+import { Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
+import type { Clock } from "../../port/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
+import "./request-queue-timer.ts";
+
+/** What a client is opened with. */
+export type ClientOptions = {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  /** How long an answer may take, milliseconds. */
+  readonly requestTimeoutMs: number;
+};
+
+/** What clients need. */
+export type ClientDeps = { readonly clock: Clock; readonly log: Logger };
+
+const CONNECTION_TIMEOUT_MS = 1_000;
+const KEEP_ALIVE_MS = 60_000;
+/** Between two lines of kafkajs' own complaints: in an outage it has one for each try. */
+const COMPLAINT_INTERVAL_MS = 10_000;
+
+/** Tries that kafkajs makes by itself, about a second's worth; what lasts longer is ours to mend. */
+export const RETRY = { initialRetryTime: 50, maxRetryTime: 250, multiplier: 2, retries: 5 } as const;
+
+/**
+ * KafkaClient is kafkajs with sockets that we can cut. Its own disconnect waits
+ * for requests that a broker which hangs never answers, and its retries go on
+ * after it; without sockets both end.
+ */
+export class KafkaClient {
+  readonly kafka: Kafka;
+  readonly #sockets = new Set<Socket>();
+  #cut = false;
+
+  constructor(deps: ClientDeps, options: ClientOptions) {
+    this.kafka = new Kafka({
+      brokers: [...options.brokers],
+      clientId: options.clientId,
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: options.requestTimeoutMs,
+      retry: RETRY,
+      socketFactory: ({ host, port, onConnect }) => this.#socket(host, port, onConnect),
+      logLevel: logLevel.INFO,
+      logCreator: () => this.#quietWhenCut(complaints(deps)),
+    } satisfies KafkaConfig);
+  }
+
+  /** Cuts all connections, now and from now on. */
+  cut(): void {
+    this.#cut = true;
+    for (const socket of this.#sockets) socket.destroy(new Error("the connection was cut by this process"));
+  }
+
+  /** What fails because we cut it is no news. */
+  #quietWhenCut(say: (entry: LogEntry) => void): (entry: LogEntry) => void {
+    return (entry) => {
+      if (!this.#cut) say(entry);
+    };
+  }
+
+  /** kafkajs leaves Nagle's algorithm on, which holds back small requests for the answer to the one before. */
+  #socket(host: string, port: number, onConnect: () => void): Socket {
+    const socket = connect({ host, port }, onConnect);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    // kafkajs listens too, but one that is cut must not end the process when it has stopped listening.
+    socket.on("error", () => {});
+    socket.once("close", () => this.#sockets.delete(socket));
+    this.#sockets.add(socket);
+    if (this.#cut) process.nextTick(() => socket.destroy(new Error("this client was closed")));
+    return socket;
+  }
+}
+
+/**
+ * Logs what kafkajs says. What it calls an error is mostly a try that failed
+ * and is made again: one in ten seconds is a warning, the others are for whoever
+ * debugs. What matters to us is thrown or told by events as well.
+ */
+function complaints({ clock, log }: ClientDeps): (entry: LogEntry) => void {
+  let quietUntilMs = Number.NEGATIVE_INFINITY;
+  return ({ namespace, level, log: { message, groupId, broker, error } }) => {
+    const fields = { from: namespace, detail: message, groupId, broker, error };
+    const nowMs = clock.monotonicMs();
+    if (level > logLevel.ERROR || nowMs < quietUntilMs) return log.debug(fields, "kafkajs says");
+    quietUntilMs = nowMs + COMPLAINT_INTERVAL_MS;
+    log.warn(fields, "kafkajs complains");
+  };
+}

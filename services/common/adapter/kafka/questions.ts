@@ -1,0 +1,108 @@
+import type { Admin } from "kafkajs";
+import { JobmeshError } from "../../error/jobmesh-error.ts";
+import { BusUnavailable, type PartitionBounds } from "../../port/bus.ts";
+import type { Clock } from "../../port/clock.ts";
+import type { Logger } from "../../runtime/log.ts";
+import { KafkaClient, RETRY } from "./client.ts";
+import { faultText } from "./fault.ts";
+
+/** What Questions needs. */
+export type QuestionsDeps = { readonly clock: Clock; readonly log: Logger };
+
+/** How Questions connects. */
+export type QuestionsConfig = {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  /** Longest that a question may take with its tries, milliseconds. */
+  readonly askTimeoutMs: number;
+};
+
+type Connection = { readonly client: KafkaClient; readonly admin: Admin; readonly ready: Promise<void> };
+
+const CLOSE_TIMEOUT_MS = 500;
+
+/**
+ * Questions asks the broker about topics, offsets and groups. A question that
+ * failed is asked once more over new connections: those of an admin client do
+ * not outlive every restart of a broker.
+ */
+export class Questions {
+  readonly #deps: QuestionsDeps;
+  readonly #config: QuestionsConfig;
+  #connection: Connection | null = null;
+  #closed = false;
+
+  constructor(deps: QuestionsDeps, config: QuestionsConfig) {
+    this.#deps = deps;
+    this.#config = config;
+  }
+
+  /** Asks. Rejects with BusUnavailable when there is no answer in time, or with the JobmeshError that `ask` throws. */
+  async ask<T>(ask: (admin: Admin) => Promise<T>): Promise<T> {
+    const untilMs = this.#deps.clock.monotonicMs() + this.#config.askTimeoutMs;
+    for (let again = false; ; again = true) {
+      try {
+        return await this.#askOnce(ask, untilMs);
+      } catch (thrown) {
+        if (thrown instanceof JobmeshError) throw thrown;
+        await this.#disconnect();
+        if (again || this.#deps.clock.monotonicMs() >= untilMs) {
+          throw new BusUnavailable(`the broker did not answer: ${faultText(thrown)}`, { cause: thrown });
+        }
+      }
+    }
+  }
+
+  /** Low and end offsets of the first `count` partitions of a topic. */
+  async bounds(topic: string, count: number): Promise<readonly PartitionBounds[]> {
+    const offsets = await this.ask((admin) => admin.fetchTopicOffsets(topic));
+    return offsets
+      .filter(({ partition }) => partition < count)
+      .map(({ partition, low, high }) => ({ partition, lowOffset: Number(low), endOffset: Number(high) }))
+      .sort((a, b) => a.partition - b.partition);
+  }
+
+  /** First offset of a partition whose record is not older than a time; the end when there is none. */
+  async offsetSince(topic: string, partition: number, timeMs: number): Promise<number> {
+    const offsets = await this.ask((admin) => admin.fetchTopicOffsetsByTimestamp(topic, timeMs));
+    const found = offsets.find((candidate) => candidate.partition === partition);
+    if (found === undefined) throw new BusUnavailable(`${topic} has no partition ${partition}`);
+    return Number(found.offset);
+  }
+
+  /** Disconnects for good; connections that hang are cut. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#disconnect();
+  }
+
+  async #askOnce<T>(ask: (admin: Admin) => Promise<T>, untilMs: number): Promise<T> {
+    if (this.#closed) throw new BusUnavailable("the bus is stopped");
+    this.#connection ??= this.#open();
+    const { client, admin, ready } = this.#connection;
+    const late = this.#deps.clock.setTimer(Math.max(untilMs - this.#deps.clock.monotonicMs(), 1), () => client.cut());
+    try {
+      await ready;
+      return await ask(admin);
+    } finally {
+      late.cancel();
+    }
+  }
+
+  async #disconnect(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = null;
+    if (connection === null) return;
+    const late = this.#deps.clock.setTimer(CLOSE_TIMEOUT_MS, () => connection.client.cut());
+    await connection.ready.then(() => connection.admin.disconnect()).catch(() => {});
+    late.cancel();
+    connection.client.cut();
+  }
+
+  #open(): Connection {
+    const { brokers, clientId, askTimeoutMs } = this.#config;
+    const client = new KafkaClient(this.#deps, { brokers, clientId, requestTimeoutMs: Math.ceil(askTimeoutMs / 2) });
+    const admin = client.kafka.admin({ retry: RETRY });
+    return { client, admin, ready: admin.connect() };
+  }
+}
