@@ -18,6 +18,7 @@ import type { IntakeQueue } from "./intake-queue.ts";
 import { KnownAttempts } from "./known-attempts.ts";
 import { OutputAcks } from "./output-acks.ts";
 import { RelayedResults } from "./relayed-results.ts";
+import { checkHeartbeat, checkOutput } from "./report-check.ts";
 import type { Roster } from "./roster.ts";
 import type { SessionConfig } from "./session-config.ts";
 import type { SessionPeer } from "./session-peer.ts";
@@ -209,6 +210,7 @@ export class Session implements SessionLink {
     if (beat.sequence <= this.#lastSequence) {
       throw new JobmeshError("PROTOCOL_VIOLATION", { message: "the sequence of a heartbeat did not rise" });
     }
+    checkHeartbeat(beat);
     this.#lastSequence = beat.sequence;
     this.#load = { cpuLoad: beat.cpuLoad, memoryBytes: beat.memoryBytes };
     this.#scope.roster.beat(this.executor, beat.slots);
@@ -233,6 +235,7 @@ export class Session implements SessionLink {
   }
 
   #output(piece: OutputPiece): void {
+    checkOutput(piece);
     const stored = this.#scope.outputs.push(piece).then(() => {
       if (!this.signal.aborted) this.#outputAcks.stored(piece.key, piece.sequence);
     });

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { Capability } from "../../../services/common/domain/executor.ts";
 import type { Fence, Incarnation } from "../../../services/common/domain/identifier.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
-import { checkHello } from "../../../services/scheduler/sessions/hello-check.ts";
+import { checkHello, MAX_TAKEN_KEYS } from "../../../services/scheduler/sessions/hello-check.ts";
 import { testProfile } from "../../support/executor-profile.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { schedulerCore } from "../../support/scheduler-core.ts";
@@ -62,6 +62,29 @@ test("a Hello's handlers have a method, a hash, slots within the executor's, and
   assert.deepEqual(faultsOf("one", { capabilities: [handler(), handler()] }), ["capabilities[1]"]);
   const unknown = handler({ method: "", descriptorHash: "" });
   assert.deepEqual(faultsOf("one", { capabilities: [unknown, unknown, { kind: "http" }] }), []);
+});
+
+test("a Hello's lists have their limits", () => {
+  const methods = (count: number) =>
+    Array.from({ length: count }, (_, index) => handler({ method: `demo.Reports/Render${index}` }));
+  const names = (count: number) => Array.from({ length: count }, (_, index) => `namespace-${index}`);
+  assert.deepEqual(faultsOf("one", { capabilities: methods(1_000), namespaces: names(1_000) }), []);
+  assert.deepEqual(faultsOf("one", { capabilities: methods(1_001), namespaces: names(1_001) }), [
+    "namespaces",
+    "capabilities",
+  ]);
+  const { executionId } = testExecution(0);
+  const key = { executionId, attempt: 1, fence: 1n as Fence };
+  const withTaken = (count: number) =>
+    checkHello({
+      kind: "hello",
+      profile: testProfile("one"),
+      sessionNumber: 1,
+      taken: Array.from({ length: count }, () => key),
+      previousIncarnation: null,
+    });
+  withTaken(MAX_TAKEN_KEYS);
+  assert.throws(() => withTaken(MAX_TAKEN_KEYS + 1), /hello.taken/);
 });
 
 test("Welcome gives the terms; one without a key in the registry has the longer lease", async (t) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { OutputPiece } from "../../../services/common/domain/attempt.ts";
 import type { AttemptKey } from "../../../services/common/domain/identifier.ts";
+import type { SessionUp } from "../../../services/common/domain/session.ts";
 import { type Logger, silentLogger } from "../../../services/common/runtime/log.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { type CoreOptions, schedulerCore } from "../../support/scheduler-core.ts";
@@ -21,6 +22,8 @@ async function setup(t: Parameters<typeof schedulerCore>[0], count = 1, options:
   assert.ok(key);
   return { core, executor, key, keys };
 }
+
+const count = (free: number, receivedCount: number) => ({ capabilityIndex: null, free, receivedCount });
 
 function piece(key: AttemptKey, sequence: number, text = "line\n"): OutputPiece {
   return {
@@ -144,6 +147,27 @@ test("a result of another executor, or one whose sequence does not rise, ends th
   });
   await core.clock.settle();
   assert.equal(other.closedBy?.reason, "PROTOCOL_VIOLATION");
+});
+
+test("output and counts beyond their limits end the session, and at their limits they are taken", async (t) => {
+  const { core, executor, key } = await setup(t);
+  const fields = { fieldsJson: `"${"x".repeat(16 * 1024 - 2)}"`, spanId: "0123456789abcdef" };
+  executor.say({ kind: "output", piece: { ...piece(key, 1, "x".repeat(64 * 1024)), ...fields } });
+  await core.clock.settle();
+  assert.equal(executor.of("output_ack").length, 1);
+  const wrong: SessionUp[] = [
+    { kind: "output", piece: piece(key, 1, "x".repeat(64 * 1024 + 1)) },
+    { kind: "output", piece: piece(key, 0) },
+    { kind: "output", piece: { ...piece(key, 1), fieldsJson: `${fields.fieldsJson} ` } },
+    { kind: "heartbeat", sequence: 9, slots: [count(-1, 0)], cpuLoad: 0, memoryBytes: 0, sendUs: 0 },
+    { kind: "heartbeat", sequence: 9, slots: [count(0, Number.NaN)], cpuLoad: 0, memoryBytes: 0, sendUs: 0 },
+  ];
+  for (const [index, message] of wrong.entries()) {
+    const other = await core.join(`other-${index}`, 1);
+    other.say(message);
+    await core.clock.settle();
+    assert.equal(other.closedBy?.code, "INVALID_ARGUMENT", `case ${index}`);
+  }
 });
 
 test("a started attempt is RUNNING with its start time", async (t) => {

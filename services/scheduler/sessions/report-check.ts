@@ -1,0 +1,41 @@
+import { MAX_OUTPUT_PIECE_BYTES, type OutputPiece } from "../../common/domain/attempt.ts";
+import type { HeartbeatMessage } from "../../common/domain/session.ts";
+import { type FieldViolation, JobmeshError } from "../../common/error/jobmesh-error.ts";
+
+/** Fields of a handler's line, as JSON. */
+export const MAX_FIELDS_CHARACTERS = 16 * 1024;
+const MAX_SPAN_ID_CHARACTERS = 16;
+
+/** Checks a heartbeat. Throws INVALID_FIELD: room that is no count would give out slots that are not there. */
+export function checkHeartbeat({ slots }: HeartbeatMessage): void {
+  const faults: FieldViolation[] = [];
+  for (const [index, { free, receivedCount }] of slots.entries()) {
+    const field = `heartbeat.slots[${index}]`;
+    if (!isCount(free)) faults.push({ field: `${field}.free`, description: `must be at least 0; was ${free}` });
+    if (!isCount(receivedCount)) {
+      faults.push({ field: `${field}.received_count`, description: `must be at least 0; was ${receivedCount}` });
+    }
+  }
+  if (faults.length > 0) throw JobmeshError.invalid(...faults);
+}
+
+/** Checks a piece of output. Throws INVALID_FIELD: what the store would refuse must not wait for it. */
+export function checkOutput({ sequence, data, fieldsJson, spanId }: OutputPiece): void {
+  const faults: FieldViolation[] = [];
+  const report = (field: string, description: string): void => {
+    faults.push({ field: `attempt_output.${field}`, description });
+  };
+  if (!isCount(sequence) || sequence === 0) report("sequence", `must be at least 1; was ${sequence}`);
+  if (data.length > MAX_OUTPUT_PIECE_BYTES) {
+    report("data", `must be at most ${MAX_OUTPUT_PIECE_BYTES} bytes; was ${data.length}`);
+  }
+  if (fieldsJson.length > MAX_FIELDS_CHARACTERS) {
+    report("fields_json", `must be at most ${MAX_FIELDS_CHARACTERS} characters; was ${fieldsJson.length}`);
+  }
+  if (spanId.length > MAX_SPAN_ID_CHARACTERS) report("span_id", `must be at most ${MAX_SPAN_ID_CHARACTERS} characters`);
+  if (faults.length > 0) throw JobmeshError.invalid(...faults);
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
