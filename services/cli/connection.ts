@@ -12,7 +12,7 @@ export type Connection = {
 };
 
 /** Target where nothing else is said: the embedded mesh. */
-const DEFAULT_TARGET = "127.0.0.1:7070";
+export const DEFAULT_TARGET = "127.0.0.1:7070";
 
 /** Reads the settings of a client and connects; null after `--help`, which is printed. */
 export async function connect(argv: readonly string[], usage: string): Promise<Connection | null> {

@@ -13,6 +13,7 @@ import { lockFolder } from "../executor/lock.ts";
 import { Spawner } from "../executor/spawner/spawner.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
 import { CommandRunner } from "../executor/target/command-runner.ts";
+import type { TargetRunner } from "../executor/target-runner.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { inProcessSession } from "../scheduler/sessions/in-process-session.ts";
 import { VERSION } from "./version.ts";
@@ -32,6 +33,15 @@ export type EmbeddedExecutor = {
   close(): Promise<void>;
 };
 
+/** Typed handlers of this process, beside its commands. */
+export type EmbeddedHandlers = {
+  readonly runners: readonly TargetRunner[];
+  /** Descriptor sets of the handlers by their hash. */
+  descriptorSet(hash: string): Uint8Array | undefined;
+};
+
+const noHandlers: EmbeddedHandlers = { runners: [], descriptorSet: () => undefined };
+
 /**
  * Takes the data folder for an executor in this process. It lives as long as
  * its process, so it is not judged by heartbeats and does not fence itself
@@ -40,6 +50,7 @@ export type EmbeddedExecutor = {
 export async function openEmbeddedExecutor(
   config: DevConfig,
   deps: { readonly clock: Clock; readonly random: Random; readonly tracing: Tracing; readonly log: Logger },
+  handlers: EmbeddedHandlers = noHandlers,
 ): Promise<EmbeddedExecutor> {
   const dataDir = resolve(config.dataDir);
   makeFolder(dataDir);
@@ -65,10 +76,10 @@ export async function openEmbeddedExecutor(
           },
           bus: null,
           registry: null,
-          runners: spawner === null ? [] : [new CommandRunner(spawner, commandConfig)],
+          runners: [...handlers.runners, ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)])],
           commands: spawner,
           lock,
-          descriptorSet: () => undefined,
+          descriptorSet: (hash) => handlers.descriptorSet(hash),
           exitProcess: (why) => {
             deps.log.error({ why }, "the process ends: an attempt does not");
             process.exit(1);

@@ -6,6 +6,8 @@ import type { Hints } from "../scheduler/hints.ts";
 
 /** Executions whose lines wait to be written; of more, only the number is shown. */
 const MAX_WAITING = 1_000;
+/** Characters of a name in a line; of a command without a name, its beginning is the name. */
+const MAX_NAME_CHARACTERS = 60;
 /** Characters of output in a line. */
 const MAX_OUTPUT_CHARACTERS = 120;
 
@@ -64,8 +66,14 @@ export function endedLine(execution: Execution, output: string): string {
   const ranMs =
     execution.startUs === null || execution.endedUs === null ? null : (execution.endedUs - execution.startUs) / 1000;
   const ran = ranMs === null ? "" : ` in ${Math.max(Math.round(ranMs), 0)} ms`;
-  const name = execution.jobId ?? (execution.name === "" ? execution.executionId : execution.name);
   const words = execution.state === "SUCCEEDED" ? output : execution.failure?.message || execution.stateMessage;
-  const firstLine = words.trim().split("\n", 1)[0]?.slice(0, MAX_OUTPUT_CHARACTERS) ?? "";
+  const firstLine = printable(words.trim().split("\n", 1)[0] ?? "", MAX_OUTPUT_CHARACTERS);
+  const name = printable(execution.jobId ?? (execution.name || execution.target.summary), MAX_NAME_CHARACTERS);
   return `${time} ${execution.state.padEnd(9)} ${name}${ran}${firstLine === "" ? "" : `: ${firstLine}`}`;
+}
+
+/** One line of a terminal: no control character reaches it, and what is too long is cut. */
+function printable(text: string, maxCharacters: number): string {
+  const shown = text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").trim();
+  return shown.length <= maxCharacters ? shown : `${shown.slice(0, maxCharacters - 1).toWellFormed()}…`;
 }

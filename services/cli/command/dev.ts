@@ -7,6 +7,7 @@ import { createLogger, type Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
+import { DEFAULT_TARGET } from "../connection.ts";
 import { openEmbeddedExecutor } from "../embedded-executor.ts";
 import { EndedLines } from "../ended-lines.ts";
 import { createExampleJobs } from "../example-jobs.ts";
@@ -65,14 +66,15 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
 }
 
 function greeting(facts: { address: string; httpAddress: string; name: string }): string {
+  const where = facts.address === DEFAULT_TARGET ? "" : ` --scheduler ${facts.address}`;
   return [
     `jobmesh ${VERSION} is ready`,
     `  gRPC     ${facts.address}`,
     `  metrics  http://${facts.httpAddress}/metrics`,
     `  data     ${facts.name}`,
     "Try next, in another terminal:",
-    "  npx jobmesh run -- 'echo hello from $(hostname)'",
-    "  npx jobmesh status",
+    `  npx jobmesh run${where} -- 'echo hello from $(hostname)'`,
+    `  npx jobmesh status${where}`,
     `  grpcurl -plaintext ${facts.address} jobmesh.v1.JobService/ListJobs`,
     "",
     "",
