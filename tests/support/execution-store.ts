@@ -118,6 +118,10 @@ function refusing(database: SqlDatabase, refusal: { current: Refusal | null }): 
             if (refusal.current?.(sql, params)) throw new StatementRefused("the store refuses the row: test");
             return await session.execute(sql, params);
           },
+          async executeEach(sql, lists) {
+            if (lists.some((params) => refusal.current?.(sql, params))) throw new StatementRefused("refused: test");
+            return await session.executeEach(sql, lists);
+          },
         }),
       ),
   };

@@ -1,0 +1,69 @@
+/** What holds in every store at every time, read from its rows: for random tests, the simulator and system tests. */
+import assert from "node:assert/strict";
+import type { SqlSession } from "../../services/common/adapter/sql/session.ts";
+
+type Rows = readonly Readonly<Record<string, unknown>>[];
+/** Ended executions as they were last seen, by identifier: a final state never changes. */
+export type EndedExecutions = Map<unknown, string>;
+
+const FINAL = "state >= 5";
+const BROKEN: Readonly<Record<string, string>> = {
+  "what is claimable is READY and admitted": `(claim_route IS NOT NULL) <> (state = 2 AND waiting_gate IS NULL)`,
+  "the claimable route is its own": "claim_route <> route_id",
+  "only SCHEDULED waits for a timer": "(timer_shard IS NOT NULL) <> (state = 1) OR timer_shard <> shard",
+  "only DISPATCHED and RUNNING are active": `(active_executor IS NOT NULL) <> (state IN (3, 4))`,
+  "the active executor is its own": "active_executor <> executor_id",
+  "an active attempt has a key": "state IN (3, 4) AND (attempt < 1 OR fence IS NULL OR dispatch_us IS NULL)",
+  "only the final has ended": `(ended_us IS NOT NULL) <> (${FINAL})`,
+  "the final holds and awaits no gate": `${FINAL} AND (gates_held = 1 OR waiting_gate IS NOT NULL)`,
+  "only what is admitted and has gates holds them":
+    "gates_held = 1 AND (gate_keys IS NULL OR waiting_gate IS NOT NULL)",
+  "with gates, what runs or ran is admitted": "state IN (3, 4) AND gate_keys IS NOT NULL AND gates_held = 0",
+  "with gates, what is claimable is admitted": "claim_route IS NOT NULL AND gate_keys IS NOT NULL AND gates_held = 0",
+  "no more attempts are counted than were made": "counted_attempts > attempt",
+};
+
+/** Throws when an invariant does not hold; adds what has ended to `ended`. */
+export async function checkInvariants(session: SqlSession, ended: EndedExecutions): Promise<void> {
+  for (const [name, broken] of Object.entries(BROKEN)) {
+    assert.deepEqual(await session.query(`SELECT execution_id, state FROM executions WHERE ${broken}`), [], name);
+  }
+  assert.deepEqual(await session.query(ATTEMPTS), [], "each attempt before the current one has one row in job_logs");
+  await checkGates(session);
+  const rows = await session.query(
+    `SELECT execution_id, state, ended_us, change_number FROM executions WHERE ${FINAL}`,
+  );
+  for (const row of rows) {
+    const now = `${row.state} ${row.ended_us} ${row.change_number}`;
+    assert.equal(ended.get(row.execution_id) ?? now, now, `a final state never changes: ${row.execution_id}`);
+    ended.set(row.execution_id, now);
+  }
+  assert.equal(rows.length, ended.size, "what has ended stays");
+}
+
+const ATTEMPTS = `SELECT e.execution_id FROM executions e
+  LEFT JOIN job_logs l ON l.execution_id = e.execution_id
+  GROUP BY e.execution_id, e.attempt, e.state
+  HAVING COUNT(l.id) <> e.attempt - CASE WHEN e.state IN (3, 4) THEN 1 ELSE 0 END
+    OR COALESCE(MAX(l.attempt), 0) <> COUNT(l.id)`;
+
+async function checkGates(session: SqlSession): Promise<void> {
+  const held = countBy(await session.query("SELECT gate_keys AS gate_key FROM executions WHERE gates_held = 1"));
+  const waiting = countBy(
+    await session.query("SELECT waiting_gate AS gate_key FROM executions WHERE waiting_gate IS NOT NULL"),
+  );
+  const gates = await session.query("SELECT gate_key, held, waiting, max_concurrency FROM gates");
+  for (const gate of gates) {
+    const counts = [Number(gate.held), Number(gate.waiting)];
+    assert.deepEqual(counts, [held.get(gate.gate_key) ?? 0, waiting.get(gate.gate_key) ?? 0], `gate ${gate.gate_key}`);
+    const limit = Number(gate.max_concurrency);
+    assert.ok(limit === 0 || Number(gate.held) <= limit, `gate ${gate.gate_key} holds more than ${limit}`);
+  }
+}
+
+/** Executions have one gate at most while there are no limits by key. */
+function countBy(rows: Rows): Map<unknown, number> {
+  const counts = new Map<unknown, number>();
+  for (const { gate_key } of rows) counts.set(gate_key, (counts.get(gate_key) ?? 0) + 1);
+  return counts;
+}
