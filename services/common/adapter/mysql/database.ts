@@ -190,6 +190,12 @@ class MysqlSession implements SqlSession {
     return Number(result.affectedRows);
   }
 
+  async executeEach(sql: string, paramLists: readonly (readonly SqlValue[])[]): Promise<number> {
+    let matched = 0;
+    for (const params of paramLists) matched += await this.execute(sql, params);
+    return matched;
+  }
+
   /** START TRANSACTION, COMMIT or ROLLBACK. */
   async control(sql: string): Promise<void> {
     await this.#statement(sql, []);

@@ -18,7 +18,12 @@ export async function insertRows(
   rows: readonly Values[],
   keep?: string,
 ): Promise<void> {
+  if (rows.length === 0) return;
   const { dialect } = session;
+  if (dialect.maxRows === 1) {
+    await session.executeEach(dialect.insert(table, columns, 1, keep), rows);
+    return;
+  }
   for (const chunk of chunks(rows, dialect)) {
     await session.execute(dialect.insert(table, columns, chunk.length, keep), chunk.flat());
   }
@@ -26,14 +31,14 @@ export async function insertRows(
 
 /** Updates rows by their keys; each of `rows` is the keys, then the values to set. Answers how many matched. */
 export async function updateRows(session: SqlSession, update: RowUpdate, rows: readonly Values[]): Promise<number> {
+  if (rows.length === 0) return 0;
   const { dialect } = session;
   const keyCount = update.keys.length;
+  const ordered = dialect.valuesFirst ? rows.map((row) => [...row.slice(keyCount), ...row.slice(0, keyCount)]) : rows;
+  if (dialect.maxRows === 1) return await session.executeEach(dialect.updateMany(update, 1), ordered);
   let matched = 0;
-  for (const chunk of chunks(rows, dialect)) {
-    const ordered = dialect.valuesFirst
-      ? chunk.map((row) => [...row.slice(keyCount), ...row.slice(0, keyCount)])
-      : chunk;
-    matched += await session.execute(dialect.updateMany(update, chunk.length), ordered.flat());
+  for (const chunk of chunks(ordered, dialect)) {
+    matched += await session.execute(dialect.updateMany(update, chunk.length), chunk.flat());
   }
   return matched;
 }

@@ -157,6 +157,19 @@ class SqliteSession implements SqlSession {
     }
   }
 
+  async executeEach(sql: string, paramLists: readonly (readonly SqlValue[])[]): Promise<number> {
+    if (this.#deps.onStatement !== undefined) await this.#deps.onStatement(this.#name, sql);
+    assert(!this.#ended, "a statement after the end of its transaction");
+    try {
+      const statement = this.#prepare(sql);
+      let matched = 0;
+      for (const params of paramLists) matched += statement.run(params).changes;
+      return matched;
+    } catch (error) {
+      throw sqliteFault(error);
+    }
+  }
+
   /** BEGIN, COMMIT or ROLLBACK. */
   async control(sql: string): Promise<void> {
     await this.execute(sql);

@@ -38,7 +38,13 @@ export type Table = {
 };
 
 /** An index of a table. Names are unique in the database, as SQLite wants it. */
-export type TableIndex = { readonly name: string; readonly columns: readonly string[]; readonly unique: boolean };
+export type TableIndex = {
+  readonly name: string;
+  readonly columns: readonly string[];
+  readonly unique: boolean;
+  /** Rows whose first column is NULL are never looked for by it: SQLite leaves them out. */
+  readonly sparse: boolean;
+};
 
 /** A column that is never NULL. */
 export function column(kind: ColumnKind, length = 0): Column {
@@ -57,12 +63,17 @@ export function primary(base: Column): Column {
 
 /** An index. */
 export function index(name: string, ...columns: string[]): TableIndex {
-  return { name, columns, unique: false };
+  return { name, columns, unique: false, sparse: false };
+}
+
+/** An index of the rows whose first column is not NULL. */
+export function sparse(name: string, ...columns: string[]): TableIndex {
+  return { name, columns, unique: false, sparse: true };
 }
 
 /** A unique index. */
 export function unique(name: string, ...columns: string[]): TableIndex {
-  return { name, columns, unique: true };
+  return { name, columns, unique: true, sparse: false };
 }
 
 /** Identifiers of people: jobs, namespaces, executors, incarnations. */

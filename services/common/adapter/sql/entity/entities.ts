@@ -1,5 +1,5 @@
-import { EntitySchema, type EntitySchemaColumnOptions } from "typeorm";
-import type { Column, Table } from "./column.ts";
+import { EntitySchema, type EntitySchemaColumnOptions, type EntitySchemaIndexOptions } from "typeorm";
+import type { Column, Table, TableIndex } from "./column.ts";
 import { tables } from "./tables.ts";
 
 /** The engines that the schema is written for. */
@@ -17,8 +17,13 @@ function entity(table: Table, engine: Engine): EntitySchema {
     name: table.name,
     tableName: table.name,
     columns: Object.fromEntries(columns),
-    indices: table.indexes.map(({ name, columns: parts, unique }) => ({ name, columns: [...parts], unique })),
+    indices: table.indexes.map((index) => indexOptions(index, engine)),
   });
+}
+
+function indexOptions({ name, columns, unique, sparse }: TableIndex, engine: Engine): EntitySchemaIndexOptions {
+  const where = sparse && engine === "sqlite" ? { where: `"${columns[0]}" IS NOT NULL` } : {};
+  return { name, columns: [...columns], unique, ...where };
 }
 
 function shared(column: Column): Omit<EntitySchemaColumnOptions, "type"> {

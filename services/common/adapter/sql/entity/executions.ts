@@ -1,4 +1,4 @@
-import { column, identifier, index, noTimeUs, nullable, primary, type Table, timeUs, uuid } from "./column.ts";
+import { column, identifier, noTimeUs, nullable, primary, sparse, type Table, timeUs, uuid } from "./column.ts";
 
 /** Executions. Columns that an index begins with are NULL while the row is not to be found by it. */
 export const executions: Table = {
@@ -70,11 +70,11 @@ export const executions: Table = {
     change_number: column("bigint"),
   },
   indexes: [
-    index("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
-    index("ix_executions_timer", "timer_shard", "ready_us", "execution_id"),
-    index("ix_executions_active", "active_executor", "incarnation", "dispatch_us"),
-    index("ix_executions_waiting", "waiting_gate", "claim_rank", "ready_us", "execution_id"),
-    index("ix_executions_ended", "ended_us", "execution_id"),
-    index("ix_executions_job", "namespace", "job_id", "execution_id"),
+    sparse("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
+    sparse("ix_executions_timer", "timer_shard", "ready_us", "execution_id"),
+    sparse("ix_executions_active", "active_executor", "incarnation", "dispatch_us"),
+    sparse("ix_executions_waiting", "waiting_gate", "claim_rank", "ready_us", "execution_id"),
+    sparse("ix_executions_ended", "ended_us", "execution_id"),
+    sparse("ix_executions_job", "job_id", "namespace", "execution_id"),
   ],
 };

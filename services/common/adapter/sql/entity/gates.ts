@@ -1,4 +1,4 @@
-import { column, index, noTimeUs, nullable, primary, type Table } from "./column.ts";
+import { column, noTimeUs, nullable, primary, sparse, type Table } from "./column.ts";
 
 /** Gates of jobs and limits (rule 7). */
 export const gates: Table = {
@@ -14,5 +14,5 @@ export const gates: Table = {
     max_concurrency: column("int"),
     overlap: column("tinyint"),
   },
-  indexes: [index("ix_gates_try", "try_us")],
+  indexes: [sparse("ix_gates_try", "try_us")],
 };

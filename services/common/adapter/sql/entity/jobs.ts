@@ -1,4 +1,4 @@
-import { column, identifier, index, noTimeUs, nullable, primary, type Table, timeUs, unique, uuid } from "./column.ts";
+import { column, identifier, noTimeUs, nullable, primary, sparse, type Table, timeUs, unique, uuid } from "./column.ts";
 
 /** Job definitions. The first eleven columns are those that readers of the old tables know, filled. */
 export const jobs: Table = {
@@ -46,7 +46,7 @@ export const jobs: Table = {
     /** The shard while it has a next fire and is not paused. */
     due_shard: nullable(column("smallint")),
   },
-  indexes: [unique("ux_jobs_id", "namespace", "job_id"), index("ix_jobs_due", "due_shard", "next_fire_us", "job_uid")],
+  indexes: [unique("ux_jobs_id", "namespace", "job_id"), sparse("ix_jobs_due", "due_shard", "next_fire_us", "job_uid")],
 };
 
 /** What a job was before each change, for history and for executions made under it. */

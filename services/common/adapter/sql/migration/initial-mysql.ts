@@ -103,7 +103,7 @@ export const initialMysql: readonly string[] = [
     INDEX ix_executions_active (active_executor, incarnation, dispatch_us),
     INDEX ix_executions_waiting (waiting_gate, claim_rank, ready_us, execution_id),
     INDEX ix_executions_ended (ended_us, execution_id),
-    INDEX ix_executions_job (namespace, job_id, execution_id),
+    INDEX ix_executions_job (job_id, namespace, execution_id),
     PRIMARY KEY (execution_id)
   ) ENGINE=InnoDB`,
   `CREATE TABLE IF NOT EXISTS job_logs (

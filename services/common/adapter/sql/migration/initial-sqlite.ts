@@ -33,7 +33,7 @@ export const initialSqlite: readonly string[] = [
     "due_shard" smallint
   )`,
   `CREATE UNIQUE INDEX "ux_jobs_id" ON "jobs" ("namespace", "job_id")`,
-  `CREATE INDEX "ix_jobs_due" ON "jobs" ("due_shard", "next_fire_us", "job_uid")`,
+  `CREATE INDEX "ix_jobs_due" ON "jobs" ("due_shard", "next_fire_us", "job_uid") WHERE "due_shard" IS NOT NULL`,
   `CREATE TABLE "job_revisions" (
     "job_uid" varchar(36) NOT NULL,
     "revision" bigint NOT NULL,
@@ -95,12 +95,12 @@ export const initialSqlite: readonly string[] = [
     "tracestate" varchar(512) NOT NULL,
     "change_number" bigint NOT NULL
   )`,
-  `CREATE INDEX "ix_executions_claim" ON "executions" ("claim_route", "claim_rank", "ready_us", "execution_id")`,
-  `CREATE INDEX "ix_executions_timer" ON "executions" ("timer_shard", "ready_us", "execution_id")`,
-  `CREATE INDEX "ix_executions_active" ON "executions" ("active_executor", "incarnation", "dispatch_us")`,
-  `CREATE INDEX "ix_executions_waiting" ON "executions" ("waiting_gate", "claim_rank", "ready_us", "execution_id")`,
-  `CREATE INDEX "ix_executions_ended" ON "executions" ("ended_us", "execution_id")`,
-  `CREATE INDEX "ix_executions_job" ON "executions" ("namespace", "job_id", "execution_id")`,
+  `CREATE INDEX "ix_executions_claim" ON "executions" ("claim_route", "claim_rank", "ready_us", "execution_id") WHERE "claim_route" IS NOT NULL`,
+  `CREATE INDEX "ix_executions_timer" ON "executions" ("timer_shard", "ready_us", "execution_id") WHERE "timer_shard" IS NOT NULL`,
+  `CREATE INDEX "ix_executions_active" ON "executions" ("active_executor", "incarnation", "dispatch_us") WHERE "active_executor" IS NOT NULL`,
+  `CREATE INDEX "ix_executions_waiting" ON "executions" ("waiting_gate", "claim_rank", "ready_us", "execution_id") WHERE "waiting_gate" IS NOT NULL`,
+  `CREATE INDEX "ix_executions_ended" ON "executions" ("ended_us", "execution_id") WHERE "ended_us" IS NOT NULL`,
+  `CREATE INDEX "ix_executions_job" ON "executions" ("job_id", "namespace", "execution_id") WHERE "job_id" IS NOT NULL`,
   `CREATE TABLE "job_logs" (
     "id" integer PRIMARY KEY AUTOINCREMENT NOT NULL,
     "job_id" varchar(64) NOT NULL,
@@ -155,7 +155,7 @@ export const initialSqlite: readonly string[] = [
     "max_concurrency" integer NOT NULL,
     "overlap" tinyint NOT NULL
   )`,
-  `CREATE INDEX "ix_gates_try" ON "gates" ("try_us")`,
+  `CREATE INDEX "ix_gates_try" ON "gates" ("try_us") WHERE "try_us" IS NOT NULL`,
   `CREATE TABLE "routes" (
     "route_id" bigint PRIMARY KEY NOT NULL,
     "text" text NOT NULL
