@@ -20,5 +20,15 @@ export async function openBus(
   deps: { readonly clock: Clock; readonly random: Random; readonly log: Logger },
 ): Promise<SchedulerBus> {
   const { KafkaSchedulerBus } = await import("../common/adapter/kafka/scheduler-bus.ts");
-  return new KafkaSchedulerBus(deps, { ...config, brokers: config.kafkaBrokers ?? [] });
+  const { kafkaBusConfig } = await import("../common/adapter/kafka/config.ts");
+  const given = {
+    brokers: config.kafkaBrokers ?? [],
+    cluster: config.cluster,
+    // A group of its own for each process: the offsets that count are the store's.
+    member: `scheduler-${Buffer.from(deps.random.bytes(6)).toString("hex")}`,
+    lanes: config.laneCount,
+    resultPartitions: config.resultPartitionCount,
+    replication: config.kafkaReplication,
+  };
+  return new KafkaSchedulerBus(deps, kafkaBusConfig(given));
 }

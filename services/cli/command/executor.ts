@@ -1,0 +1,47 @@
+import { loadConfig } from "../../common/config/load-config.ts";
+import { renderHelp } from "../../common/config/render-settings.ts";
+import { createLogger } from "../../common/runtime/log.ts";
+import { SystemClock } from "../../common/runtime/system-clock.ts";
+import { SystemRandom } from "../../common/runtime/system-random.ts";
+import { createTracing } from "../../common/telemetry/create-tracing.ts";
+import { startExecutorProcess } from "../../executor/executor-process.ts";
+import { exitUnsettled } from "../../executor/run-main.ts";
+import { untilStopped } from "../process-life.ts";
+import { StopStack } from "../stop-stack.ts";
+import { VERSION } from "../version.ts";
+
+/** `jobmesh executor`: an executor of commands. Typed handlers are programs of their own, by createExecutor. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const { config, help, unused } = loadConfig("executor", { env: process.env, argv });
+  if (help) {
+    process.stdout.write(renderHelp("executor", "jobmesh executor [--allow-commands] [options]"));
+    return 0;
+  }
+  const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-executor" });
+  if (unused.length > 0) log.warn({ names: unused }, "these variables are not read by an executor");
+  if (!config.allowCommands) log.warn({}, "started without --allow-commands: it has nothing that it may run");
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const tracing = await createTracing({ clock, random, log }, config, {
+    serviceName: "jobmesh-executor",
+    instanceId: config.executorId ?? "",
+    version: VERSION,
+  });
+  const stops = new StopStack(log);
+  stops.add("tracing", () => tracing.stop(config.stopGraceMs));
+  const parts = { clock, random, log, tracing, version: VERSION };
+  const running = await startExecutorProcess(config, {
+    ...parts,
+    handlers: [],
+    descriptorSets: new Map(),
+    schedulers: [],
+    exitProcess: exitUnsettled,
+  }).catch(async (error: unknown) => {
+    await stops.stop();
+    throw error;
+  });
+  stops.add("executor", () => running.stop());
+  // Drained by its scheduler, it ends as if it had been asked here.
+  void running.executor.left.then(() => process.kill(process.pid, "SIGTERM"));
+  return untilStopped(stops, () => log.info({}, "leaving"));
+}
