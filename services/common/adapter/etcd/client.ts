@@ -1,0 +1,209 @@
+import { Etcd3, EtcdLeaseInvalidError } from "etcd3";
+import type { Clock } from "../../port/clock.ts";
+import { quietGrpc } from "../../rpc/grpc-log.ts";
+import { faultText } from "./fault.ts";
+import { HostTries } from "./host-tries.ts";
+
+/** A key with its value. */
+export type Entry = {
+  readonly key: string;
+  readonly value: string;
+  /** The lease that it is bound to; "0" without one. */
+  readonly leaseId: string;
+  readonly revision: bigint;
+};
+
+/** A key that was put, or, with `entry` null, that is gone. */
+export type Change = { readonly key: string; readonly revision: bigint; readonly entry: Entry | null };
+
+/** All keys of a prefix as they were at one revision. */
+export type Listing = { readonly revision: bigint; readonly entries: readonly Entry[] };
+
+/** What a watch tells. After `onEnded` nothing more comes. */
+export type WatchEvents = {
+  /** etcd has begun to watch. */
+  onOpened(): void;
+  onChanges(changes: readonly Change[]): void;
+  /** It is over, by a broken connection, by a compaction of what it was to begin with, or otherwise. */
+  onEnded(why: string): void;
+};
+
+/** The lease is not etcd's: it has expired, was revoked, or etcd has lost it. */
+export class LeaseGone extends Error {
+  override readonly name = "LeaseGone";
+}
+
+/** One try of a call. etcd3 itself would wait for ever on a node that hangs. */
+const DEADLINE_MS = 1_000;
+/** Tries of one call end when this has passed, so that a hanging call takes at most this and a deadline. */
+const BUDGET_MS = 900;
+/** Keys of one answer; etcd's prefixes are read in pages. */
+const PAGE_SIZE = 1_000;
+/** Keys of a prefix that are read. */
+const MAX_ENTRIES = 50_000;
+
+/** etcd refuses pings that come more often than each 5 s. */
+const CHANNEL_OPTIONS = {
+  "grpc.keepalive_time_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 3_000,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.max_receive_message_length": 32 * 1024 * 1024,
+  "grpc.enable_channelz": 0,
+};
+
+/**
+ * EtcdClient is the calls that the registry makes, each bounded in time. It
+ * leaves out etcd3's own leases and watchers: the first say late that they are
+ * lost and never when a keep-alive was sent, the second may skip changes when
+ * they reconnect, and throw where nobody can catch.
+ */
+export class EtcdClient {
+  readonly #etcd: Etcd3;
+  readonly #clock: Clock;
+
+  constructor(clock: Clock, endpoints: readonly string[]) {
+    quietGrpc();
+    this.#clock = clock;
+    const maxTries = Math.max(endpoints.length, 2);
+    const once = new HostTries(clock, { maxTries: 1, budgetMs: 0 });
+    this.#etcd = new Etcd3({
+      hosts: [...endpoints],
+      grpcOptions: CHANNEL_OPTIONS,
+      defaultCallOptions: ({ isStream }) => (isStream ? {} : this.#deadline()),
+      faultHandling: { host: () => once, global: new HostTries(clock, { maxTries, budgetMs: BUDGET_MS }) },
+    });
+  }
+
+  /** Resolves when etcd answers, which takes a majority of its nodes. */
+  async ping(key: string): Promise<void> {
+    await this.#etcd.kv.range({ key: Buffer.from(key), count_only: true });
+  }
+
+  /** Reads all keys of a prefix, at one revision. */
+  async list(prefix: string): Promise<Listing> {
+    const { key: first, range_end } = prefixRange(prefix);
+    const entries: Entry[] = [];
+    let key = first;
+    let revision: string | undefined;
+    for (;;) {
+      const at = revision === undefined ? {} : { revision };
+      const page = await this.#etcd.kv.range({ key, range_end, limit: PAGE_SIZE, ...at });
+      revision ??= page.header.revision;
+      for (const kv of page.kvs) entries.push(entryOf(kv));
+      const last = page.kvs.at(-1);
+      if (!page.more || last === undefined) return { revision: BigInt(revision), entries };
+      if (entries.length >= MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} keys under ${prefix}`);
+      key = Buffer.concat([last.key, Buffer.from([0])]);
+    }
+  }
+
+  /** Reads a key; null when it is not there. */
+  async get(key: string): Promise<Entry | null> {
+    const { kvs } = await this.#etcd.kv.range({ key: Buffer.from(key) });
+    return kvs[0] === undefined ? null : entryOf(kvs[0]);
+  }
+
+  /** Puts a key under a lease. Rejects with LeaseGone. */
+  async put(key: string, value: string, leaseId: string): Promise<void> {
+    try {
+      await this.#etcd.kv.put({ key: Buffer.from(key), value: Buffer.from(value), lease: leaseId });
+    } catch (err) {
+      throw err instanceof EtcdLeaseInvalidError ? new LeaseGone("etcd does not know the lease", { cause: err }) : err;
+    }
+  }
+
+  /** Makes a lease of that many seconds; returns its id. */
+  async grant(ttlSeconds: number): Promise<string> {
+    return (await this.#etcd.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID;
+  }
+
+  /** Keeps a lease alive for its time from now. Rejects with LeaseGone. */
+  async keepAlive(leaseId: string): Promise<void> {
+    const stream = await this.#etcd.leaseClient.leaseKeepAlive(this.#deadline());
+    await new Promise<void>((resolve, reject) => {
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("etcd ended the keep-alive without an answer")));
+      stream.on("data", ({ TTL }) => {
+        stream.end();
+        if (Number(TTL) > 0) resolve();
+        else reject(new LeaseGone("the lease has expired"));
+      });
+      stream.write({ ID: leaseId });
+    });
+  }
+
+  /** Ends a lease and removes its keys. Harmless when it is gone. */
+  async revoke(leaseId: string): Promise<void> {
+    try {
+      await this.#etcd.leaseClient.leaseRevoke({ ID: leaseId });
+    } catch (err) {
+      if (!(err instanceof EtcdLeaseInvalidError)) throw err;
+    }
+  }
+
+  /** Watches a prefix from a revision on; returns what ends it. */
+  watch(prefix: string, fromRevision: bigint, events: WatchEvents): () => void {
+    let close = (): void => {};
+    let isOver = false;
+    const end = (why: string | null): void => {
+      if (isOver) return;
+      isOver = true;
+      close();
+      if (why !== null) events.onEnded(why);
+    };
+    const opening = this.#etcd.watchClient.watch().then((stream) => {
+      // Ended before cancelled: etcd3 takes a cancelled stream that is still writable for a failure of the host.
+      close = () => {
+        stream.end();
+        stream.cancel();
+      };
+      stream.on("error", (err) => end(faultText(err)));
+      stream.on("end", () => end("etcd ended the watch"));
+      stream.on("data", (response) => {
+        if (isOver) return;
+        if (response.canceled) return end(cancelText(response));
+        if (response.created) events.onOpened();
+        if (response.events.length > 0) events.onChanges(response.events.map(changeOf));
+      });
+      if (isOver) return close();
+      stream.write({ create_request: { ...prefixRange(prefix), start_revision: String(fromRevision) } });
+    });
+    opening.catch((err: unknown) => end(faultText(err)));
+    return () => end(null);
+  }
+
+  /** Cuts the connections. */
+  close(): void {
+    this.#etcd.close();
+  }
+
+  #deadline(): { deadline: number } {
+    return { deadline: this.#clock.wallUs() / 1_000 + DEADLINE_MS };
+  }
+}
+
+type KeyValue = Awaited<ReturnType<Etcd3["kv"]["range"]>>["kvs"][number];
+
+function entryOf({ key, value, lease, mod_revision }: KeyValue): Entry {
+  return { key: key.toString(), value: value.toString(), leaseId: lease, revision: BigInt(mod_revision) };
+}
+
+function changeOf({ type, kv }: { readonly type: string; readonly kv: KeyValue }): Change {
+  const entry = entryOf(kv);
+  // On the wire the names are in capitals, whatever etcd3's types say.
+  return { key: entry.key, revision: entry.revision, entry: type.toUpperCase() === "DELETE" ? null : entry };
+}
+
+function cancelText({ compact_revision, cancel_reason }: { compact_revision: string; cancel_reason: string }): string {
+  if (compact_revision !== "0") return `etcd has compacted the history to revision ${compact_revision}`;
+  return `etcd cancelled the watch: ${cancel_reason}`;
+}
+
+/** All keys that begin with a prefix: up to the prefix with its last byte raised. It ends with "/", so it can be. */
+function prefixRange(prefix: string): { key: Buffer; range_end: Buffer } {
+  const end = Buffer.from(prefix);
+  const last = end.length - 1;
+  end[last] = (end[last] ?? 0) + 1;
+  return { key: Buffer.from(prefix), range_end: end };
+}
