@@ -17,6 +17,8 @@ export type ExecutorStatus = {
   readonly keptBytes: number;
   readonly outputBytes: number;
   readonly rememberedKeys: number;
+  /** How far mesh time is ahead of this machine's clock (rule 12). */
+  readonly meshOffsetMs: number;
 };
 
 /** Executor takes attempts, runs them and reports how they ended (design.md, "Life of an execution", 4 to 6). */
@@ -45,7 +47,7 @@ export class Executor {
 
   /** What it is doing now. */
   get status(): ExecutorStatus {
-    const { identity, conversation, attempts, slots, kept, output, known } = this.#parts;
+    const { identity, conversation, attempts, slots, kept, output, known, mesh } = this.#parts;
     return {
       incarnation: identity.incarnation,
       sessionNumber: identity.sessionNumber,
@@ -56,6 +58,7 @@ export class Executor {
       keptBytes: kept.bytes,
       outputBytes: output.bytes,
       rememberedKeys: known.size,
+      meshOffsetMs: (mesh.nowUs() - this.#deps.clock.wallUs()) / 1000,
     };
   }
 

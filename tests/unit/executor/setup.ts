@@ -51,9 +51,26 @@ export type SetupOptions = {
   readonly start?: boolean;
 };
 
+/** A manual clock that can jump as after a SIGSTOP: time has passed and no timer has fired. */
+class JumpingClock extends ManualClock {
+  #jumpedMs = 0;
+
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.#jumpedMs;
+  }
+
+  override wallUs(): number {
+    return super.wallUs() + this.#jumpedMs * 1000;
+  }
+
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
+  }
+}
+
 /** An executor with a scripted home, on a clock that the test moves. */
 export class Rig {
-  readonly clock = new ManualClock();
+  readonly clock = new JumpingClock();
   readonly homes: ScriptedHomes;
   readonly bus: MemoryBus | null;
   readonly executor: Executor;

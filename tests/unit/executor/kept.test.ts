@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keyText } from "../../../services/common/domain/identifier.ts";
+import { HeldWork, type Rig, setup, WAYS } from "./setup.ts";
+
+/** All records of the result topic, as texts of their keys. */
+function produced(rig: Rig): string[] {
+  return [0, 1].flatMap((partition) => rig.bus?.partition(partition).records.map((record) => record.keyText) ?? []);
+}
+
+for (const way of WAYS) {
+  test(`rule 18: results are kept over homes that do not store them, and sent to the next, by ${way}`, async (t) => {
+    const rig = await setup(t, { way, manners: { store: false } });
+    const { key } = await rig.dispatch();
+    await rig.clock.advance(2_000);
+    assert.equal(rig.executor.status.keptResults, 1);
+    rig.homes.last.close();
+    await rig.clock.advance(50);
+    assert.deepEqual(rig.homes.last.hello.taken, [key]);
+    assert.equal(rig.executor.status.keptResults, 1);
+    rig.homes.manners.store = true;
+    if (way === "session") rig.homes.last.close();
+    await rig.storeProduced();
+    assert.equal(rig.executor.status.keptResults, 0);
+  });
+
+  test(`rule 18: at the bound the executor takes no more work until the store has some, by ${way}`, async (t) => {
+    const rig = await setup(t, { way, manners: { store: false }, config: { maxKeptResults: 4 } });
+    for (let count = 0; count < 4; count++) await rig.dispatch();
+    const fifth = await rig.dispatch();
+    const { outcome } = rig.result(fifth.key);
+    assert.ok(outcome.kind === "returned");
+    assert.deepEqual([outcome.reason, outcome.message], ["NOT_STARTED", "too many results wait to be stored"]);
+    rig.homes.manners.store = true;
+    rig.homes.last.say({ kind: "result_stored", sequence: 99 });
+    await rig.storeProduced();
+    assert.equal(rig.executor.status.keptResults, 0);
+    const sixth = await rig.dispatch();
+    assert.equal(rig.result(sixth.key).outcome.kind, "succeeded");
+  });
+
+  test(`rule 18: the bound holds in bytes too, by ${way}`, async (t) => {
+    const rig = await setup(t, {
+      way,
+      work: () => Buffer.alloc(200_000),
+      manners: { store: false },
+      config: { maxKeptBytes: 300_000 },
+    });
+    await rig.dispatch();
+    await rig.dispatch();
+    const third = await rig.dispatch();
+    assert.equal(rig.result(third.key).outcome.kind, "returned");
+  });
+
+  test(`rule 18: not even attempts that come back are kept without end; those beyond are left to a resend, by ${way}`, async (t) => {
+    const config = { slots: 1, maxKeptResults: 1, maxKeptReturns: 2 };
+    const rig = await setup(t, { way, manners: { store: false }, config });
+    for (let count = 0; count < 3; count++) await rig.dispatch();
+    const dropped = await rig.dispatch();
+    assert.equal(rig.results().filter(({ key }) => keyText(key) === keyText(dropped.key)).length, 0);
+    assert.equal(rig.executor.status.keptResults, 3);
+  });
+}
+
+test("rule 27: the partition is chosen by the execution, and a result is forgotten when its own is stored past it", async (t) => {
+  const rig = await setup(t, { way: "bus" });
+  const { key } = await rig.dispatch();
+  const [first] = [0, 1].filter((partition) => rig.bus?.partition(partition).records.length === 1);
+  assert.ok(first !== undefined);
+  await rig.dispatch(rig.order({ key: { ...key, attempt: 2, fence: 77n as never } }));
+  assert.equal(rig.bus?.partition(first).records.length, 2, "the same execution, the same partition");
+  const other = { partition: 1 - first, generation: 0, nextOffset: 99 };
+  rig.homes.manners.stored = [other, { partition: first, generation: 0, nextOffset: 1 }];
+  await rig.clock.advance(1_000);
+  assert.equal(rig.executor.status.keptResults, 1, "the one before the offset is forgotten");
+});
+
+test("rule 27: a generation that rises has what is kept of that partition produced again", async (t) => {
+  const rig = await setup(t, { way: "bus" });
+  const { key } = await rig.dispatch();
+  rig.bus?.remakeResults();
+  rig.homes.manners.stored = [0, 1].map((partition) => ({ partition, generation: 1, nextOffset: 0 }));
+  await rig.clock.advance(1_000);
+  assert.deepEqual(produced(rig), [keyText(key)]);
+  await rig.storeProduced();
+  assert.equal(rig.executor.status.keptResults, 0);
+});
+
+test("rule 27: a lower generation, said by a home that is behind, changes nothing", async (t) => {
+  const rig = await setup(t, { way: "bus" });
+  rig.homes.manners.stored = [0, 1].map((partition) => ({ partition, generation: 3, nextOffset: 0 }));
+  await rig.clock.advance(1_000);
+  await rig.dispatch();
+  rig.homes.manners.stored = [0, 1].map((partition) => ({ partition, generation: 2, nextOffset: 99 }));
+  await rig.clock.advance(1_000);
+  assert.equal(rig.executor.status.keptResults, 1);
+});
+
+test("rule 27: an offset below an earlier one means a remade topic: nothing since is forgotten under its generation", async (t) => {
+  const rig = await setup(t, { way: "bus", manners: { store: false } });
+  const key = rig.key();
+  const again = (attempt: number) => rig.order({ key: { ...key, attempt } });
+  for (let attempt = 1; attempt <= 3; attempt++) await rig.dispatch(again(attempt));
+  await rig.storeProduced();
+  assert.equal(rig.executor.status.keptResults, 0);
+  rig.bus?.remakeResults();
+  await rig.dispatch(again(4));
+  // The stored offset is far past it, but of the topic before.
+  await rig.clock.advance(2_000);
+  assert.equal(rig.executor.status.keptResults, 1);
+  assert.deepEqual(
+    rig.homes.all("result").map(({ result }) => result.key.attempt),
+    [4],
+    "it goes by the session, which is sure",
+  );
+  const { sequence } = rig.homes.all("result")[0] ?? assert.fail();
+  rig.homes.last.say({ kind: "result_stored", sequence });
+  await rig.clock.settle();
+  assert.equal(rig.executor.status.keptResults, 0);
+});
+
+test("rule 27: while no home has told a generation, results go by the session", async (t) => {
+  const rig = await setup(t, { way: "bus", manners: { stored: [] } });
+  const { key } = await rig.dispatch();
+  assert.deepEqual(produced(rig), []);
+  assert.deepEqual(
+    rig.homes.all("result").map(({ result }) => result.key),
+    [key],
+  );
+});
+
+test("rule 27: a generation that rises while a result is on its way has it produced again", async (t) => {
+  const work = new HeldWork();
+  const rig = await setup(t, { way: "bus", work: work.run });
+  const order = rig.order();
+  rig.homes.last.dispatch(order);
+  await rig.clock.settle();
+  rig.homes.manners.stored = [0, 1].map((partition) => ({ partition, generation: 1, nextOffset: 0 }));
+  rig.homes.manners.acknowledge = false;
+  work.finish(0);
+  await rig.clock.settle();
+  rig.homes.last.acknowledge(1);
+  await rig.clock.settle();
+  assert.equal(produced(rig).length, 2);
+});
+
+test("results that wait for a home are sent in order when one is there, numbered from 1", async (t) => {
+  const work = new HeldWork();
+  const rig = await setup(t, { work: work.run });
+  const orders = [await rig.dispatch(), await rig.dispatch()];
+  rig.homes.away = rig.homes.last.closedBy ?? null;
+  rig.homes.last.close();
+  work.finish(0);
+  work.finish(1);
+  await rig.clock.advance(100);
+  assert.deepEqual(
+    rig.homes.last.all("result").map(({ sequence, result }) => [sequence, result.key]),
+    orders.map(({ key }, index) => [index + 1, key]),
+  );
+});
