@@ -90,7 +90,7 @@ export class ResultDelivery implements PartitionSink {
   /** Hands over nothing more until `open`. */
   close(): void {
     this.#stopping.abort();
-    for (const queue of this.#queues) queue.seek(queue.nextOffset);
+    for (const queue of this.#queues) if (queue.reading) queue.seek(queue.nextOffset);
   }
 
   /** Hands over again. */
