@@ -54,3 +54,44 @@ function optionsFor(test: TestDatabase): DataSourceOptions {
     migrationsTableName: MIGRATIONS_TABLE,
   };
 }
+
+for (const backend of storeBackends.filter(({ kind }) => kind === "mysql")) {
+  test("rule 8: all text compares by byte on MySQL", async () => {
+    const database = await backend.open();
+    try {
+      const rows = await database.sql((session) =>
+        session.query(
+          `SELECT table_name, column_name, collation_name FROM information_schema.columns
+            WHERE table_schema = DATABASE() AND collation_name IS NOT NULL AND table_name <> ?`,
+          [MIGRATIONS_TABLE],
+        ),
+      );
+      assert.ok(rows.length > 50);
+      assert.deepEqual(
+        rows.filter((row) => !/_bin$/.test(String(row.collation_name ?? row.COLLATION_NAME))),
+        [],
+      );
+    } finally {
+      await database.close();
+    }
+  });
+
+  test("rules 1 and 34: each connection has the limits of a transaction", async () => {
+    const database = await backend.open();
+    try {
+      const many = Array.from({ length: 20 }, () =>
+        database.sql((session) =>
+          session.query(
+            `SELECT @@session.tx_isolation AS isolation, @@session.idle_transaction_timeout AS idle,
+              @@session.max_statement_time AS statement, @@session.time_zone AS zone`,
+          ),
+        ),
+      );
+      for (const [row] of await Promise.all(many)) {
+        assert.deepEqual({ ...row }, { isolation: "READ-COMMITTED", idle: "5", statement: 5, zone: "+00:00" });
+      }
+    } finally {
+      await database.close();
+    }
+  });
+}

@@ -11,6 +11,8 @@ import { migrateFile, openMemory } from "./migrate.ts";
 
 /** Another reader's lock is waited for so long, which blocks the process; then the transaction runs again. */
 const BUSY_TIMEOUT_MS = 200;
+/** Pages of the file that are kept in memory. */
+const CACHE_KIB = 32 * 1024;
 
 /**
  * Opens a data file for this process alone, or a database in memory, and
@@ -35,6 +37,7 @@ async function openFile(file: string): Promise<SqliteHandle> {
   try {
     handle.pragma("journal_mode = WAL");
     handle.pragma("synchronous = FULL");
+    handle.pragma(`cache_size = -${CACHE_KIB}`);
     await migrateFile(file, handle);
     return handle;
   } catch (error) {
