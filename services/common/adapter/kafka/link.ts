@@ -29,7 +29,7 @@ export class KafkaLink {
   /** Makes missing topics and checks the others. Throws BACKEND_UNSUITABLE, or BusUnavailable. */
   async ensureTopics(): Promise<void> {
     const plans = [dispatchTopic(this.#config), resultTopic(this.#config)];
-    await this.questions.ask((admin) => ensureTopics(admin, plans, this.#deps.log));
+    await this.questions.ask((admin) => ensureTopics(admin, plans, this.#deps));
   }
 
   /** Connects the producer ahead of the first record. */

@@ -6,6 +6,7 @@
  */
 import kafkajs, { type Admin } from "kafkajs";
 import { JobmeshError } from "../../error/jobmesh-error.ts";
+import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { type KafkaBusConfig, MAX_MESSAGE_BYTES } from "./config.ts";
 import { kafkaErrorType } from "./fault.ts";
@@ -15,6 +16,8 @@ const DISPATCH_RETENTION_MS = HOUR_MS;
 const RESULT_RETENTION_MS = 7 * 24 * HOUR_MS;
 /** How long the broker may take to make a topic and choose its leaders. */
 const CREATE_TIMEOUT_MS = 8_000;
+/** Between two looks at whether all leaders are chosen. */
+const LEADER_POLL_MS = 25;
 
 /** A topic as it has to be. */
 export type TopicPlan = {
@@ -36,9 +39,15 @@ export function resultTopic({ cluster, resultPartitions, replication }: KafkaBus
 }
 
 /** Makes the topics that are missing and checks the others. Throws BACKEND_UNSUITABLE with every fault found. */
-export async function ensureTopics(admin: Admin, plans: readonly TopicPlan[], log: Logger): Promise<void> {
+export async function ensureTopics(
+  admin: Admin,
+  plans: readonly TopicPlan[],
+  deps: { readonly clock: Clock; readonly log: Logger },
+): Promise<void> {
   const there = new Set(await admin.listTopics());
-  for (const plan of plans) if (!there.has(plan.name)) await create(admin, plan, log);
+  const missing = plans.filter(({ name }) => !there.has(name));
+  for (const plan of missing) await create(admin, plan, deps.log);
+  if (missing.length > 0) await leadersChosen(admin, plans, deps.clock);
   const faults = await findFaults(admin, plans);
   if (faults.length === 0) return;
   throw new JobmeshError("BACKEND_UNSUITABLE", { message: faults.join("; "), metadata: { backend: "kafka" } });
@@ -59,12 +68,30 @@ async function create(admin: Admin, plan: TopicPlan, log: Logger): Promise<void>
   ];
   const topic = { topic: name, numPartitions: partitions, replicationFactor: replication, configEntries };
   try {
-    const made = await admin.createTopics({ topics: [topic], waitForLeaders: true, timeout: CREATE_TIMEOUT_MS });
+    const made = await admin.createTopics({ topics: [topic], waitForLeaders: false, timeout: CREATE_TIMEOUT_MS });
     if (made) log.info({ topic: name, partitions, replication }, "the topic was made");
   } catch (thrown) {
     if (!deepTypes(thrown).includes("INVALID_REPLICATION_FACTOR")) throw thrown;
     const message = `topic ${name}: ${replication} replicas are wanted and there are fewer brokers`;
     throw new JobmeshError("BACKEND_UNSUITABLE", { message, metadata: { backend: "kafka" }, cause: thrown });
+  }
+}
+
+/**
+ * A topic that was just made is unknown to the broker's metadata for a moment,
+ * longer with many partitions; kafkajs gives up on it at once.
+ */
+async function leadersChosen(admin: Admin, plans: readonly TopicPlan[], clock: Clock): Promise<void> {
+  const untilMs = clock.monotonicMs() + CREATE_TIMEOUT_MS;
+  for (;;) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: plans.map(({ name }) => name) });
+      if (topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0))) return;
+    } catch (thrown) {
+      const isYoung = ["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"].includes(kafkaErrorType(thrown));
+      if (!isYoung || clock.monotonicMs() >= untilMs) throw thrown;
+    }
+    await clock.sleep(LEADER_POLL_MS);
   }
 }
 
