@@ -1,8 +1,6 @@
-import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { DevConfig } from "../common/config/process-settings.ts";
 import type { ExecutorId } from "../common/domain/identifier.ts";
-import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import type { Logger } from "../common/runtime/log.ts";
@@ -53,7 +51,6 @@ export async function openEmbeddedExecutor(
   handlers: EmbeddedHandlers = noHandlers,
 ): Promise<EmbeddedExecutor> {
   const dataDir = resolve(config.dataDir);
-  makeFolder(dataDir);
   const executorId = (config.executorId ?? EMBEDDED_ID) as ExecutorId;
   const lock = await lockFolder(dataDir, executorId, deps.random);
   const spawner = config.allowCommands ? new Spawner(deps, { dataDir, silenceMs: null }) : null;
@@ -103,13 +100,4 @@ export async function openEmbeddedExecutor(
     stop: async () => executor?.stop(config.stopGraceMs),
     close: () => lock.release(),
   };
-}
-
-function makeFolder(dataDir: string): void {
-  try {
-    mkdirSync(dataDir, { recursive: true });
-  } catch (cause) {
-    const message = `the data folder ${dataDir} cannot be made: ${cause instanceof Error ? cause.message : cause}`;
-    throw new JobmeshError("DATA_DIR_UNUSABLE", { message, cause });
-  }
 }

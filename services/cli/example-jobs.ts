@@ -2,6 +2,7 @@ import { Job } from "../../gen/jobmesh/v1/job.ts";
 import { CreateJobRequest } from "../../gen/jobmesh/v1/job_service.ts";
 import { MeshClient } from "../client/mesh-client.ts";
 import { command } from "../client/targets.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import { timestampOfUs } from "../common/wire/time.ts";
 
 /** Time to the first fire of the examples: they are seen at once, and as what they are, schedules. */
@@ -34,8 +35,15 @@ export async function createExampleJobs(address: string, nowUs: number): Promise
     },
   });
   try {
-    for (const job of [hello, disk]) await client.jobs.createJob(CreateJobRequest.fromPartial({ job }));
+    for (const job of [hello, disk]) {
+      await client.jobs.createJob(CreateJobRequest.fromPartial({ job })).catch(unlessThere);
+    }
   } finally {
     client.close();
   }
+}
+
+/** One that an earlier start made before it was cut off stays as it is. */
+function unlessThere(thrown: unknown): void {
+  if (JobmeshError.from(thrown).reason !== "JOB_EXISTS") throw thrown;
 }

@@ -16,25 +16,37 @@ const EXIT_ABORTED = 130;
 const SAME_PRESS_MS = 300;
 
 /**
- * Waits for the first SIGINT or SIGTERM, then stops in order; a second signal
- * ends the process at once.
- *
- * @param onStop told before the stop begins
+ * The first SIGINT or SIGTERM from now on asks the process to stop in order; a
+ * second one ends it at once. Begun before anything is started: a signal that
+ * comes during the start stops what was started when the start is done.
  */
-export async function untilStopped(running: Stoppable, onStop: () => void): Promise<number> {
-  const clock = new SystemClock();
-  await new Promise<void>((resolve) => {
-    let firstMs: number | null = null;
-    const onSignal = (): void => {
-      const nowMs = clock.monotonicMs();
-      firstMs ??= nowMs;
-      if (nowMs - firstMs > SAME_PRESS_MS) process.exit(EXIT_ABORTED);
-      resolve();
-    };
-    process.on("SIGINT", onSignal);
-    process.on("SIGTERM", onSignal);
-  });
-  onStop();
-  await running.stop();
-  return 0;
+export class ProcessLife {
+  readonly #asked: Promise<void>;
+
+  constructor() {
+    const clock = new SystemClock();
+    this.#asked = new Promise((resolve) => {
+      let firstMs: number | null = null;
+      const onSignal = (): void => {
+        const nowMs = clock.monotonicMs();
+        firstMs ??= nowMs;
+        if (nowMs - firstMs > SAME_PRESS_MS) process.exit(EXIT_ABORTED);
+        resolve();
+      };
+      process.on("SIGINT", onSignal);
+      process.on("SIGTERM", onSignal);
+    });
+  }
+
+  /**
+   * Waits until the process is asked to stop, then stops it.
+   *
+   * @param onStop told before the stop begins
+   */
+  async untilStopped(running: Stoppable, onStop: () => void): Promise<number> {
+    await this.#asked;
+    onStop();
+    await running.stop();
+    return 0;
+  }
 }

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
 import type { SchedulerConfig } from "../common/config/process-settings.ts";
 import type { ExecutorId, SchedulerId } from "../common/domain/identifier.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { SchedulerBus } from "../common/port/bus.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
@@ -71,7 +72,7 @@ export async function serveScheduler(
   health.addTo(server);
   new Reflection([await readContractDescriptors()]).addTo(server);
 
-  const { address } = await server.start();
+  const { address } = await server.start().catch(namingSetting("--listen"));
   stops.add("scheduler", () => scheduler.stop());
   stops.add("grpc server", () => server.stop(config.stopGraceMs));
   const httpAddress = await serveHttp(scheduler, config, { log, schedulerId, stops });
@@ -98,9 +99,18 @@ async function serveHttp(
     { log: parts.log, renderMetrics: () => metrics.render(), readiness: () => ({ store: scheduler.healthy() }) },
     { listen: config.httpListen, insecure: config.insecure },
   );
-  const { address } = await http.start();
+  const { address } = await http.start().catch(namingSetting("--http-listen"));
   parts.stops.add("http server", () => http.stop());
   return address;
+}
+
+/** An address that cannot be listened on is named together with the setting that chooses another. */
+function namingSetting(flag: string): (thrown: unknown) => never {
+  return (thrown) => {
+    const { reason, message, metadata } = JobmeshError.from(thrown);
+    if (reason !== "ADDRESS_IN_USE" && reason !== "ADDRESS_UNUSABLE") throw thrown;
+    throw new JobmeshError(reason, { message: `${message}; ${flag} HOST:PORT names another`, metadata, cause: thrown });
+  };
 }
 
 function openPeer(deps: { readonly clock: Clock }): OpenLink {

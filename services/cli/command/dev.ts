@@ -1,4 +1,3 @@
-import { existsSync, readdirSync } from "node:fs";
 import { MemoryRegistry } from "../../common/adapter/memory/registry.ts";
 import { loadConfig } from "../../common/config/load-config.ts";
 import type { DevConfig } from "../../common/config/process-settings.ts";
@@ -8,10 +7,12 @@ import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
 import { DEFAULT_TARGET } from "../connection.ts";
+import { openDataFolder } from "../data-folder.ts";
 import { openEmbeddedExecutor } from "../embedded-executor.ts";
 import { EndedLines } from "../ended-lines.ts";
 import { createExampleJobs } from "../example-jobs.ts";
-import { untilStopped } from "../process-life.ts";
+import { refuseArguments } from "../no-arguments.ts";
+import { ProcessLife } from "../process-life.ts";
 import { serveScheduler } from "../scheduler-process.ts";
 import { startStore } from "../start-store.ts";
 import { StopStack } from "../stop-stack.ts";
@@ -19,14 +20,15 @@ import { VERSION } from "../version.ts";
 
 /** `jobmesh dev`, which `npm start` runs: the embedded mesh. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { config, help } = loadConfig("dev", { env: process.env, argv });
+  const { config, help, rest, unused } = loadConfig("dev", { env: process.env, argv });
   if (help) {
     process.stdout.write(renderHelp("dev", "jobmesh dev [options]   (npm start -- [options])"));
     return 0;
   }
-  // Each execution has its line on standard output; the log is for what needs a look.
-  const level = process.env.JOBMESH_LOG_LEVEL === undefined ? "warn" : config.logLevel;
-  const log = createLogger({ level, serviceName: "jobmesh-dev" });
+  refuseArguments("dev", rest);
+  const life = new ProcessLife();
+  const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-dev" });
+  if (unused.length > 0) log.warn({ names: unused }, "these variables are not read by the embedded mesh");
   const stops = new StopStack(log);
   try {
     await start(config, log, stops);
@@ -34,11 +36,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     await stops.stop();
     throw error;
   }
-  return untilStopped(stops, () => process.stdout.write("stopping; Ctrl-C again stops at once\n"));
+  return life.untilStopped(stops, () => process.stdout.write("stopping; Ctrl-C again stops at once\n"));
 }
 
 async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<void> {
-  const isNew = !existsSync(config.dataDir) || readdirSync(config.dataDir).length === 0;
+  const folder = openDataFolder(config.dataDir);
   const clock = new SystemClock();
   const random = new SystemRandom();
   const process_ = { serviceName: "jobmesh-dev", instanceId: "dev", version: VERSION };
@@ -59,7 +61,8 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   const lines = new EndedLines({ store, hints: scheduler.hints, log });
   lines.start();
   stops.add("lines", () => lines.stop());
-  if (isNew) await createExampleJobs(address, clock.wallUs());
+  if (folder.isNew) await createExampleJobs(address, clock.wallUs());
+  folder.begun();
   await embedded.start(scheduler);
   stops.add("executor", () => embedded.stop());
   process.stdout.write(greeting({ address, httpAddress, name }));

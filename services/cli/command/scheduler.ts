@@ -6,8 +6,9 @@ import { createLogger, type Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
+import { refuseArguments } from "../no-arguments.ts";
 import { openBus, openRegistry } from "../open-backends.ts";
-import { untilStopped } from "../process-life.ts";
+import { ProcessLife } from "../process-life.ts";
 import { serveScheduler } from "../scheduler-process.ts";
 import { startStore } from "../start-store.ts";
 import { StopStack } from "../stop-stack.ts";
@@ -15,11 +16,13 @@ import { VERSION } from "../version.ts";
 
 /** `jobmesh scheduler`. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const { config, help, unused } = loadConfig("scheduler", { env: process.env, argv });
+  const { config, help, rest, unused } = loadConfig("scheduler", { env: process.env, argv });
   if (help) {
     process.stdout.write(renderHelp("scheduler", "jobmesh scheduler [options]"));
     return 0;
   }
+  refuseArguments("scheduler", rest);
+  const life = new ProcessLife();
   const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-scheduler" });
   if (unused.length > 0) log.warn({ names: unused }, "these variables are not read by a scheduler");
   const stops = new StopStack(log);
@@ -29,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     await stops.stop();
     throw error;
   }
-  return untilStopped(stops, () => log.info({}, "stopping"));
+  return life.untilStopped(stops, () => log.info({}, "stopping"));
 }
 
 async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Promise<void> {

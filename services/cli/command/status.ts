@@ -7,6 +7,7 @@ import type {
 import { executorStateToJSON } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import { msOfDuration } from "../../common/wire/time.ts";
 import { connect } from "../connection.ts";
+import { refuseArguments } from "../no-arguments.ts";
 import { renderTable } from "../table.ts";
 
 /** `jobmesh status`. */
@@ -14,6 +15,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const connection = await connect(argv, "jobmesh status [options]");
   if (connection === null) return 0;
   try {
+    refuseArguments("status", connection.rest);
     const { mesh } = connection.client;
     const [status, { schedulers }, { executors }] = await Promise.all([
       mesh.getMeshStatus({}),

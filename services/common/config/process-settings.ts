@@ -26,7 +26,8 @@ export const PROCESSES = {
       meaning: "The embedded executor runs shell commands.",
     }),
     ...cluster,
-    ...log,
+    // Each execution has its line on standard output: the log is for what needs a look.
+    logLevel: { ...log.logLevel, default: "warn" },
     ...liveness,
     ...schedulerLoops,
     ...stopping,
