@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import type { ExecutorId, Incarnation } from "../common/domain/identifier.ts";
@@ -13,6 +13,12 @@ import { bootId } from "./spawner/process-table.ts";
  * connections proves that the process is dead only under the same boot id: a
  * folder may be shared by machines. Where it proves that, the new process names
  * the old incarnation in its Hello and need not wait for its lease.
+ *
+ * A dead socket is never replaced under its name, for between looking and
+ * replacing somebody else may have done so. Sockets are numbered: whoever finds
+ * all of them dead links its own under the next number, which only one can do,
+ * and holds the lock unless a higher number is there by then. The highest
+ * number stays, also when it is let go of, so that numbers only rise.
  */
 
 /** What the file beside the socket says. */
@@ -20,6 +26,10 @@ type Holder = { readonly executorId: string; readonly incarnation: string; reado
 
 /** Longest path that the kernel takes for a Unix socket. */
 const MAX_SOCKET_PATH = 107;
+/** Names of sockets that were linked; their number is the group. */
+const LINKED = /^executor\.sock\.(\d{1,12})$/;
+/** Tries before somebody else is believed to have it. */
+const MAX_TRIES = 16;
 
 /** FolderLock is this process's hold on a data folder. */
 export interface FolderLock {
@@ -37,38 +47,49 @@ export interface FolderLock {
  * folder cannot be used.
  */
 export async function lockFolder(dataDir: string, executorId: ExecutorId, random: Random): Promise<FolderLock> {
-  const path = join(dataDir, "executor.sock");
   const holderPath = join(dataDir, "executor.json");
-  const own = `${path}.${Buffer.from(random.bytes(4)).toString("hex")}`;
+  const own = join(dataDir, `executor.sock.new-${Buffer.from(random.bytes(4)).toString("hex")}`);
   if (own.length > MAX_SOCKET_PATH) throw unusable(dataDir, "its path is too long for a Unix socket", undefined);
   const server = await listen(dataDir, own);
   try {
-    await claim(path, own, dataDir);
+    await claim(dataDir, own);
   } catch (thrown) {
-    server.close();
+    await release(server);
     throw thrown;
+  } finally {
+    rmSync(own, { force: true });
   }
-  rmSync(own, { force: true });
   return {
     previous: previousOf(readHolder(holderPath), executorId),
     note: (incarnation) => writeHolder(holderPath, { executorId, incarnation, bootId: bootId() }),
-    release: () => release(server, path),
+    release: () => release(server),
   };
 }
 
-/** The lock's name becomes a link to our socket, once no live socket stands there. */
-async function claim(path: string, own: string, dataDir: string): Promise<void> {
-  if (tryLink(own, path)) return;
-  if (await answers(path)) throw taken(dataDir);
-  // Moved aside before it is removed: another process may have claimed the name since we looked.
-  const aside = `${own}.old`;
-  if (tryRename(path, aside)) {
-    const alive = await answers(aside);
-    if (alive) tryLink(aside, path);
-    rmSync(aside, { force: true });
-    if (alive) throw taken(dataDir);
+async function claim(dataDir: string, own: string): Promise<void> {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const numbers = linkedNumbers(dataDir);
+    for (const number of numbers) if (await answers(linkedPath(dataDir, number))) throw taken(dataDir);
+    const next = (numbers.at(-1) ?? 0) + 1;
+    if (!tryLink(own, linkedPath(dataDir, next))) continue;
+    const after = linkedNumbers(dataDir);
+    if (after.at(-1) === next) {
+      for (const number of after) if (number < next) rmSync(linkedPath(dataDir, number), { force: true });
+      return;
+    }
+    rmSync(linkedPath(dataDir, next), { force: true });
   }
-  if (!tryLink(own, path)) throw taken(dataDir);
+  throw taken(dataDir);
+}
+
+function linkedPath(dataDir: string, number: number): string {
+  return join(dataDir, `executor.sock.${number}`);
+}
+
+/** Ascending. */
+function linkedNumbers(dataDir: string): number[] {
+  const found = readdirSync(dataDir).flatMap((name) => LINKED.exec(name)?.[1] ?? []);
+  return found.map(Number).sort((a, b) => a - b);
 }
 
 function listen(dataDir: string, path: string): Promise<Server> {
@@ -93,12 +114,14 @@ function answers(path: string): Promise<boolean> {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", () => resolve(false));
+    // Anything but a refusal proves nothing, and then nobody is taken for dead.
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      resolve(error.code !== "ECONNREFUSED" && error.code !== "ENOENT");
+    });
   });
 }
 
-function release(server: Server, path: string): Promise<void> {
-  rmSync(path, { force: true });
+function release(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
@@ -107,19 +130,8 @@ function tryLink(from: string, to: string): boolean {
     linkSync(from, to);
     return true;
   } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
     throw unusable(to, "its lock cannot be made", error);
-  }
-}
-
-/** False when another process has moved it meanwhile. */
-function tryRename(from: string, to: string): boolean {
-  try {
-    renameSync(from, to);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return false;
-    throw unusable(from, "its lock cannot be replaced", error);
   }
 }
 
@@ -145,10 +157,6 @@ function readHolder(path: string): Holder | null {
 function writeHolder(path: string, holder: Holder): void {
   writeFileSync(`${path}.new`, JSON.stringify(holder), { mode: 0o600 });
   renameSync(`${path}.new`, path);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 function taken(dataDir: string): JobmeshError {

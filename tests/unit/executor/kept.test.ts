@@ -5,7 +5,7 @@ import { HeldWork, type Rig, setup, WAYS } from "./setup.ts";
 
 /** All records of the result topic, as texts of their keys. */
 function produced(rig: Rig): string[] {
-  return [0, 1].flatMap((partition) => rig.bus?.partition(partition).records.map((record) => record.keyText) ?? []);
+  return rig.topic.flat().map((record) => record.keyText);
 }
 
 for (const way of WAYS) {
@@ -65,10 +65,10 @@ for (const way of WAYS) {
 test("rule 27: the partition is chosen by the execution, and a result is forgotten when its own is stored past it", async (t) => {
   const rig = await setup(t, { way: "bus" });
   const { key } = await rig.dispatch();
-  const [first] = [0, 1].filter((partition) => rig.bus?.partition(partition).records.length === 1);
+  const [first] = [0, 1].filter((partition) => rig.topic[partition]?.length === 1);
   assert.ok(first !== undefined);
   await rig.dispatch(rig.order({ key: { ...key, attempt: 2, fence: 77n as never } }));
-  assert.equal(rig.bus?.partition(first).records.length, 2, "the same execution, the same partition");
+  assert.equal(rig.topic[first]?.length, 2, "the same execution, the same partition");
   const other = { partition: 1 - first, generation: 0, nextOffset: 99 };
   rig.homes.manners.stored = [other, { partition: first, generation: 0, nextOffset: 1 }];
   await rig.clock.advance(1_000);
@@ -78,7 +78,7 @@ test("rule 27: the partition is chosen by the execution, and a result is forgott
 test("rule 27: a generation that rises has what is kept of that partition produced again", async (t) => {
   const rig = await setup(t, { way: "bus" });
   const { key } = await rig.dispatch();
-  rig.bus?.remakeResults();
+  rig.remakeResults();
   rig.homes.manners.stored = [0, 1].map((partition) => ({ partition, generation: 1, nextOffset: 0 }));
   await rig.clock.advance(1_000);
   assert.deepEqual(produced(rig), [keyText(key)]);
@@ -103,7 +103,7 @@ test("rule 27: an offset below an earlier one means a remade topic: nothing sinc
   for (let attempt = 1; attempt <= 3; attempt++) await rig.dispatch(again(attempt));
   await rig.storeProduced();
   assert.equal(rig.executor.status.keptResults, 0);
-  rig.bus?.remakeResults();
+  rig.remakeResults();
   await rig.dispatch(again(4));
   // The stored offset is far past it, but of the topic before.
   await rig.clock.advance(2_000);

@@ -11,6 +11,7 @@ import {
   type Fence,
   keyText,
 } from "../../../services/common/domain/identifier.ts";
+import type { ResultRecord, SchedulerBus } from "../../../services/common/port/bus.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import type { Tracing } from "../../../services/common/telemetry/tracing.ts";
@@ -76,12 +77,17 @@ export class Rig {
   readonly executor: Executor;
   /** Why the process was to end. */
   readonly exits: string[] = [];
+  /** What stands in each partition of the result topic, as a scheduler reads it. */
+  readonly topic: [ResultRecord[], ResultRecord[]] = [[], []];
   readonly #lane = 3;
+  readonly #schedulerBus: SchedulerBus | null;
   #count = 0;
 
   constructor(options: SetupOptions) {
     const { clock } = this;
     this.bus = options.way === "bus" ? new MemoryBus(clock, { resultPartitions: 2 }) : null;
+    this.#schedulerBus = this.bus?.scheduler() ?? null;
+    this.#schedulerBus?.onResults(async (partition, records) => void this.topic[partition]?.push(...records));
     const stored = this.bus === null ? [] : [0, 1].map((partition) => ({ partition, generation: 0, nextOffset: 0 }));
     this.homes = new ScriptedHomes(clock, { stored, ...options.manners });
     const definition: HandlerDefinition = {
@@ -123,8 +129,28 @@ export class Rig {
 
   /** Starts it and waits until its home has taken it and heard its room. */
   async start(): Promise<void> {
+    await this.startBus();
     await this.executor.start();
     await this.clock.settle();
+  }
+
+  /** Begins to read the result topic. */
+  async startBus(): Promise<void> {
+    await this.#schedulerBus?.start();
+    this.#schedulerBus?.readResults([0, 1].map((partition) => ({ partition, offset: 0 })));
+  }
+
+  /** Stops reading it. */
+  async stopBus(): Promise<void> {
+    await this.#schedulerBus?.stop();
+  }
+
+  /** Rule 27: the result topic is lost, and another one of its name begins at 0. */
+  remakeResults(): void {
+    this.bus?.remakeResults();
+    this.topic[0] = [];
+    this.topic[1] = [];
+    this.#schedulerBus?.readResults([0, 1].map((partition) => ({ partition, offset: 0 })));
   }
 
   /** A key that nobody had before. */
@@ -160,17 +186,15 @@ export class Rig {
 
   /** Sends an order the way that this executor gets its work, and lets everything run that needs no time. */
   async dispatch(order: DispatchOrder = this.order()): Promise<DispatchOrder> {
-    if (this.bus === null) this.homes.last.dispatch(order);
-    else this.bus.addOrder(this.#lane, order);
+    if (this.#schedulerBus === null) this.homes.last.dispatch(order);
+    else await this.#schedulerBus.sendOrder(this.#lane, order);
     await this.clock.settle();
     return order;
   }
 
   /** Every result that left the executor, by the session and by the topic. */
   results(): AttemptResult[] {
-    const produced =
-      this.bus === null ? [] : [0, 1].flatMap((partition) => this.bus?.partition(partition).records ?? []);
-    const records = produced.map(({ result }) => result).filter((result) => result !== null);
+    const records = this.topic.flat().flatMap(({ result }) => result ?? []);
     return [...this.homes.all("result").map(({ result }) => result), ...records];
   }
 
@@ -185,8 +209,7 @@ export class Rig {
   async storeProduced(): Promise<void> {
     if (this.bus !== null) {
       this.homes.manners.stored = this.homes.manners.stored.map(({ partition, generation }) => {
-        const { lowOffset, records } = this.bus?.partition(partition) ?? { lowOffset: 0, records: [] };
-        return { partition, generation, nextOffset: lowOffset + records.length };
+        return { partition, generation, nextOffset: (this.topic[partition]?.at(-1)?.offset ?? -1) + 1 };
       });
     }
     await this.clock.advance(1_000);
@@ -200,6 +223,7 @@ export async function setup(t: TestContext, options: SetupOptions = {}): Promise
     const stopped = rig.executor.stop(0);
     for (let seconds = 0; seconds < 30; seconds++) await rig.clock.advance(1_000);
     await stopped;
+    await rig.stopBus();
     assert.equal(rig.clock.armedCount, 0, "no timer is left");
   });
   if (options.start !== false) await rig.start();
