@@ -18,8 +18,9 @@ const BROKEN: Readonly<Record<string, string>> = {
   "the final holds and awaits no gate": `${FINAL} AND (gates_held = 1 OR waiting_gate IS NOT NULL)`,
   "only what is admitted and has gates holds them":
     "gates_held = 1 AND (gate_keys IS NULL OR waiting_gate IS NOT NULL)",
-  "with gates, what runs or ran is admitted": "state IN (3, 4) AND gate_keys IS NOT NULL AND gates_held = 0",
-  "with gates, what is claimable is admitted": "claim_route IS NOT NULL AND gate_keys IS NOT NULL AND gates_held = 0",
+  "with gates, what runs or ran is admitted": "state IN (3, 4) AND gate_keys IS NOT NULL AND gates_held IS NULL",
+  "with gates, what is claimable is admitted":
+    "claim_route IS NOT NULL AND gate_keys IS NOT NULL AND gates_held IS NULL",
   "no more attempts are counted than were made": "counted_attempts > attempt",
 };
 

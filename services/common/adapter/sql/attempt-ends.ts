@@ -1,6 +1,7 @@
 import { assert } from "../../domain/assert.ts";
 import { isFinal } from "../../domain/execution.ts";
 import type { AttemptKey, ExecutionId, RouteId } from "../../domain/identifier.ts";
+import { defaultPolicy } from "../../domain/policy.ts";
 import { type Settlement, settle } from "../../domain/settle.ts";
 import type { Random } from "../../port/random.ts";
 import type { ResultOutcome } from "../../port/store-executions.ts";
@@ -9,7 +10,7 @@ import { type EndedExecution, type Ending, updateEnded } from "./execution-end.t
 import { fenceText, gateKeysOf, StateNumber, stateOf, stopOf } from "./execution-row.ts";
 import { parsePolicy } from "./execution-text.ts";
 import { LockedGates } from "./gates.ts";
-import { big, flag, int, intOrNull, text, textOrNull } from "./row-reader.ts";
+import { big, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
@@ -94,7 +95,11 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
   const usual = settle(
     {
       state: stateOf(int(row, "state")),
-      policy: parsePolicy(text(row, "policy"), int(row, "claim_rank"), int(row, "timeout_ms")),
+      // A policy that cannot be read does not keep an unstorable result from ending (rule 4): no further try follows.
+      policy:
+        ending.failedReason === null
+          ? parsePolicy(text(row, "policy"), int(row, "claim_rank"), int(row, "timeout_ms"))
+          : defaultPolicy,
       countedAttempts: int(row, "counted_attempts"),
       lossCount: int(row, "loss_count"),
       returnStreak: int(row, "return_streak"),
@@ -122,7 +127,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     attemptStartUs,
     startUs: intOrNull(row, "start_us") ?? attemptStartUs,
     readyUs: settlement.state === "SCHEDULED" ? nowUs + (settlement.delayMs ?? 0) * 1_000 : null,
-    gatesHeld: flag(row, "gates_held"),
+    gatesHeld: row.gates_held !== null,
   };
 }
 

@@ -46,7 +46,7 @@ const SUCCESS_UPDATE = {
   keys: ["execution_id"],
   set: ["ended_us", "start_us", "attempt_start_us"],
   also: `state = ${StateNumber.SUCCEEDED}, state_reason = 0, state_message = '', result = x'', failure = NULL,
-    active_executor = NULL, gates_held = 0, return_streak = 0, counted_attempts = t.counted_attempts + 1,
+    active_executor = NULL, gates_held = NULL, return_streak = 0, counted_attempts = t.counted_attempts + 1,
     change_number = t.change_number + 1`,
 } as const;
 
@@ -127,7 +127,7 @@ function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
     stop === null ? 0 : stopReasonNumber(stop.reason),
     stop === null ? "" : stop.message,
     stop === null ? null : stop.timeUs,
-    one.gatesHeld && !ends ? 1 : 0,
+    one.gatesHeld && !ends ? 1 : null,
     ending.end.kind === "succeeded" ? ending.end.result : null,
     failureText(settlement.failure),
   ];

@@ -21,12 +21,14 @@ const HIGHEST_TAIL = "-ffff-ffff-ffffffffffff";
 /** SQL of a filter, for what comes after an identifier. */
 export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFilter {
   const indexed = new Conditions();
-  if (filter.namespace !== null) indexed.add("namespace = ?", filter.namespace);
-  if (filter.jobId !== "") indexed.add("job_id = ?", filter.jobId);
+  const rest = new Conditions();
+  // The index (job_id, namespace, execution_id) is in the list's order for one job alone; else the primary key is.
+  const byJob = filter.namespace !== null && filter.jobId !== "" ? indexed : rest;
+  if (filter.namespace !== null) byJob.add("namespace = ?", filter.namespace);
+  if (filter.jobId !== "") byJob.add("job_id = ?", filter.jobId);
   if (filter.scheduledAfterUs !== null) indexed.add("execution_id >= ?", edge(filter.scheduledAfterUs, LOWEST_TAIL));
   if (filter.scheduledBeforeUs !== null) indexed.add("execution_id <= ?", edge(filter.scheduledBeforeUs, HIGHEST_TAIL));
   if (afterId !== null) indexed.add("execution_id < ?", afterId);
-  const rest = new Conditions();
   if (filter.scheduledAfterUs !== null) rest.add("scheduled_us >= ?", filter.scheduledAfterUs);
   if (filter.scheduledBeforeUs !== null) rest.add("scheduled_us < ?", filter.scheduledBeforeUs);
   rest.addIn("state", filter.states.map(stateNumber));
@@ -43,7 +45,7 @@ export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFi
     values: [...indexed.values, ...rest.values],
     indexed: indexed.conditions,
     indexedValues: indexed.values,
-    isSelective: rest.conditions.length > 0 || (filter.namespace === null) !== (filter.jobId === ""),
+    isSelective: rest.conditions.length > 0,
   };
 }
 

@@ -7,7 +7,7 @@ import { filterOf, type SqlFilter } from "./listing-filter.ts";
 import { LIVE_PARTS, liveExecutions } from "./live-executions.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
 import { int, text } from "./row-reader.ts";
-import type { SqlDatabase, SqlSession } from "./session.ts";
+import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -18,8 +18,8 @@ import { valueLists } from "./value-list.ts";
  * perhaps short, and its token goes on.
  */
 
-/** Rows that one page looks at. */
-const MAX_SCANNED_ROWS = 20_000;
+/** Rows that one page, or one part of a count, looks at: a few milliseconds. */
+const MAX_SCANNED_ROWS = 5_000;
 /** Rows that a count looks at, the newest first. */
 const MAX_COUNTED_ROWS = 500_000;
 /** Largest page. */
@@ -64,9 +64,8 @@ export function listExecutions(
   return db.read("list_executions", async (session): Promise<Page<Execution>> => {
     const where = filterOf(filter, token === null ? null : parsePageToken(token, ["string"])[0]);
     const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
-    const conditions = floor === null ? where.conditions : [...where.conditions, "execution_id >= ?"];
     const rows = await session.query(
-      `SELECT ${full ? FULL_COLUMNS : BASIC_COLUMNS} FROM executions${whereText(conditions)}
+      `SELECT ${full ? FULL_COLUMNS : BASIC_COLUMNS} FROM executions${whereText(downTo(where, floor))}
         ORDER BY execution_id DESC LIMIT ?`,
       [...where.values, ...(floor === null ? [] : [floor]), size + 1],
     );
@@ -77,21 +76,39 @@ export function listExecutions(
   });
 }
 
-/** How many a filter matches, by state; of a long history the newest MAX_COUNTED_ROWS are looked at. */
-export function countExecutions(
+/**
+ * How many a filter matches, by state; of a long history the newest
+ * MAX_COUNTED_ROWS are looked at. They are read in parts, each a read of its
+ * own, as SQLite blocks its process for as long as a read takes.
+ */
+export async function countExecutions(
   db: SqlDatabase,
   filter: ExecutionFilter,
 ): Promise<{ readonly state: ExecutionState; readonly count: number }[]> {
-  return db.read("count_executions", async (session) => {
-    const where = filterOf(filter, null);
-    const floor = await floorOf(session, where, MAX_COUNTED_ROWS);
-    const conditions = floor === null ? where.conditions : [...where.conditions, "execution_id >= ?"];
-    const rows = await session.query(
-      `SELECT state, COUNT(*) AS found FROM executions${whereText(conditions)} GROUP BY state ORDER BY state`,
-      [...where.values, ...(floor === null ? [] : [floor])],
-    );
-    return rows.map((row) => ({ state: stateOf(int(row, "state")), count: int(row, "found") }));
-  });
+  const counts = new Map<number, number>();
+  let before: ExecutionId | null = null;
+  for (let scanned = 0; scanned < MAX_COUNTED_ROWS; scanned += MAX_SCANNED_ROWS) {
+    const part = await db.read("count_executions", (session) => countPart(session, filterOf(filter, before)));
+    for (const row of part.rows) {
+      const state = int(row, "state");
+      counts.set(state, (counts.get(state) ?? 0) + int(row, "found"));
+    }
+    before = part.floor;
+    if (before === null) break;
+  }
+  return [...counts].sort(([a], [b]) => a - b).map(([state, count]) => ({ state: stateOf(state), count }));
+}
+
+async function countPart(
+  session: SqlSession,
+  where: SqlFilter,
+): Promise<{ readonly rows: readonly Row[]; readonly floor: ExecutionId | null }> {
+  const floor = await floorOf(session, where, MAX_SCANNED_ROWS);
+  const rows = await session.query(
+    `SELECT state, COUNT(*) AS found FROM executions${whereText(downTo(where, floor))} GROUP BY state`,
+    [...where.values, ...(floor === null ? [] : [floor])],
+  );
+  return { rows, floor };
 }
 
 /** Executions of a job that have not ended. */
@@ -106,12 +123,16 @@ export function liveOfJob(db: SqlDatabase, namespace: string, jobId: string, lim
 }
 
 /** The identifier `scanned` rows behind the start of the list; null when there are fewer. By an index alone. */
-async function floorOf(session: SqlSession, where: SqlFilter, scanned: number): Promise<string | null> {
+async function floorOf(session: SqlSession, where: SqlFilter, scanned: number): Promise<ExecutionId | null> {
   const [row] = await session.query(
     `SELECT execution_id FROM executions${whereText(where.indexed)} ORDER BY execution_id DESC LIMIT 1 OFFSET ?`,
     [...where.indexedValues, scanned - 1],
   );
-  return row === undefined ? null : text(row, "execution_id");
+  return row === undefined ? null : (text(row, "execution_id") as ExecutionId);
+}
+
+function downTo(where: SqlFilter, floor: ExecutionId | null): readonly string[] {
+  return floor === null ? where.conditions : [...where.conditions, "execution_id >= ?"];
 }
 
 function whereText(conditions: readonly string[]): string {

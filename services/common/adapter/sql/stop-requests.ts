@@ -15,7 +15,7 @@ import {
   stopReasonNumber,
 } from "./execution-row.ts";
 import { LockedGates } from "./gates.ts";
-import { flag, textOrNull } from "./row-reader.ts";
+import { textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 
 /**
@@ -52,7 +52,7 @@ export function requestStop(
       return { kind: "stopping", execution: { ...execution, stop, changeNumber: execution.changeNumber + 1 } };
     }
     if (reason !== "CANCEL") return { kind: "stopping", execution };
-    return { kind: "ended", execution: await cancelWaiting(session, execution, stop, gates, flag(row, "gates_held")) };
+    return { kind: "ended", execution: await cancelWaiting(session, execution, stop, gates, row.gates_held !== null) };
   });
 }
 
@@ -109,7 +109,7 @@ async function cancelWaiting(
   await gates.save();
   const changed = await session.execute(
     `UPDATE executions SET state = ?, state_reason = ?, state_message = ?, ended_us = ?, stop_reason = ?,
-      stop_message = ?, stop_us = ?, timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = 0,
+      stop_message = ?, stop_us = ?, timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL,
       change_number = change_number + 1 WHERE execution_id = ?`,
     [
       StateNumber.CANCELLED,

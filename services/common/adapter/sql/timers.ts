@@ -2,7 +2,7 @@ import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
 import { causeNumber, gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { LockedGates } from "./gates.ts";
 import { updateRows } from "./many-rows.ts";
-import { big, flag, int, text, textOrNull } from "./row-reader.ts";
+import { big, int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
@@ -94,7 +94,7 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
     const id = text(row, "execution_id");
     const routeId = big(row, "route_id");
     const gateKeys = gateKeysOf(textOrNull(row, "gate_keys"));
-    if (gateKeys.length === 0 || flag(row, "gates_held")) {
+    if (gateKeys.length === 0 || row.gates_held !== null) {
       claimable.push([id, routeId]);
       continue;
     }

@@ -36,7 +36,7 @@ export const executions: Table = {
     /** Sorted, one a line. */
     gate_keys: nullable(column("varchar", 1024)),
     /** 1 while it holds its gates. */
-    gates_held: column("tinyint"),
+    gates_held: nullable(column("tinyint")),
     /** The first gate without room, while READY and not admitted. */
     waiting_gate: nullable(column("varchar", 255)),
     attempt: column("int"),
@@ -72,8 +72,9 @@ export const executions: Table = {
   indexes: [
     sparse("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
     sparse("ix_executions_timer", "timer_shard", "ready_us", "execution_id"),
-    sparse("ix_executions_active", "active_executor", "incarnation", "dispatch_us"),
+    sparse("ix_executions_active", "active_executor", "incarnation", "dispatch_us", "stop_reason"),
     sparse("ix_executions_waiting", "waiting_gate", "claim_rank", "ready_us", "execution_id"),
+    sparse("ix_executions_held", "gates_held", "execution_id"),
     sparse("ix_executions_ended", "ended_us", "execution_id"),
     sparse("ix_executions_job", "job_id", "namespace", "execution_id"),
   ],
