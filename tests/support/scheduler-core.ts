@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { openStore } from "../../services/common/adapter/open-store.ts";
+import type { StatementHook } from "../../services/common/adapter/sql/session.ts";
 import type { ExecutorProfile } from "../../services/common/domain/executor.ts";
 import type { SchedulerId } from "../../services/common/domain/identifier.ts";
 import type { SchedulerBus } from "../../services/common/port/bus.ts";
@@ -37,6 +38,8 @@ export type CoreBase = {
   readonly store: Store;
   /** Kinds of transactions that find the store away; all when empty, none when null. */
   readonly outage: { names: readonly string[] | null };
+  /** Called before each statement with the transaction's name; it may wait. */
+  readonly before: { statement: StatementHook };
   readonly stops: (() => Promise<void>)[];
 };
 
@@ -58,10 +61,12 @@ export type SchedulerCore = Awaited<ReturnType<typeof schedulerCore>>;
 async function coreBase(test: TestContext): Promise<CoreBase> {
   const clock = new ManualClock();
   const outage: CoreBase["outage"] = { names: null };
+  const before: CoreBase["before"] = { statement: () => {} };
   const store = openStore("sqlite::memory:", {
     clock,
     random: new SystemRandom(),
-    onStatement: (name, sql) => {
+    onStatement: async (name, sql) => {
+      await before.statement(name, sql);
       if (sql === "ROLLBACK" || outage.names === null) return;
       if (outage.names.length === 0 || outage.names.includes(name)) throw new StoreUnavailable("away");
     },
@@ -75,7 +80,7 @@ async function coreBase(test: TestContext): Promise<CoreBase> {
     assert.equal(clock.armedCount, 0, "no timer is left");
     await store.stop();
   });
-  return { clock, store, outage, stops };
+  return { clock, store, outage, before, stops };
 }
 
 /** Makes a core. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NewExecution } from "../../../services/common/domain/execution.ts";
+import type { RouteId } from "../../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
 import { testExecution } from "../../support/new-execution.ts";
@@ -90,6 +91,44 @@ test("rule 31: after a hint of a waiting row nothing of equal priority is dispat
   assert.equal(core.waiting.size, 0);
   const after = await submit();
   assert.equal(after.kind === "stored" && after.execution.state, "DISPATCHED");
+});
+
+test("rule 31: a sweep forgets what does not wait any more, and knows of rows that nobody hinted", async (t) => {
+  const core = await schedulerCore(t);
+  const other = await schedulerCore(t, { base: core.base, schedulerId: "scheduler-2" });
+  core.waiting.note(testExecution(core.nowUs(), { namespace: "gone" }).routeId, 0);
+  await queue(other, 1);
+  const executor = await core.join("one", 0);
+  await core.dispatcher.runOnce(NEVER);
+  assert.equal(core.waiting.size, 1);
+  executor.beat(1);
+  await core.clock.settle();
+  const outcome = await core.submitter.submit({ execution: testExecution(core.nowUs()), request: null });
+  assert.equal(outcome.kind === "stored" && outcome.execution.state, "READY");
+});
+
+test("rule 31: what is noted while a sweep reads outlives its answer", async (t) => {
+  const core = await schedulerCore(t);
+  await core.join("one", 1);
+  const { routeId } = testExecution(core.nowUs());
+  core.base.before.statement = (name) => {
+    if (name === "waiting_routes") core.waiting.note(routeId, 1_000);
+  };
+  await core.dispatcher.runOnce(NEVER);
+  assert.equal(core.waiting.size, 1);
+});
+
+test("with more waiting routes than are remembered nothing is dispatched directly, until a sweep finds fewer", async (t) => {
+  const core = await schedulerCore(t);
+  await core.join("one", 1);
+  for (let id = 1; id <= 1_000; id += 1) core.waiting.note(BigInt(id) as RouteId, 1_500);
+  const own = testExecution(core.nowUs());
+  const route = core.routes.of(own);
+  assert.equal(core.waiting.blocks(own.routeId, route, 1_000), false);
+  core.waiting.note(1_001n as RouteId, 1_500);
+  assert.equal(core.waiting.blocks(own.routeId, route, 1_000), true);
+  await core.dispatcher.runOnce(NEVER);
+  assert.equal(core.waiting.blocks(own.routeId, route, 1_000), false);
 });
 
 test("two schedulers that claim the same route never get the same row", async (t) => {

@@ -88,7 +88,7 @@ test("a row that waits for its time or at a gate takes no slot, and its time is 
   const [later, gated] = await submitAll(core, { readyUs }, { gateKeys: ["limit:default:one"] });
   assert.equal(stored(later).state, "SCHEDULED");
   assert.equal(stored(gated).state, "READY");
-  assert.deepEqual(due, [{ kind: "due", readyUs }]);
+  assert.deepEqual(due, [{ kind: "due", executionId: stored(later).executionId, readyUs }]);
   assert.equal(executor.orders.length, 0);
   assert.equal(core.roster.anyRoom(), true);
 });

@@ -42,6 +42,19 @@ test("rule 14: only a beat that the store has is acknowledged as heard", async (
   assert.equal(lastAck(executor)?.heardSequence, 2, "what could not be written is written next time");
 });
 
+test("rule 14: a beat that comes while another is written is not acknowledged by that one's storing", async (t) => {
+  const { core, executor } = await setup(t);
+  core.base.before.statement = async (name, sql) => {
+    if (name !== "executor.beat" || sql !== "COMMIT") return;
+    executor.beat(2);
+    await core.clock.settle();
+  };
+  await core.beats.runOnce();
+  await core.clock.settle();
+  assert.equal(lastAck(executor)?.sequence, 2);
+  assert.equal(lastAck(executor)?.heardSequence, 1);
+});
+
 test("rule 14: one that says nothing is not written as heard", async (t) => {
   const { core } = await setup(t);
   await core.beats.runOnce();

@@ -160,6 +160,33 @@ test("what comes right behind Hello is handled after Welcome, in order", async (
   assert.equal(core.roster.get(eager.profile.executorId)?.room, 3);
 });
 
+test("a stream that breaks while its Hello is judged leaves no session", async (t) => {
+  const core = await schedulerCore(t);
+  const executor = new ScriptedExecutor(testProfile("one"), core.sessions);
+  core.base.before.statement = (name) => (name === "executor.register" ? executor.drop() : undefined);
+  executor.hello();
+  await core.clock.settle();
+  assert.equal((await core.store.executors.live()).length, 1, "it was registered");
+  assert.equal(core.roster.size, 0);
+  assert.deepEqual([...core.sessions.sessions()], []);
+});
+
+test("what comes behind Hello before its answer has a limit", async (t) => {
+  const core = await schedulerCore(t);
+  const executor = new ScriptedExecutor(testProfile("one"), core.sessions);
+  let said = false;
+  core.base.before.statement = async (name) => {
+    if (name !== "executor.register" || said) return;
+    said = true;
+    executor.say(...Array.from({ length: 10_001 }, () => ({ kind: "unknown" as const })));
+    await core.clock.settle();
+  };
+  executor.hello();
+  await core.clock.settle();
+  await core.clock.settle();
+  assert.equal(executor.closedBy?.reason, "OVERLOADED");
+});
+
 test("rule 16: a lost incarnation is refused for ever", async (t) => {
   const core = await schedulerCore(t);
   const first = await core.join("one", 1);
