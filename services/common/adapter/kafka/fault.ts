@@ -1,9 +1,10 @@
-/** The name of a Kafka error, such as "MESSAGE_TOO_LARGE", from an error of kafkajs or its causes; "" when it has none. */
-export function kafkaErrorType(thrown: unknown): string {
+/** Names of Kafka's errors, such as "MESSAGE_TOO_LARGE", in an error of kafkajs: it may gather several, or be caused by one. */
+export function kafkaErrorTypes(thrown: unknown): readonly string[] {
   for (let error = thrown, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
-    if ("type" in error && typeof error.type === "string") return error.type;
+    if ("type" in error && typeof error.type === "string") return [error.type];
+    if ("errors" in error && Array.isArray(error.errors)) return error.errors.flatMap(kafkaErrorTypes);
   }
-  return "";
+  return [];
 }
 
 /** What went wrong, in words, from the first cause on. */

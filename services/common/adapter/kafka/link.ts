@@ -29,7 +29,15 @@ export class KafkaLink {
   /** Makes missing topics and checks the others. Throws BACKEND_UNSUITABLE, or BusUnavailable. */
   async ensureTopics(): Promise<void> {
     const plans = [dispatchTopic(this.#config), resultTopic(this.#config)];
-    await this.questions.ask((admin) => ensureTopics(admin, plans, this.#deps));
+    const { brokers, cluster, member, startTimeoutMs } = this.#config;
+    // A broker takes seconds to make hundreds of partitions: these questions have the whole time of a start.
+    const options = { brokers, clientId: `${cluster}.${member}`, askTimeoutMs: startTimeoutMs };
+    const questions = new Questions(this.#deps, options);
+    try {
+      await questions.ask((admin) => ensureTopics(admin, plans, this.#deps), this.#config.startTimeoutMs);
+    } finally {
+      await questions.close();
+    }
   }
 
   /** Connects the producer ahead of the first record. */

@@ -73,6 +73,8 @@ export class PartitionConsumer {
   #answeredMs = Number.NEGATIVE_INFINITY;
   #fault = "it was not reached yet";
   #wasAway = false;
+  /** Whether the last consumer told the broker that it leaves. */
+  #leftInOrder = false;
 
   constructor(deps: PartitionConsumerDeps, config: PartitionConsumerConfig, sink: PartitionSink) {
     this.#deps = deps;
@@ -116,11 +118,10 @@ export class PartitionConsumer {
 
   /** Leaves, and deletes its groups as far as the broker is there. */
   async stop(): Promise<void> {
-    const isReachable = this.trouble === "";
     this.#stopping.abort();
     this.#firstJoin.reject(new BusUnavailable("the bus was stopped"));
     await this.#running;
-    if (this.#groups.length === 0 || !isReachable) return;
+    if (this.#groups.length === 0 || !this.#leftInOrder) return;
     await this.#deps.questions
       .ask((admin) => admin.deleteGroups(this.#groups.splice(0)))
       .catch((err: unknown) => this.#deps.log.debug({ err }, "a group was not deleted; the broker does it in time"));
@@ -245,7 +246,11 @@ export class PartitionConsumer {
     const hasJoined = this.#joined === consumer;
     this.#joined = null;
     if (!hasJoined) client.cut();
-    const late = this.#deps.clock.setTimer(this.#config.stopTimeoutMs, () => client.cut());
+    this.#leftInOrder = hasJoined;
+    const late = this.#deps.clock.setTimer(this.#config.stopTimeoutMs, () => {
+      this.#leftInOrder = false;
+      client.cut();
+    });
     await opened;
     await consumer.disconnect().catch(() => {});
     late.cancel();

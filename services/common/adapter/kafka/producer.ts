@@ -4,7 +4,7 @@ import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { RecordsRefused } from "./batcher.ts";
 import { KafkaClient, RETRY } from "./client.ts";
-import { faultText, kafkaErrorType } from "./fault.ts";
+import { faultText, kafkaErrorTypes } from "./fault.ts";
 import type { OutgoingRecord } from "./records.ts";
 
 /** What a RecordProducer needs. */
@@ -66,7 +66,8 @@ export class RecordProducer {
       await ready;
       return await use(producer);
     } catch (thrown) {
-      if (REFUSALS.has(kafkaErrorType(thrown))) throw new RecordsRefused(faultText(thrown), { cause: thrown });
+      const isRefused = kafkaErrorTypes(thrown).some((type) => REFUSALS.has(type));
+      if (isRefused) throw new RecordsRefused(faultText(thrown), { cause: thrown });
       await this.#disconnect();
       throw thrown;
     } finally {

@@ -4,7 +4,7 @@ import { BusUnavailable, type PartitionBounds } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { KafkaClient, RETRY } from "./client.ts";
-import { faultText } from "./fault.ts";
+import { faultText, kafkaErrorTypes } from "./fault.ts";
 
 /** What Questions needs. */
 export type QuestionsDeps = { readonly clock: Clock; readonly log: Logger };
@@ -21,10 +21,15 @@ type Connection = { readonly client: KafkaClient; readonly admin: Admin; readonl
 
 const CLOSE_TIMEOUT_MS = 500;
 
+/** Before a question is asked again that the broker could not answer yet. */
+const AGAIN_MS = 100;
+
 /**
- * Questions asks the broker about topics, offsets and groups. A question that
- * failed is asked once more over new connections: those of an admin client do
- * not outlive every restart of a broker.
+ * Questions asks the broker about topics, offsets and groups. What it answers
+ * with an error is asked again until the time is over: a topic that was just
+ * made, or a coordinator that just moved, takes a moment to be known. Where no
+ * answer comes it is asked once more over new connections, because those of an
+ * admin client do not outlive every restart of a broker.
  */
 export class Questions {
   readonly #deps: QuestionsDeps;
@@ -38,17 +43,23 @@ export class Questions {
   }
 
   /** Asks. Rejects with BusUnavailable when there is no answer in time, or with the JobmeshError that `ask` throws. */
-  async ask<T>(ask: (admin: Admin) => Promise<T>): Promise<T> {
-    const untilMs = this.#deps.clock.monotonicMs() + this.#config.askTimeoutMs;
-    for (let again = false; ; again = true) {
+  async ask<T>(ask: (admin: Admin) => Promise<T>, timeoutMs: number = this.#config.askTimeoutMs): Promise<T> {
+    const { clock } = this.#deps;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    for (let failures = 0; ; ) {
       try {
         return await this.#askOnce(ask, untilMs);
       } catch (thrown) {
         if (thrown instanceof JobmeshError) throw thrown;
-        await this.#disconnect();
-        if (again || this.#deps.clock.monotonicMs() >= untilMs) {
+        const isAnswer = kafkaErrorTypes(thrown).length > 0;
+        if (!isAnswer) {
+          failures++;
+          await this.#disconnect();
+        }
+        if (failures > 1 || clock.monotonicMs() + AGAIN_MS >= untilMs || this.#closed) {
           throw new BusUnavailable(`the broker did not answer: ${faultText(thrown)}`, { cause: thrown });
         }
+        if (isAnswer) await clock.sleep(AGAIN_MS);
       }
     }
   }

@@ -9,7 +9,7 @@ import { JobmeshError } from "../../error/jobmesh-error.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { type KafkaBusConfig, MAX_MESSAGE_BYTES } from "./config.ts";
-import { kafkaErrorType } from "./fault.ts";
+import { kafkaErrorTypes } from "./fault.ts";
 
 const HOUR_MS = 3_600_000;
 const DISPATCH_RETENTION_MS = HOUR_MS;
@@ -45,10 +45,9 @@ export async function ensureTopics(
   deps: { readonly clock: Clock; readonly log: Logger },
 ): Promise<void> {
   const there = new Set(await admin.listTopics());
-  const missing = plans.filter(({ name }) => !there.has(name));
-  for (const plan of missing) await create(admin, plan, deps.log);
-  if (missing.length > 0) await leadersChosen(admin, plans, deps.clock);
-  const faults = await findFaults(admin, plans);
+  for (const plan of plans) if (!there.has(plan.name)) await create(admin, plan, deps.log);
+  const partitions = await countPartitions(admin, plans, deps.clock);
+  const faults = await findFaults(admin, plans, partitions);
   if (faults.length === 0) return;
   throw new JobmeshError("BACKEND_UNSUITABLE", { message: faults.join("; "), metadata: { backend: "kafka" } });
 }
@@ -71,47 +70,51 @@ async function create(admin: Admin, plan: TopicPlan, log: Logger): Promise<void>
     const made = await admin.createTopics({ topics: [topic], waitForLeaders: false, timeout: CREATE_TIMEOUT_MS });
     if (made) log.info({ topic: name, partitions, replication }, "the topic was made");
   } catch (thrown) {
-    if (!deepTypes(thrown).includes("INVALID_REPLICATION_FACTOR")) throw thrown;
+    if (!kafkaErrorTypes(thrown).includes("INVALID_REPLICATION_FACTOR")) throw thrown;
     const message = `topic ${name}: ${replication} replicas are wanted and there are fewer brokers`;
     throw new JobmeshError("BACKEND_UNSUITABLE", { message, metadata: { backend: "kafka" }, cause: thrown });
   }
 }
 
 /**
- * A topic that was just made is unknown to the broker's metadata for a moment,
- * longer with many partitions; kafkajs gives up on it at once.
+ * A topic that was just made, by us or by another process, is unknown to the
+ * broker's metadata for a moment, longer with many partitions, and then without
+ * leaders; kafkajs gives up on it at once.
  */
-async function leadersChosen(admin: Admin, plans: readonly TopicPlan[], clock: Clock): Promise<void> {
+async function countPartitions(
+  admin: Admin,
+  plans: readonly TopicPlan[],
+  clock: Clock,
+): Promise<ReadonlyMap<string, number>> {
   const untilMs = clock.monotonicMs() + CREATE_TIMEOUT_MS;
   for (;;) {
     try {
       const { topics } = await admin.fetchTopicMetadata({ topics: plans.map(({ name }) => name) });
-      if (topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0))) return;
+      const isLed = topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
+      if (isLed || clock.monotonicMs() >= untilMs) {
+        return new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
+      }
     } catch (thrown) {
-      const isYoung = ["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"].includes(kafkaErrorType(thrown));
+      const isYoung = kafkaErrorTypes(thrown).some((type) => YOUNG_TOPIC_ERRORS.has(type));
       if (!isYoung || clock.monotonicMs() >= untilMs) throw thrown;
     }
     await clock.sleep(LEADER_POLL_MS);
   }
 }
 
-/** kafkajs gathers the errors of several topics in one. */
-function deepTypes(thrown: unknown): string[] {
-  if (thrown instanceof Error && "errors" in thrown && Array.isArray(thrown.errors)) {
-    return thrown.errors.flatMap(deepTypes);
-  }
-  return [kafkaErrorType(thrown)];
-}
+const YOUNG_TOPIC_ERRORS = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"]);
 
-async function findFaults(admin: Admin, plans: readonly TopicPlan[]): Promise<string[]> {
-  const names = plans.map(({ name }) => name);
-  const { topics } = await admin.fetchTopicMetadata({ topics: names });
-  const resources = names.map((name) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name }));
+async function findFaults(
+  admin: Admin,
+  plans: readonly TopicPlan[],
+  partitions: ReadonlyMap<string, number>,
+): Promise<string[]> {
+  const resources = plans.map(({ name }) => ({ type: kafkajs.ConfigResourceTypes.TOPIC, name }));
   const described = await admin.describeConfigs({ resources, includeSynonyms: false });
   return plans.flatMap((plan) => {
-    const partitions = topics.find(({ name }) => name === plan.name)?.partitions.length ?? 0;
     const entries = described.resources.find(({ resourceName }) => resourceName === plan.name)?.configEntries ?? [];
-    return topicFaults(plan, partitions, new Map(entries.map((entry) => [entry.configName, entry.configValue])));
+    const config = new Map(entries.map((entry) => [entry.configName, entry.configValue]));
+    return topicFaults(plan, partitions.get(plan.name) ?? 0, config);
   });
 }
 
