@@ -17,8 +17,8 @@ export type Hint =
   | { readonly kind: "ended"; readonly executionId: ExecutionId }
   /** A job was stored, changed or removed. */
   | { readonly kind: "changed"; readonly jobUid: JobUid }
-  /** An execution waits for its time. Local only: the timer of its shard finds it in the store. */
-  | { readonly kind: "due"; readonly readyUs: number }
+  /** An execution waits for its time. Local only: who made it arms it, and the timer of its shard finds it in the store. */
+  | { readonly kind: "due"; readonly executionId: ExecutionId; readonly readyUs: number }
   /** Output of a running attempt arrived. */
   | { readonly kind: "output"; readonly piece: OutputPiece };
 

@@ -51,6 +51,8 @@ export type Fire = {
   readonly executions: readonly NewExecution[];
   /** Executions to record as SKIPPED. */
   readonly skipped: readonly SkippedFire[];
+  /** The schedule ends, whatever `nextUs` is, when fire_count reaches this by the fire; 0 or unset means no limit. */
+  readonly maxFires?: number;
 };
 
 /** A fire that is recorded and does not run. */

@@ -139,7 +139,7 @@ export class Submitter {
         if (known === undefined) ready.set(stored.routeId, { bestRank: rank, count: 1 });
         else ready.set(stored.routeId, { bestRank: Math.min(known.bestRank, rank), count: known.count + 1 });
       } else if (stored?.state === "SCHEDULED" && stored.readyUs !== null) {
-        this.#deps.hints.tell({ kind: "due", readyUs: stored.readyUs });
+        this.#deps.hints.tell({ kind: "due", executionId: stored.executionId, readyUs: stored.readyUs });
       }
     }
     for (const [routeId, { bestRank, count }] of ready) {

@@ -9,7 +9,7 @@ export function tellOutcomes(hints: Hints, outcomes: readonly ResultOutcome[]): 
     if (isFinal(outcome.state)) {
       hints.tell({ kind: "ended", executionId: outcome.key.executionId });
     } else if (outcome.state === "SCHEDULED" && outcome.readyUs !== null) {
-      hints.tell({ kind: "due", readyUs: outcome.readyUs });
+      hints.tell({ kind: "due", executionId: outcome.key.executionId, readyUs: outcome.readyUs });
     } else if (outcome.state === "READY" && outcome.routeId !== null) {
       hints.tell({ kind: "ready", routeId: outcome.routeId, bestRank: 0, count: 1 });
     }

@@ -24,6 +24,10 @@ const skipWords = {
  * What is to be stored for a job whose next fire is due: the executions, the
  * fires that are recorded as skipped, and the fire that comes next. null when
  * nothing is due. Pure, so that two owners plan the same.
+ *
+ * Rule 10: max_fires counts what was made and not SKIPPED, which only the
+ * store's gates decide. So the last fires that a schedule has left do not end
+ * it: the store does, in the same transaction, once the count is reached.
  */
 export function planFire(
   job: Job,
@@ -33,7 +37,12 @@ export function planFire(
   trace: FireTrace,
 ): Fire | null {
   const { schedule } = job;
-  if (job.nextFireUs === null || schedule === null || compiled === null) return null;
+  if (job.nextFireUs === null) return null;
+  const base = { jobUid: job.jobUid, revision: job.revision, nominalUs: job.nextFireUs };
+  // A job that lost its schedule has nothing to fire: its next fire is taken from the index.
+  if (schedule === null || compiled === null)
+    return { ...base, nextUs: null, executions: [], skipped: [], maxFires: 0 };
+  const firesLeft = schedule.maxFires === 0 ? null : Math.max(schedule.maxFires - job.fireCount, 0);
   const plan = missedFires({
     compiled,
     nextFireMs: job.nextFireUs / 1000,
@@ -41,14 +50,15 @@ export function planFire(
     policy: schedule.missedFirePolicy,
     catchupWindowMs: schedule.catchupWindowMs,
     missedAfterMs: missedMs,
-    firesLeft: schedule.maxFires === 0 ? null : Math.max(schedule.maxFires - job.fireCount, 0),
+    firesLeft,
   });
-  const nextUs = plan.nextFireMs === null ? null : plan.nextFireMs * 1000;
+  const last = plan.fires.at(-1);
+  const atLimit = firesLeft !== null && last !== undefined && plan.fires.length >= firesLeft;
+  const nextMs = atLimit ? compiled.next(last.nominalMs) : plan.nextFireMs;
+  const nextUs = nextMs === null ? null : nextMs * 1000;
   if (plan.fires.length === 0 && plan.skipped.length === 0 && nextUs === job.nextFireUs) return null;
   return {
-    jobUid: job.jobUid,
-    revision: job.revision,
-    nominalUs: job.nextFireUs,
+    ...base,
     nextUs,
     executions: plan.fires.map((planned) => execution(job, schedule, planned, trace)),
     skipped: plan.skipped.map((skipped) => ({
@@ -56,6 +66,7 @@ export function planFire(
       reason: skipped.reason,
       message: skipWords[skipped.reason],
     })),
+    maxFires: schedule.maxFires,
   };
 }
 

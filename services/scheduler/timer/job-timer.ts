@@ -1,8 +1,10 @@
 import type { JobUid } from "../../common/domain/identifier.ts";
 import { type Job, SHARD_COUNT } from "../../common/domain/job.ts";
+import { claimRank } from "../../common/domain/policy.ts";
 import { type CompiledSchedule, compileSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
+import type { Fire, FireOutcome } from "../../common/port/store-jobs.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { Tracing } from "../../common/telemetry/tracing.ts";
 import type { RouteBook } from "../dispatch/route-book.ts";
@@ -46,9 +48,14 @@ export type JobTimerDeps = {
 
 /** Compiled schedules that are kept; over it the oldest goes. */
 const MAX_COMPILED = 50_000;
+/** A job that could not be fired is left alone for this long, so that it fills neither the log nor the store. */
+const HOLD_FAILED_MS = 10_000;
+/** Jobs that are left alone at once. */
+const MAX_HELD = 10_000;
 const ALL_SHARDS: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
 
 type Compiled = { readonly revision: number; readonly compiled: CompiledSchedule };
+type Held = { readonly revision: number; readonly untilMs: number };
 
 /**
  * JobTimer makes the fires of schedules: it reads jobs that are due within the
@@ -62,8 +69,14 @@ export class JobTimer {
   readonly #due: DueTimes<Job>;
   readonly #compiled = new Map<JobUid, Compiled>();
   readonly #loop: WakeableLoop;
-  readonly #queue: Job[] = [];
+  /** Due, and waiting for their turn: the latest reading of each job. */
+  readonly #queued = new Map<JobUid, Job>();
   readonly #firing = new Map<JobUid, Promise<void>>();
+  /** Read while they fired: what was read may be newer than what the fire knows. */
+  readonly #unsure = new Set<JobUid>();
+  readonly #held = new Map<JobUid, Held>();
+  /** True when the last query gave as many as it may: there may be more. */
+  #full = false;
   #stopping = false;
   #unlisten: readonly (() => void)[] = [];
 
@@ -75,7 +88,9 @@ export class JobTimer {
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
+  /** Does nothing while it runs. */
   start(): void {
+    if (this.#unlisten.length > 0) return;
     this.#stopping = false;
     this.#unlisten = [
       this.#deps.hints.on("changed", () => this.#loop.wake()),
@@ -84,62 +99,79 @@ export class JobTimer {
     this.#loop.start();
   }
 
+  /** Ends after the fires that are being stored. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const unlisten of this.#unlisten) unlisten();
+    this.#unlisten = [];
     await this.#loop.stop();
-    this.#due.clear();
-    this.#queue.length = 0;
+    this.#queued.clear();
     await Promise.all(this.#firing.values());
+    this.#due.clear();
   }
 
-  /** Reads what is due soon and arms it; true when there is more than one query gave. */
+  /** Reads what is due soon and arms it. What one query does not give is read once most of it has fired. */
   async runOnce(): Promise<boolean> {
     const { store, owners, meshClock } = this.#deps;
     const { lookAheadMs, backstopMs, maxJobs } = this.#config;
+    this.#due.rearm();
     const nowUs = meshClock.nowUs();
     const owned = owners.ownedShards();
     const own = await store.jobs.due(owned, nowUs + lookAheadMs * 1000, maxJobs);
     const overdue =
       owned.length === SHARD_COUNT ? [] : await store.jobs.due(ALL_SHARDS, nowUs - backstopMs * 1000, maxJobs);
+    this.#full = own.length >= maxJobs || overdue.length >= maxJobs;
     for (const job of [...own, ...overdue]) this.#arm(job);
-    // More jobs than one query gives are due: the armed ones fire first, then the next ones are read.
     return false;
   }
 
   #arm(job: Job): void {
-    if (job.nextFireUs === null || this.#firing.has(job.jobUid)) return;
-    this.#due.set(job.jobUid, job.nextFireUs, job);
+    const { jobUid, nextFireUs } = job;
+    if (nextFireUs === null || this.#isHeld(job)) return;
+    if (this.#firing.has(jobUid)) this.#unsure.add(jobUid);
+    else if (this.#queued.has(jobUid)) this.#queued.set(jobUid, job);
+    else this.#due.set(jobUid, nextFireUs, job);
   }
 
   #enqueue(jobs: readonly Job[]): void {
-    this.#queue.push(...jobs);
+    for (const job of jobs) this.#queued.set(job.jobUid, job);
     this.#pump();
   }
 
   #pump(): void {
-    while (!this.#stopping && this.#firing.size < this.#config.maxConcurrentFires) {
-      const job = this.#queue.shift();
-      if (job === undefined) return;
-      if (this.#firing.has(job.jobUid)) continue;
-      const firing = this.#fire(job).finally(() => {
-        this.#firing.delete(job.jobUid);
-        this.#pump();
-      });
-      this.#firing.set(job.jobUid, firing);
+    for (const [jobUid, job] of this.#queued) {
+      if (this.#stopping || this.#firing.size >= this.#config.maxConcurrentFires) return;
+      if (this.#firing.has(jobUid)) continue;
+      this.#queued.delete(jobUid);
+      this.#firing.set(
+        jobUid,
+        this.#fire(job).finally(() => this.#fired(jobUid)),
+      );
     }
+  }
+
+  #fired(jobUid: JobUid): void {
+    this.#firing.delete(jobUid);
+    if (this.#stopping) return;
+    if (this.#unsure.delete(jobUid)) this.#loop.wake();
+    this.#pump();
+    if (this.#full && this.#due.size + this.#queued.size < this.#config.maxJobs / 2) this.#loop.wake();
   }
 
   /** Stores one fire, and arms the next one where it is near. Never rejects. */
   async #fire(job: Job): Promise<void> {
-    const { store, routes, meshClock, log, hints } = this.#deps;
+    const { store, routes, meshClock, log } = this.#deps;
     const span = this.#deps.tracing.startSpan("jobmesh.fire", {
       parent: null,
       attributes: { "jobmesh.job_id": job.jobId },
     });
     try {
       const fire = planFire(job, this.#compile(job), meshClock.nowUs(), this.#config.missedMs, span);
-      if (fire === null) return span.end();
+      // Mesh time was measured anew and is earlier now.
+      if (fire === null) {
+        span.end();
+        return this.#armNext(job);
+      }
       // Rule 6: a route's text is in the store before anything waits on it.
       for (const execution of fire.executions) routes.of(execution);
       await routes.ensure(fire.executions.map(({ routeId }) => routeId));
@@ -147,19 +179,13 @@ export class JobTimer {
       span.end(outcome.kind === "stale" ? { error: "stale" } : {});
       // Whoever was first has moved the job on: what is stored now is read again.
       if (outcome.kind === "stale") return this.#loop.wake();
-      const ready = new Set(outcome.readyIds);
-      for (const execution of fire.executions) {
-        const { executionId, routeId, readyUs, policy } = execution;
-        if (ready.has(executionId)) {
-          hints.tell({ kind: "ready", routeId, bestRank: 1_000 - policy.priority, count: 1 });
-        } else {
-          hints.tell({ kind: "due", readyUs });
-        }
-      }
-      this.#armNext({ ...job, nextFireUs: fire.nextUs, fireCount: job.fireCount + ready.size });
+      tellFire(this.#deps.hints, fire, outcome);
+      this.#armNext({ ...job, nextFireUs: fire.nextUs });
     } catch (error) {
       span.end({ error: String(error) });
-      if (!(error instanceof StoreUnavailable)) log.error({ err: error, jobId: job.jobId }, "a fire failed");
+      if (error instanceof StoreUnavailable) return;
+      log.error({ err: error, jobId: job.jobId }, "a fire failed");
+      this.#hold(job);
     }
   }
 
@@ -169,6 +195,19 @@ export class JobTimer {
     // A limit on fires is counted in the store: what was counted there is read before the next one.
     if (job.schedule !== null && job.schedule.maxFires > 0) this.#loop.wake();
     else this.#due.set(job.jobUid, job.nextFireUs, job);
+  }
+
+  #hold({ jobUid, revision }: Job): void {
+    if (this.#held.size >= MAX_HELD) this.#held.clear();
+    this.#held.set(jobUid, { revision, untilMs: this.#deps.clock.monotonicMs() + HOLD_FAILED_MS });
+  }
+
+  #isHeld({ jobUid, revision }: Job): boolean {
+    const held = this.#held.get(jobUid);
+    if (held === undefined) return false;
+    if (held.revision === revision && this.#deps.clock.monotonicMs() < held.untilMs) return true;
+    this.#held.delete(jobUid);
+    return false;
   }
 
   #compile(job: Job): CompiledSchedule | null {
@@ -185,5 +224,17 @@ export class JobTimer {
       }
     }
     return compiled;
+  }
+}
+
+/** Tells who claims what is ready, who waits for the end of what is skipped, and which timer wakes the rest. */
+function tellFire(hints: Hints, fire: Fire, outcome: FireOutcome & { kind: "fired" }): void {
+  const ready = new Set(outcome.readyIds);
+  const skipped = new Set(outcome.skippedIds);
+  for (const { executionId, routeId, readyUs, policy } of fire.executions) {
+    if (ready.has(executionId)) hints.tell({ kind: "ready", routeId, bestRank: claimRank(policy.priority), count: 1 });
+    else if (skipped.has(executionId)) hints.tell({ kind: "ended", executionId });
+    // It waits for its time, or at its gate: the timer finds out which.
+    else hints.tell({ kind: "due", executionId, readyUs });
   }
 }

@@ -40,11 +40,14 @@ export function fire(db: SqlDatabase, request: Fire): Promise<FireOutcome> {
 }
 
 /** The compared move; it locks the job for the rest of the transaction. */
-async function moveJob(session: SqlSession, { jobUid, revision, nominalUs, nextUs }: Fire): Promise<boolean> {
+async function moveJob(session: SqlSession, request: Fire): Promise<boolean> {
+  const { jobUid, revision, nominalUs, nextUs } = request;
+  // A move that makes nothing is no fire.
+  const lastUs = request.executions.length + request.skipped.length > 0 ? nominalUs : null;
   const moved = await session.execute(
-    `UPDATE jobs SET next_fire_us = ?, last_fire_us = ?, due_shard = ${nextUs === null ? "NULL" : "shard"}
+    `UPDATE jobs SET next_fire_us = ?, last_fire_us = COALESCE(?, last_fire_us), due_shard = ${nextUs === null ? "NULL" : "shard"}
       WHERE job_uid = ? AND revision = ? AND paused = 0 AND next_fire_us = ?`,
-    [nextUs, nominalUs, jobUid, revision, nominalUs],
+    [nextUs, lastUs, jobUid, revision, nominalUs],
   );
   return moved > 0;
 }
@@ -71,15 +74,25 @@ function skippedRow({ execution, reason, message }: Fire["skipped"][number], now
   );
 }
 
-/** fire_count counts what was made and not SKIPPED; last_fire_us is the latest nominal time of all. */
+/**
+ * fire_count counts what was made and not SKIPPED; last_fire_us is the latest
+ * nominal time of all. A schedule with max_fires ends with the count (rule 10).
+ */
 async function countFires(session: SqlSession, request: Fire, rows: readonly NewRow[]): Promise<void> {
   const count = rows.filter(({ execution }) => execution.state !== "SKIPPED").length;
   const skippedUs = request.skipped.map(({ execution }) => execution.mergedUntilUs ?? execution.scheduledUs);
   const latestUs = Math.max(request.nominalUs, ...request.executions.map((one) => one.scheduledUs), ...skippedUs);
-  if (count === 0 && latestUs === request.nominalUs) return;
-  await session.execute("UPDATE jobs SET fire_count = fire_count + ?, last_fire_us = ? WHERE job_uid = ?", [
-    count,
-    latestUs,
+  if (count > 0 || latestUs > request.nominalUs) {
+    await session.execute("UPDATE jobs SET fire_count = fire_count + ?, last_fire_us = ? WHERE job_uid = ?", [
+      count,
+      latestUs,
+      request.jobUid,
+    ]);
+  }
+  const maxFires = request.maxFires ?? 0;
+  if (maxFires === 0) return;
+  await session.execute("UPDATE jobs SET next_fire_us = NULL, due_shard = NULL WHERE job_uid = ? AND fire_count >= ?", [
     request.jobUid,
+    maxFires,
   ]);
 }
