@@ -9,7 +9,6 @@ import {
   onEveryStore,
   onMysql,
   routeId,
-  type StoreSetup,
   slots,
   submitAll,
 } from "../support/execution-store.ts";
@@ -117,52 +116,4 @@ onMysql("rule 6: a claim passes over rows that another transaction holds", async
       [executions[1]?.executionId],
     );
   });
-});
-
-async function manyWaiting(setup: StoreSetup): Promise<void> {
-  const routes = Array.from({ length: 20 }, (_, index) => routeIdOf(`route ${index}`));
-  const executions = Array.from({ length: 2_000 }, (_, index) =>
-    newExecution({ routeId: routes[index % 20] ?? routeId, readyUs: index }),
-  );
-  await submitAll(setup, executions);
-  if (setup.kind === "mysql") await setup.sql((session) => session.query("ANALYZE TABLE executions"));
-}
-
-/** The SQL and parameters of the SELECTs on executions that a call makes. */
-async function selectsOf(setup: StoreSetup, call: () => Promise<unknown>): Promise<string[]> {
-  const seen: string[] = [];
-  setup.onStatement((_name, sql) => {
-    if (/^\s*(SELECT|WITH)[\s\S]*FROM executions/.test(sql)) seen.push(sql);
-  });
-  await call();
-  setup.onStatement(() => {});
-  return seen;
-}
-
-onEveryStore("rule 6: the cost of claims and sweeps follows the index, by EXPLAIN", async (setup) => {
-  await manyWaiting(setup);
-  const placement = await addExecutor(setup);
-  const wanted = routeIdOf("route 3");
-  const [claimSql] = await selectsOf(setup, () => setup.store.claim({ routeId: wanted, slots: slots(placement, 5) }));
-  const [sweepSql] = await selectsOf(setup, () => setup.store.waitingRoutes());
-  assert.ok(claimSql !== undefined && sweepSql !== undefined);
-  if (setup.kind === "mysql") {
-    const [claim] = await setup.sql((session) => session.query(`EXPLAIN ${claimSql}`, [wanted, 5]));
-    assert.equal(claim?.key, "ix_executions_claim");
-    assert.doesNotMatch(String(claim?.Extra), /filesort|temporary/);
-    const [sweep] = await setup.sql((session) => session.query(`EXPLAIN ${sweepSql}`));
-    assert.equal(sweep?.key, "ix_executions_claim");
-    assert.match(String(sweep?.Extra), /Using index for group-by/);
-    return;
-  }
-  const claim = await setup.sql((session) => session.query(`EXPLAIN QUERY PLAN ${claimSql}`, [wanted, 5]));
-  assert.deepEqual(
-    claim.map(({ detail }) => detail),
-    ["SEARCH executions USING INDEX ix_executions_claim (claim_route=?)"],
-  );
-  const sweep = await setup.sql((session) => session.query(`EXPLAIN QUERY PLAN ${sweepSql}`));
-  for (const { detail } of sweep) {
-    if (!String(detail).includes("executions")) continue;
-    assert.match(String(detail), /SEARCH executions USING COVERING INDEX ix_executions_claim/);
-  }
 });

@@ -53,25 +53,3 @@ onEveryStore("rule 13: only what is due by the store's clock becomes READY, once
   const [claimed] = await store.claim({ routeId, slots: slots(await addExecutor(setup), 5) });
   assert.equal(claimed?.executionId, early.executionId);
 });
-
-onEveryStore("rule 13: the cost of due ones follows the index, by EXPLAIN", async (setup) => {
-  const nowUs = await setup.nowUs();
-  await submitAll(
-    setup,
-    Array.from({ length: 1_000 }, (_, index) => newExecution({ readyUs: nowUs + (index + 1) * HOUR_US })),
-  );
-  if (setup.kind === "mysql") await setup.sql((session) => session.query("ANALYZE TABLE executions"));
-  const seen: string[] = [];
-  setup.onStatement((name, sql) => {
-    if (name === "due" && sql.startsWith("SELECT")) seen.push(sql);
-  });
-  await setup.store.due([1, 2], nowUs + 5 * HOUR_US, 10);
-  const [sql] = seen;
-  assert.ok(sql !== undefined);
-  const explain = setup.kind === "mysql" ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
-  const plan = await setup.sql((session) => session.query(`${explain} ${sql}`, [1, 2, nowUs + 5 * HOUR_US, 10]));
-  if (setup.kind === "mysql") {
-    assert.equal(plan[0]?.key, "ix_executions_timer");
-    assert.match(String(plan[0]?.Extra), /Using index/);
-  } else assert.match(String(plan[0]?.detail), /SEARCH executions USING COVERING INDEX ix_executions_timer/);
-});

@@ -33,6 +33,9 @@ import { type StoreBackend, storeBackends, type TestDatabase } from "./store.ts"
 /** Called before each statement of a test: see failStatement. */
 type Hook = (name: string, sql: string) => void | Promise<void>;
 
+/** A statement as the store made it. */
+export type Statement = { readonly sql: string; readonly params: readonly SqlValue[] };
+
 /** A store of executions under test. */
 export type StoreSetup = {
   readonly kind: "mysql" | "sqlite";
@@ -48,6 +51,8 @@ export type StoreSetup = {
   onStatement(hook: Hook): void;
   /** Makes the store refuse changes, as it refuses a row that breaks a constraint. */
   refuse(isRefused: (sql: string, params: readonly SqlValue[]) => boolean): void;
+  /** The statements that a call of the store makes, with their parameters; of many alike the first. */
+  statementsOf(call: () => Promise<unknown>): Promise<readonly Statement[]>;
 };
 
 const random = new SystemRandom();
@@ -80,8 +85,8 @@ async function emptyStore(engine: StoreBackend): Promise<StoreSetup> {
   }
   const { database, hook } = entry;
   hook.current = null;
-  const refusal: { current: Refusal | null } = { current: null };
-  const own = refusing(database.database, refusal);
+  const listener: Listener = { heard: null, refused: null };
+  const own = listening(database.database, listener);
   await database.sql(async (session) => {
     for (const { name } of tables) await session.execute(`DELETE FROM ${name}`);
   });
@@ -96,34 +101,46 @@ async function emptyStore(engine: StoreBackend): Promise<StoreSetup> {
       hook.current = next;
     },
     refuse(isRefused) {
-      refusal.current = isRefused;
+      listener.refused = isRefused;
+    },
+    async statementsOf(call) {
+      const statements: Statement[] = [];
+      listener.heard = (statement) => statements.push(statement);
+      await call();
+      listener.heard = null;
+      return statements;
     },
   };
 }
 
 type Refusal = (sql: string, params: readonly SqlValue[]) => boolean;
+/** Hears of each statement of the store, before it runs; what it throws fails the statement. */
+type Listener = { heard: ((statement: Statement) => void) | null; refused: Refusal | null };
 
-/** The database of a test, whose changes can be refused; it is the test's own object, to be changed at will. */
-function refusing(database: SqlDatabase, refusal: { current: Refusal | null }): SqlDatabase {
+/** The database of a test, which can be listened to and can refuse changes; it is the test's own object, to be changed at will. */
+function listening(database: SqlDatabase, listener: Listener): SqlDatabase {
+  const wrapped = (session: SqlSession): SqlSession => ({
+    dialect: session.dialect,
+    nowUs: () => session.nowUs(),
+    async query(sql, params = []) {
+      listener.heard?.({ sql, params });
+      return await session.query(sql, params);
+    },
+    async execute(sql, params = []) {
+      listener.heard?.({ sql, params });
+      if (listener.refused?.(sql, params)) throw new StatementRefused("the store refuses the row: test");
+      return await session.execute(sql, params);
+    },
+    async executeEach(sql, lists) {
+      for (const params of lists.slice(0, 1)) listener.heard?.({ sql, params });
+      if (lists.some((params) => listener.refused?.(sql, params))) throw new StatementRefused("refused: test");
+      return await session.executeEach(sql, lists);
+    },
+  });
   return {
     dialect: database.dialect,
-    read: (name, body) => database.read(name, body),
-    transact: (name, body) =>
-      database.transact(name, (session) =>
-        body({
-          dialect: session.dialect,
-          query: (sql, params) => session.query(sql, params),
-          nowUs: () => session.nowUs(),
-          async execute(sql, params = []) {
-            if (refusal.current?.(sql, params)) throw new StatementRefused("the store refuses the row: test");
-            return await session.execute(sql, params);
-          },
-          async executeEach(sql, lists) {
-            if (lists.some((params) => refusal.current?.(sql, params))) throw new StatementRefused("refused: test");
-            return await session.executeEach(sql, lists);
-          },
-        }),
-      ),
+    read: (name, body) => database.read(name, (session) => body(wrapped(session))),
+    transact: (name, body) => database.transact(name, (session) => body(wrapped(session))),
   };
 }
 

@@ -4,7 +4,7 @@ import type { Page } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
-import { LIVE_PARTS, liveExecutions } from "./live-executions.ts";
+import { LIVE_PART_COUNT, liveExecutions } from "./live-executions.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
@@ -114,10 +114,9 @@ async function countPart(
 /** Executions of a job that have not ended. */
 export function liveOfJob(db: SqlDatabase, namespace: string, jobId: string, limit: number): Promise<ExecutionId[]> {
   return db.read("live_of_job", async (session) => {
-    const rows = await session.query(
-      `SELECT execution_id FROM (${liveExecutions("execution_id", "namespace = ? AND job_id = ?")}) live LIMIT ?`,
-      [...Array.from({ length: LIVE_PARTS }, () => [namespace, jobId]).flat(), limit],
-    );
+    const live = liveExecutions(session.dialect, "execution_id", "namespace = ? AND job_id = ?");
+    const names = Array.from({ length: LIVE_PART_COUNT }, () => [namespace, jobId]).flat();
+    const rows = await session.query(`SELECT execution_id FROM (${live}) live LIMIT ?`, [...names, limit]);
     return rows.map((row) => text(row, "execution_id") as ExecutionId);
   });
 }
