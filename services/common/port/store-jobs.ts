@@ -10,6 +10,8 @@ export type NewJob = JobSpec & {
   readonly shard: number;
   /** First nominal time; null when there is none. */
   readonly nextFireUs: number | null;
+  /** The creation that `nextFireUs` was computed from: an interval is counted from it. The store's now when unset. */
+  readonly createUs?: number;
 };
 
 /** Outcome of JobStore.create. */

@@ -60,6 +60,7 @@ export class JobKeeper {
         jobUid,
         shard: Math.floor(this.#deps.random.unit() * SHARD_COUNT),
         nextFireUs: firstFireUs(spec, jobUid, nowUs),
+        createUs: nowUs,
       },
       requestClaim("create", spec.namespace, request.requestId, body),
     );

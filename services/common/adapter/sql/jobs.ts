@@ -155,7 +155,7 @@ async function create(
     paused: false,
     pauseReason: "",
     revision: 1,
-    createUs: nowUs,
+    createUs: spec.createUs ?? nowUs,
     updateUs: nowUs,
     nextFireUs,
     lastFireUs: null,
