@@ -33,10 +33,10 @@ export class LeaseGone extends Error {
   override readonly name = "LeaseGone";
 }
 
-/** One try of a call. etcd3 itself would wait for ever on a node that hangs. */
-const DEADLINE_MS = 1_000;
-/** Tries of one call end when this has passed, so that a hanging call takes at most this and a deadline. */
-const BUDGET_MS = 900;
+/** One call. etcd3 itself would wait for ever on a node that hangs. */
+const CALL_MS = 1_000;
+/** Of several nodes that may hang two are asked in that time. */
+const TRIES_IN_CALL = 2;
 /** Keys of one answer; etcd's prefixes are read in pages. */
 const PAGE_SIZE = 1_000;
 /** Keys of a prefix that are read. */
@@ -61,17 +61,21 @@ const CHANNEL_OPTIONS = {
 export class EtcdClient {
   readonly #etcd: Etcd3;
   readonly #clock: Clock;
+  readonly #tryMs: number;
 
   constructor(clock: Clock, endpoints: readonly string[]) {
     quietGrpc();
     this.#clock = clock;
-    const maxTries = Math.max(endpoints.length, 2);
+    this.#tryMs = endpoints.length > 1 ? CALL_MS / TRIES_IN_CALL : CALL_MS;
+    const maxTries = Math.max(endpoints.length, TRIES_IN_CALL);
+    // A try is begun while there is time for it, less a little for timers that fire late.
+    const budgetMs = CALL_MS - this.#tryMs * 0.9;
     const once = new HostTries(clock, { maxTries: 1, budgetMs: 0 });
     this.#etcd = new Etcd3({
       hosts: [...endpoints],
       grpcOptions: CHANNEL_OPTIONS,
       defaultCallOptions: ({ isStream }) => (isStream ? {} : this.#deadline()),
-      faultHandling: { host: () => once, global: new HostTries(clock, { maxTries, budgetMs: BUDGET_MS }) },
+      faultHandling: { host: () => once, global: new HostTries(clock, { maxTries, budgetMs }) },
     });
   }
 
@@ -142,16 +146,18 @@ export class EtcdClient {
     }
   }
 
-  /** Watches a prefix from a revision on; returns what ends it. */
+  /** Watches a prefix from a revision on; returns what ends it. A node that does not begin in time is left. */
   watch(prefix: string, fromRevision: bigint, events: WatchEvents): () => void {
     let close = (): void => {};
     let isOver = false;
     const end = (why: string | null): void => {
       if (isOver) return;
       isOver = true;
+      late.cancel();
       close();
       if (why !== null) events.onEnded(why);
     };
+    const late = this.#clock.setTimer(CALL_MS, () => end(`etcd did not begin the watch within ${CALL_MS} ms`));
     const opening = this.#etcd.watchClient.watch().then((stream) => {
       // Ended before cancelled: etcd3 takes a cancelled stream that is still writable for a failure of the host.
       close = () => {
@@ -163,7 +169,10 @@ export class EtcdClient {
       stream.on("data", (response) => {
         if (isOver) return;
         if (response.canceled) return end(cancelText(response));
-        if (response.created) events.onOpened();
+        if (response.created) {
+          late.cancel();
+          events.onOpened();
+        }
         if (response.events.length > 0) events.onChanges(response.events.map(changeOf));
       });
       if (isOver) return close();
@@ -179,7 +188,7 @@ export class EtcdClient {
   }
 
   #deadline(): { deadline: number } {
-    return { deadline: this.#clock.wallUs() / 1_000 + DEADLINE_MS };
+    return { deadline: this.#clock.wallUs() / 1_000 + this.#tryMs };
   }
 }
 

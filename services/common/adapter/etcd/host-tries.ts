@@ -5,7 +5,7 @@ import type { Clock } from "../../port/clock.ts";
 type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
 type Context = Parameters<Parameters<Policy["execute"]>[0]>[0];
 
-/** How often, and for how long, a call is tried. */
+/** How often a call is tried, and how long after its beginning a try may still begin, in milliseconds. */
 export type TriesConfig = { readonly maxTries: number; readonly budgetMs: number };
 
 /**

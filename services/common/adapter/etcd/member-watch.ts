@@ -75,8 +75,9 @@ export class MemberWatch {
     this.#fault = "was not read since the outage";
   }
 
-  /** Reads the list now. */
+  /** etcd is back: reads the list now. */
   refresh(): void {
+    this.#failures = 0;
     this.#nap.wake();
   }
 
@@ -92,11 +93,14 @@ export class MemberWatch {
       const revision = await this.#read();
       if (signal.aborted) return;
       if (revision !== null && this.#endStream === null) this.#open(revision + 1n);
-      const retryMs = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, MAX_RETRY_MS);
-      await this.#nap.sleep(revision === null ? retryMs : LIST_INTERVAL_MS, signal);
+      if (revision !== null) await this.#nap.sleep(LIST_INTERVAL_MS, signal);
       // A stream that broke has woken us; its list waits a little, lest a refused watch makes us spin.
-      if (this.#failures > 0 && this.#endStream === null) await this.#nap.sleep(retryMs, signal);
+      if (revision === null || this.#endStream === null) await this.#nap.sleep(this.#retryMs(), signal);
     }
+  }
+
+  #retryMs(): number {
+    return Math.min(FIRST_RETRY_MS * 2 ** this.#failures, MAX_RETRY_MS);
   }
 
   /** Reads the list into the view; returns its revision, null when it could not be read. */

@@ -22,13 +22,13 @@ export function renderMember({ address, metadata }: Pick<Member, "address" | "me
  */
 export function readMember(name: string, instance: string, text: string): Member | null {
   const value = parse(text);
-  if (!isRecord(value) || typeof value["Addr"] !== "string") return null;
-  const given = value["Metadata"];
+  if (!isRecord(value) || typeof value.Addr !== "string") return null;
+  const given = value.Metadata;
   const entries = isRecord(given) ? Object.entries(given) : [];
   const metadata = Object.fromEntries(
     entries.map(([key, entry]) => [key, typeof entry === "string" ? entry : JSON.stringify(entry)]),
   );
-  return { name, instance, address: value["Addr"], metadata };
+  return { name, instance, address: value.Addr, metadata };
 }
 
 /** True when nothing that a member says of itself differs. */
