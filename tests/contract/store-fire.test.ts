@@ -107,6 +107,9 @@ onEveryStore("rule 9: a fire of a changed, paused or deleted job is stale and ma
   const setup = await withJob(plain);
   assert.deepEqual(await setup.jobs.fire(fireAt(T0_US, { revision: 2 })), { kind: "stale" });
   assert.deepEqual(await setup.jobs.fire(fireAt(T0_US + STEP_US)), { kind: "stale" });
+  await setup.sql((session) => session.execute("UPDATE jobs SET paused = 1"));
+  assert.deepEqual(await setup.jobs.fire(fireAt(T0_US)), { kind: "stale" });
+  await setup.sql((session) => session.execute("UPDATE jobs SET paused = 0"));
   await setup.jobs.pause("default", "job-1", "why");
   assert.deepEqual(await setup.jobs.fire(fireAt(T0_US)), { kind: "stale" });
   await setup.jobs.resume("default", "job-1", 1, T0_US);

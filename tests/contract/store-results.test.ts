@@ -147,6 +147,7 @@ onEveryStore("rule 2: a final state never changes", async (setup) => {
 
 onEveryStore("rule 2: of two results under one key in a batch the first counts", async (setup) => {
   const running = await dispatched(setup, await addExecutor(setup));
+  setup.onStatement((_name, sql) => assert.notEqual(sql, "ROLLBACK", "nothing is refused and tried again"));
   const outcome = await setup.store.storeResults([resultOf(running), resultOf(running, failed())], null);
   assert.deepEqual(applied(outcome), [true, false]);
   assert.equal((await setup.store.get(running.executionId))?.state, "SUCCEEDED");

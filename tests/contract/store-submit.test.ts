@@ -205,3 +205,17 @@ onEveryStore("rule 5: groups are cut at 500 rows and at 4 MiB, and every row is 
   await submitAll(setup, big);
   assert.equal(inserts.length, 2);
 });
+
+onEveryStore("rule 5: many calls with one request_id at once make one execution", async ({ store, rows }) => {
+  const outcomes = await Promise.all(
+    Array.from({ length: 12 }, (_, index) =>
+      store.submit([
+        submission(newExecution(), { request: request("same") }),
+        submission(newExecution(), { request: request(`own ${index}`) }),
+      ]),
+    ),
+  );
+  const kinds = outcomes.map(([same]) => same?.kind).sort();
+  assert.deepEqual(kinds, [...Array.from({ length: 11 }, () => "repeated"), "stored"]);
+  assert.equal((await rows("SELECT execution_id FROM executions")).length, 13);
+});
