@@ -21,7 +21,7 @@ import { Nap } from "./nap.ts";
 export interface LeaseDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly client: EtcdClient;
+  readonly client: Pick<EtcdClient, "get" | "put" | "grant" | "keepAlive" | "revoke">;
   /** The lease is over for this process. */
   onRevoked(): void;
 }

@@ -19,7 +19,7 @@ import { Nap } from "./nap.ts";
 export interface MemberWatchDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly client: EtcdClient;
+  readonly client: Pick<EtcdClient, "list" | "watch">;
   /** The members have changed. */
   onMembers(members: readonly Member[]): void;
   /** The stream broke, or a list could not be read. */
