@@ -42,14 +42,15 @@ test("5,000 executions survive the kill of a scheduler and of an executor: none 
   await createCron(client, truthPath);
 
   const items = mixedWork(SUBMISSIONS, truthPath);
-  const submitting = submitAll([doomedClient, client], items);
+  const cancels = new Cancels(client);
+  const submitting = submitAll([doomedClient, client], items, (one) => cancels.consider(one));
   await startsSeen(truthPath, SUBMISSIONS / 4);
   const running = await runningCount(client);
   doomedScheduler.process.signal("SIGKILL");
   doomedExecutor.signal("SIGKILL");
   const killedUs = Date.now() * 1000;
   const submitted = await submitting;
-  const cancels = await cancelAll(client, submitted);
+  await cancels.done();
 
   const ended = await endedAll(client, submitted);
   await client.jobs.pauseJob({ namespace: "", jobId: CRON_JOB, reason: "the test is over" });
@@ -58,7 +59,7 @@ test("5,000 executions survive the kill of a scheduler and of an executor: none 
   checkTruth(ended, truth);
   const fires = await checkCron(client);
   t.diagnostic(
-    `submitted and acknowledged: ${submitted.length}; running when killed: ${running}; cancelled: ${cancels}`,
+    `submitted and acknowledged: ${submitted.length}; running when killed: ${running}; cancelled: ${cancels.count}`,
   );
   t.diagnostic(`ended: ${JSON.stringify(countBy(ended, ({ execution }) => stateName(execution.state)))}`);
   t.diagnostic(`starts by the outside record: ${truth.starts.length}; started twice under one key: 0`);
@@ -84,12 +85,18 @@ async function createCron(client: MeshClient, truthPath: string): Promise<void> 
 }
 
 /** Each submission goes to one of the schedulers, and again with the same request_id until it is acknowledged. */
-async function submitAll(clients: readonly MeshClient[], items: readonly WorkItem[]): Promise<readonly Submitted[]> {
+async function submitAll(
+  clients: readonly MeshClient[],
+  items: readonly WorkItem[],
+  onSubmitted: (one: Submitted) => void,
+): Promise<readonly Submitted[]> {
   const submitted: Submitted[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let item = items[next++]; item !== undefined; item = items[next++]) {
-      submitted.push({ ...item, executionId: await submitUntilAcknowledged(clients, item, next) });
+      const one = { ...item, executionId: await submitUntilAcknowledged(clients, item, next) };
+      submitted.push(one);
+      onSubmitted(one);
     }
   };
   await Promise.all(Array.from({ length: WINDOW }, worker));
@@ -128,12 +135,35 @@ async function runningCount(client: MeshClient): Promise<number> {
     .reduce((sum, { count }) => sum + Number(count), 0);
 }
 
-async function cancelAll(client: MeshClient, submitted: readonly Submitted[]): Promise<number> {
-  const doomed = submitted.filter(({ kind }) => isCancelled(kind));
-  await each(doomed, async ({ executionId }) => {
-    await client.executions.cancelExecution({ executionId, reason: "the test cancels it" });
-  });
-  return doomed.length;
+/** Cancels what is to be cancelled: one half as soon as it is acknowledged, the other once it runs. */
+class Cancels {
+  readonly #client: MeshClient;
+  readonly #running: Promise<void>[] = [];
+
+  constructor(client: MeshClient) {
+    this.#client = client;
+  }
+
+  get count(): number {
+    return this.#running.length;
+  }
+
+  consider(one: Submitted): void {
+    if (isCancelled(one.kind)) this.#running.push(this.#cancel(one.executionId, this.#running.length % 2 === 0));
+  }
+
+  async done(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async #cancel(executionId: string, atOnce: boolean): Promise<void> {
+    while (!atOnce) {
+      const { execution } = await this.#client.executions.getExecution({ executionId, waitUntilEnded: false, view: 0 });
+      if (execution?.state === ExecutionState.EXECUTION_STATE_RUNNING) break;
+      await turn();
+    }
+    await this.#client.executions.cancelExecution({ executionId, reason: "the test cancels it" });
+  }
 }
 
 async function endedAll(client: MeshClient, submitted: readonly Submitted[]): Promise<readonly Ended[]> {

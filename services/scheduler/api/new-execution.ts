@@ -5,6 +5,7 @@ import type { ExecutionPolicy } from "../../common/domain/policy.ts";
 import { routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
 import type { Target } from "../../common/domain/target.ts";
 import type { Random } from "../../common/port/random.ts";
+import type { MeshClock } from "../mesh-clock.ts";
 
 /** What a caller decides of an execution. */
 export type ExecutionDraft = {
@@ -23,8 +24,13 @@ export type ExecutionDraft = {
   readonly tracestate: string;
 };
 
-/** Makes an execution with a new identifier. `nowUs` is mesh time. */
-export function newExecution(draft: ExecutionDraft, nowUs: number, random: Random): NewExecution {
+/**
+ * Makes an execution with a new identifier. One that is wanted now is ready by
+ * as much earlier as mesh time is uncertain: by the store's clock, which is the
+ * one that is compared, it then is ready and not waiting for its time.
+ */
+export function newExecution(draft: ExecutionDraft, meshClock: MeshClock, random: Random): NewExecution {
+  const nowUs = meshClock.nowUs();
   const scheduledMs = Math.floor((draft.scheduledUs ?? nowUs) / 1000);
   return {
     executionId: randomExecutionId(scheduledMs, random.bytes(10)),
@@ -39,7 +45,7 @@ export function newExecution(draft: ExecutionDraft, nowUs: number, random: Rando
     labels: draft.labels,
     routeId: routeIdOf(routeText(routeOf(draft))),
     scheduledUs: scheduledMs * 1000,
-    readyUs: draft.scheduledUs ?? nowUs,
+    readyUs: draft.scheduledUs ?? nowUs - Math.ceil(meshClock.uncertaintyUs()),
     gateKeys: draft.gateKeys,
     overlap: draft.overlap,
     mergedCount: 0,

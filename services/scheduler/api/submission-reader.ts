@@ -98,7 +98,7 @@ export class SubmissionReader {
   }
 
   #make(draft: ExecutionDraft): NewExecution {
-    return newExecution(draft, this.#deps.meshClock.nowUs(), this.#deps.random);
+    return newExecution(draft, this.#deps.meshClock, this.#deps.random);
   }
 }
 
