@@ -73,6 +73,7 @@ export class PartitionConsumer {
   #answeredMs = Number.NEGATIVE_INFINITY;
   #fault = "it was not reached yet";
   #wasAway = false;
+  #hasStarted = false;
   /** Whether the last consumer told the broker that it leaves. */
   #leftInOrder = false;
 
@@ -156,7 +157,7 @@ export class PartitionConsumer {
       retry: { ...RETRY, restartOnFailure: async () => false },
     });
     const ended = Promise.withResolvers<string>();
-    this.#listen(consumer, life, ended.resolve);
+    this.#listen(consumer, ended.resolve);
     const unwatch = this.#watch(() => ended.resolve("it has not answered for long; connecting anew"));
     const stop = (): void => ended.resolve("the bus was stopped");
     this.#stopping.signal.addEventListener("abort", stop, { once: true });
@@ -176,7 +177,7 @@ export class PartitionConsumer {
     await consumer.run({ autoCommit: false, eachBatch: (payload) => this.#take(payload) });
   }
 
-  #listen(consumer: Consumer, life: number, end: (fault: string) => void): void {
+  #listen(consumer: Consumer, end: (fault: string) => void): void {
     const { CRASH, GROUP_JOIN, REQUEST } = consumer.events;
     consumer.on(REQUEST, () => {
       this.#answeredMs = this.#deps.clock.monotonicMs();
@@ -188,7 +189,8 @@ export class PartitionConsumer {
       this.#answeredMs = this.#deps.clock.monotonicMs();
       this.#position();
       this.#firstJoin.resolve();
-      if (life > 1) this.#tellHealth();
+      this.#hasStarted = true;
+      this.#tellHealth();
     });
   }
 
@@ -230,11 +232,11 @@ export class PartitionConsumer {
     return () => timer.cancel();
   }
 
-  /** Logs that the broker went away and that it came back, once each. */
+  /** Logs that the broker went away and that it came back, once each. What goes wrong before, start throws. */
   #tellHealth(): void {
     const { trouble } = this;
     const isAway = trouble !== "";
-    if (isAway === this.#wasAway) return;
+    if (isAway === this.#wasAway || !this.#hasStarted) return;
     this.#wasAway = isAway;
     const { topic } = this.#config;
     if (isAway) this.#deps.log.warn({ topic, detail: trouble }, "Kafka is away");
