@@ -1,7 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyText } from "../../../services/common/domain/identifier.ts";
+import type { ExecutorBus, ResultPosition } from "../../../services/common/port/bus.ts";
 import { HeldWork, type Rig, setup, WAYS } from "./setup.ts";
+
+/** A bus whose sends the test settles. */
+class HeldBus implements ExecutorBus {
+  readonly kind = "memory";
+  readonly resultPartitions = 1;
+  readonly sends: PromiseWithResolvers<ResultPosition>[] = [];
+
+  async start(): Promise<void> {}
+  async stop(): Promise<void> {}
+  health() {
+    return { healthy: true, message: "" };
+  }
+  onOrder(): void {}
+  sendResult(): Promise<ResultPosition> {
+    const send = Promise.withResolvers<ResultPosition>();
+    this.sends.push(send);
+    return send.promise;
+  }
+}
 
 /** All records of the result topic, as texts of their keys. */
 function produced(rig: Rig): string[] {
@@ -130,18 +150,35 @@ test("rule 27: while no home has told a generation, results go by the session", 
 });
 
 test("rule 27: a generation that rises while a result is on its way has it produced again", async (t) => {
-  const work = new HeldWork();
-  const rig = await setup(t, { way: "bus", work: work.run });
-  const order = rig.order();
-  rig.homes.last.dispatch(order);
-  await rig.clock.settle();
-  rig.homes.manners.stored = [0, 1].map((partition) => ({ partition, generation: 1, nextOffset: 0 }));
-  rig.homes.manners.acknowledge = false;
-  work.finish(0);
-  await rig.clock.settle();
+  const bus = new HeldBus();
+  const rig = await setup(t, { deps: { bus }, manners: { stored: [{ partition: 0, generation: 0, nextOffset: 0 }] } });
+  await rig.dispatch();
+  assert.equal(bus.sends.length, 1);
+  rig.homes.manners.stored = [{ partition: 0, generation: 1, nextOffset: 0 }];
   rig.homes.last.acknowledge(1);
   await rig.clock.settle();
-  assert.equal(produced(rig).length, 2);
+  bus.sends[0]?.resolve({ partition: 0, offset: 500 });
+  await rig.clock.settle();
+  assert.equal(bus.sends.length, 2, "where it stands nobody reads any more");
+  bus.sends[1]?.resolve({ partition: 0, offset: 3 });
+  rig.homes.manners.stored = [{ partition: 0, generation: 1, nextOffset: 4 }];
+  await rig.clock.advance(1_000);
+  assert.equal(rig.executor.status.keptResults, 0);
+});
+
+test("rule 19: a send that never settles is overtaken by the session within about a second", async (t) => {
+  const bus = new HeldBus();
+  const rig = await setup(t, { deps: { bus }, manners: { stored: [{ partition: 0, generation: 0, nextOffset: 0 }] } });
+  const { key } = await rig.dispatch();
+  await rig.clock.advance(1_300);
+  assert.deepEqual(
+    rig.homes.all("result").map(({ result }) => result.key),
+    [key],
+  );
+  assert.equal(rig.executor.status.keptResults, 0);
+  bus.sends[0]?.resolve({ partition: 0, offset: 0 });
+  await rig.clock.settle();
+  assert.equal(rig.executor.status.keptResults, 0, "what Kafka says later changes nothing");
 });
 
 test("results that wait for a home are sent in order when one is there, numbered from 1", async (t) => {

@@ -65,9 +65,13 @@ for (const way of WAYS) {
     rig.homes.last.close();
     await rig.clock.advance(4_500);
     rig.homes.away = null;
-    rig.homes.manners.store = true;
-    await rig.storeProduced();
+    await rig.clock.advance(1_000);
     assert.notEqual(rig.executor.status.incarnation, incarnation);
+    assert.equal(rig.executor.status.keptResults, 1);
+    assert.deepEqual(rig.homes.last.hello.taken, [], "its attempts are not the new one's");
+    rig.homes.manners.store = true;
+    if (way === "session") rig.homes.last.close();
+    await rig.storeProduced();
     assert.equal(rig.executor.status.keptResults, 0);
     const [result] = rig.results().filter((each) => each.key.executionId === key.executionId);
     assert.equal(result?.incarnation, incarnation);
