@@ -41,7 +41,7 @@ export class KafkaClient {
       requestTimeout: options.requestTimeoutMs,
       retry: RETRY,
       socketFactory: ({ host, port, onConnect }) => this.#socket(host, port, onConnect),
-      logLevel: logLevel.INFO,
+      logLevel: logLevel.WARN,
       logCreator: () => this.#quietWhenCut(complaints(deps)),
     } satisfies KafkaConfig);
   }
@@ -76,14 +76,16 @@ export class KafkaClient {
 /**
  * Logs what kafkajs says. What it calls an error is mostly a try that failed
  * and is made again: one in ten seconds is a warning, the others are for whoever
- * debugs. What matters to us is thrown or told by events as well.
+ * debugs. So are connections that fail and answers that are errors: what
+ * matters of them is thrown, or told by health.
  */
 function complaints({ clock, log }: ClientDeps): (entry: LogEntry) => void {
   let quietUntilMs = Number.NEGATIVE_INFINITY;
   return ({ namespace, level, log: { message, groupId, broker, error } }) => {
     const fields = { from: namespace, detail: message, groupId, broker, error };
     const nowMs = clock.monotonicMs();
-    if (level > logLevel.ERROR || nowMs < quietUntilMs) return log.debug(fields, "kafkajs says");
+    const isLoud = level === logLevel.ERROR && namespace !== "Connection" && nowMs >= quietUntilMs;
+    if (!isLoud) return log.debug(fields, "kafkajs says");
     quietUntilMs = nowMs + COMPLAINT_INTERVAL_MS;
     log.warn(fields, "kafkajs complains");
   };

@@ -187,7 +187,7 @@ export class PartitionConsumer {
       if (this.#stopping.signal.aborted) return;
       this.#joined = consumer;
       this.#answeredMs = this.#deps.clock.monotonicMs();
-      this.#position();
+      this.#position(consumer);
       this.#firstJoin.resolve();
       this.#hasStarted = true;
       this.#tellHealth();
@@ -195,11 +195,13 @@ export class PartitionConsumer {
   }
 
   /** kafkajs forgets positions at each join; what is set here is used by the first fetch after it. */
-  #position(): void {
-    for (const partition of this.#config.partitions) {
+  #position(consumer: Consumer): void {
+    const { topic, partitions } = this.#config;
+    const unread = partitions.filter((partition) => this.#sink.fetchOffset(partition) === null);
+    consumer.pause([{ topic, partitions: unread }]);
+    for (const partition of partitions) {
       const offset = this.#sink.fetchOffset(partition);
-      if (offset === null) this.pause(partition);
-      else this.seek(partition, offset);
+      if (offset !== null) this.seek(partition, offset);
     }
   }
 
