@@ -154,6 +154,19 @@ onEveryStore("a count is by state, under the same filter", async (setup) => {
   assert.deepEqual(await setup.store.count({ ...everything, namespace: "other" }), [{ state: "READY", count: 1 }]);
 });
 
+onEveryStore("a long history is counted and searched in parts, each execution once", async (setup) => {
+  const needle = at(0, { cause: "RUN_JOB" });
+  const history = Array.from({ length: 10_100 }, (_, index) => at(1 + index));
+  await submitAll(setup, [needle, ...history]);
+  assert.deepEqual(await setup.store.count(everything), [{ state: "READY", count: 10_101 }]);
+  const reads: string[] = [];
+  setup.onStatement((name, sql) => {
+    if (name === "list_executions" && /ORDER BY execution_id DESC LIMIT \?/.test(sql)) reads.push(name);
+  });
+  assert.deepEqual(await listed(setup, { causes: ["RUN_JOB"] }), [needle.executionId]);
+  assert.equal(reads.length, 3);
+});
+
 onEveryStore("states answers for known executions only", async (setup) => {
   const [one] = await submitAll(setup, [newExecution()]);
   assert.ok(one !== undefined);

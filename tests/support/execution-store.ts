@@ -27,6 +27,7 @@ import type {
   Placement,
   Submission,
 } from "../../services/common/port/store-executions.ts";
+import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { type StoreBackend, storeBackends, type TestDatabase } from "./store.ts";
 
@@ -92,7 +93,7 @@ async function emptyStore(engine: StoreBackend): Promise<StoreSetup> {
   });
   return {
     kind: engine.kind,
-    store: new SqlExecutionStore({ database: own, random }),
+    store: new SqlExecutionStore({ database: own, random, clock: new SystemClock() }),
     database: own,
     sql: (statements) => database.sql(statements),
     rows: (sql, ...params) => database.sql((session) => session.query(sql, params)),

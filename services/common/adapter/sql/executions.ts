@@ -8,6 +8,7 @@ import type {
   RouteId,
   SchedulerId,
 } from "../../domain/identifier.ts";
+import type { Clock } from "../../port/clock.ts";
 import type { Random } from "../../port/random.ts";
 import type { Page } from "../../port/store.ts";
 import type {
@@ -39,16 +40,23 @@ import { submit } from "./submit.ts";
 import { type DueExecution, due, makeReady, type ReadyExecution } from "./timers.ts";
 
 /** What a SqlExecutionStore works with. */
-export type SqlExecutionStoreDeps = { readonly database: SqlDatabase; readonly random: Random };
+export type SqlExecutionStoreDeps = {
+  readonly database: SqlDatabase;
+  readonly random: Random;
+  /** Only to give way between the parts of a long read. */
+  readonly clock: Clock;
+};
 
 /** Executions in SQL. Each operation has a file of its own, whose head names the rules that it keeps. */
 export class SqlExecutionStore implements ExecutionStore {
   readonly #db: SqlDatabase;
   readonly #random: Random;
+  readonly #clock: Clock;
 
-  constructor({ database, random }: SqlExecutionStoreDeps) {
+  constructor({ database, random, clock }: SqlExecutionStoreDeps) {
     this.#db = database;
     this.#random = random;
+    this.#clock = clock;
   }
 
   submit(group: readonly Submission[]): Promise<readonly SubmitOutcome[]> {
@@ -133,7 +141,7 @@ export class SqlExecutionStore implements ExecutionStore {
   }
 
   count(filter: ExecutionFilter): Promise<readonly { readonly state: ExecutionState; readonly count: number }[]> {
-    return countExecutions(this.#db, filter);
+    return countExecutions(this.#db, this.#clock, filter);
   }
 
   attempts(executionId: ExecutionId, pageSize: number, pageToken: string | null): Promise<Page<Attempt>> {

@@ -1,5 +1,6 @@
 import type { Execution, ExecutionState } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
+import type { Clock } from "../../port/clock.ts";
 import type { Page } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
@@ -83,6 +84,7 @@ export function listExecutions(
  */
 export async function countExecutions(
   db: SqlDatabase,
+  clock: Clock,
   filter: ExecutionFilter,
 ): Promise<{ readonly state: ExecutionState; readonly count: number }[]> {
   const counts = new Map<number, number>();
@@ -95,6 +97,7 @@ export async function countExecutions(
     }
     before = part.floor;
     if (before === null) break;
+    await clock.sleep(0);
   }
   return [...counts].sort(([a], [b]) => a - b).map(([state, count]) => ({ state: stateOf(state), count }));
 }

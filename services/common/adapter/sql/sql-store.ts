@@ -51,7 +51,7 @@ export class SqlStore implements Store {
     this.#deps = deps;
     this.kind = deps.kind;
     this.jobs = new SqlJobStore(database);
-    this.executions = new SqlExecutionStore({ database, random: deps.random });
+    this.executions = new SqlExecutionStore({ database, random: deps.random, clock: deps.clock });
     this.executors = new SqlExecutorStore(database);
     this.routes = new SqlRouteStore(database);
     this.offsets = new SqlOffsetStore(database);
