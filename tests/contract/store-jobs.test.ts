@@ -110,7 +110,8 @@ storeTest("rule 5: a refused creation takes its request along", async ({ store }
   const request = createRequest(second);
   assert.deepEqual(await store.jobs.create(second, request), { kind: "exists" });
   await store.jobs.delete(first.namespace, first.jobId, null);
-  assert.equal((await store.jobs.create(second, request)).kind, "created");
+  const retry = { ...second, jobUid: randomUUID() as JobUid };
+  assert.equal((await store.jobs.create(retry, request)).kind, "created");
 });
 
 storeTest("rule 8: identifiers compare by byte", async ({ store }) => {

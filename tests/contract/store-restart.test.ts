@@ -1,6 +1,6 @@
 /** What a store is after its process, and beside another one. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -37,12 +37,17 @@ async function withStore<T>(url: string, body: (store: Store) => Promise<T>): Pr
   }
 }
 
-/** A process that opens the data file, creates jobs for ever, and says each one's job_id once it is stored. */
-async function writer(file: string): Promise<{ child: ChildProcess; lines: AsyncIterator<string> }> {
+/** Runs a body beside a process that creates jobs in the data file and says each one's job_id; then it is killed. */
+async function withWriter(file: string, body: (lines: AsyncIterator<string>) => Promise<void>): Promise<void> {
   const program = new URL("../support/store-writer.ts", import.meta.url).pathname;
   const child = spawn(process.execPath, [program, `sqlite:${file}`], { stdio: ["pipe", "pipe", "inherit"] });
-  assert.ok(child.stdout !== null);
-  return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+  const ended = once(child, "exit");
+  try {
+    await body(createInterface({ input: child.stdout })[Symbol.asyncIterator]());
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+  }
 }
 
 test("a data file is what it was after a stop and a start; a stopped store says so", async () => {
@@ -64,19 +69,18 @@ test("a data file is what it was after a stop and a start; a stopped store says 
 
 test("a data file belongs to one process, and is free when that process is killed, with all that it said was stored", async () => {
   await withFolder(async (file) => {
-    const { child, lines } = await writer(file);
     const said: string[] = [];
-    while (said.length < 20) {
-      const { value, done } = await lines.next();
-      assert.ok(!done, "the writer ended");
-      said.push(value);
-    }
-    await assert.rejects(
-      withStore(`sqlite:${file}`, async () => {}),
-      StoreInUse,
-    );
-    child.kill("SIGKILL");
-    await once(child, "exit");
+    await withWriter(file, async (lines) => {
+      while (said.length < 20) {
+        const { value, done } = await lines.next();
+        assert.ok(!done, "the writer ended");
+        said.push(value);
+      }
+      await assert.rejects(
+        withStore(`sqlite:${file}`, async () => {}),
+        StoreInUse,
+      );
+    });
     await withStore(`sqlite:${file}`, async (store) => {
       for (const jobId of said) assert.ok((await store.jobs.get("writer", jobId)) !== null, `${jobId} was lost`);
     });

@@ -208,6 +208,30 @@ mysqlTest("a connection lost in the body is StoreUnavailable, one lost in COMMIT
   await run();
 });
 
+mysqlTest("a connection that died in the pool costs a transaction nothing", async (open) => {
+  const looker = await open();
+  let runs = 0;
+  let victimId = 0;
+  const db = await open({
+    onStatement: async (name, sql) => {
+      if (name !== "victim" || sql !== "START TRANSACTION" || victimId === 0) return;
+      const id = victimId;
+      victimId = 0;
+      await looker.database.read("kill", (session) => session.execute(`KILL ${id}`));
+    },
+  });
+  // The pool gives the connection that it got back last.
+  await db.database.read("look", async (session) => {
+    const [row] = await session.query("SELECT CONNECTION_ID() AS id");
+    victimId = row === undefined ? 0 : int(row, "id");
+  });
+  await db.database.transact("victim", async (session) => {
+    runs += 1;
+    await put(session, "stored");
+  });
+  assert.deepEqual([runs, victimId, await factOf(looker, "stored")], [1, 0, "0"]);
+});
+
 mysqlTest("processes that start together migrate once", async (open) => {
   const db = await open();
   await db.sql((session) => session.execute("DROP TABLE schema_migrations, mesh, gates"));

@@ -1,19 +1,5 @@
-import type { Clock } from "../port/clock.ts";
-import type { Random } from "../port/random.ts";
 import type { Store } from "../port/store.ts";
-import type { StatementHook } from "./sql/session.ts";
-import { type OpenedDatabase, SqlStore } from "./sql/sql-store.ts";
-
-/** What a store works with. */
-export type StoreDeps = {
-  /** On SQLite it is mesh time; on MySQL it only bounds waits. */
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Called before each statement. For tests. */
-  readonly onStatement?: StatementHook | undefined;
-  /** Called when a transaction lost to another one and runs again, with its name. */
-  readonly onRerun?: ((name: string) => void) | undefined;
-};
+import { type DatabaseDeps, type OpenedDatabase, SqlStore } from "./sql/sql-store.ts";
 
 /** Where a store is: JOBMESH_STORE. */
 export type StoreLocation =
@@ -38,13 +24,13 @@ export function parseStoreUrl(text: string): StoreLocation {
 }
 
 /** The store behind a URL, as `parseStoreUrl` reads it; `start` connects. */
-export function openStore(url: string, deps: StoreDeps): Store {
+export function openStore(url: string, deps: DatabaseDeps): Store {
   const { kind } = parseStoreUrl(url);
   return new SqlStore({ kind, clock: deps.clock, random: deps.random, open: () => openSqlDatabase(url, deps) });
 }
 
 /** Connects and migrates. Each adapter is loaded only when it is used: TypeORM and mysql2 take 0.4 s to load. */
-export async function openSqlDatabase(url: string, deps: StoreDeps): Promise<OpenedDatabase> {
+export async function openSqlDatabase(url: string, deps: DatabaseDeps): Promise<OpenedDatabase> {
   const location = parseStoreUrl(url);
   if (location.kind === "sqlite") {
     const { openSqlite } = await import("./sqlite/open.ts");

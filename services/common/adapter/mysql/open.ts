@@ -1,6 +1,5 @@
 import { DataSource } from "typeorm";
-import type { StoreDeps } from "../open-store.ts";
-import type { OpenedDatabase } from "../sql/sql-store.ts";
+import type { DatabaseDeps, OpenedDatabase } from "../sql/sql-store.ts";
 import { dataSourceOptions } from "./connection.ts";
 import { MysqlDatabase } from "./database.ts";
 import { mysqlFault } from "./fault.ts";
@@ -12,7 +11,7 @@ const POOL_SIZE = 16;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Connects to a MySQL or MariaDB and migrates it behind a lock. Throws StoreTooNew and StoreUnavailable. */
-export async function openMysql(url: string, deps: StoreDeps): Promise<OpenedDatabase> {
+export async function openMysql(url: string, deps: DatabaseDeps): Promise<OpenedDatabase> {
   const server = await migrateMysql(url);
   const source = new DataSource(dataSourceOptions(url, POOL_SIZE, server));
   try {
@@ -28,7 +27,7 @@ export async function openMysql(url: string, deps: StoreDeps): Promise<OpenedDat
 }
 
 /** A pool waits for ever for a connection that does not answer. */
-async function endWithin(clock: StoreDeps["clock"], ending: Promise<void>): Promise<void> {
+async function endWithin(clock: DatabaseDeps["clock"], ending: Promise<void>): Promise<void> {
   const ended = new AbortController();
   await Promise.race([ending, clock.sleep(CLOSE_TIMEOUT_MS, ended.signal)]);
   ended.abort();

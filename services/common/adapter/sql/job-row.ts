@@ -73,7 +73,7 @@ export function jobOf(row: Row): Job {
 
 /** All columns of a job's row. A paused job has no next fire and is in no timer's shard. */
 export function jobColumns(job: Job): Readonly<Record<string, SqlValue>> {
-  const nextFireUs = job.paused ? null : job.nextFireUs;
+  assert(!job.paused || job.nextFireUs === null, "a paused job has no next fire");
   return {
     ...originalColumns(job),
     job_uid: job.jobUid,
@@ -90,11 +90,11 @@ export function jobColumns(job: Job): Readonly<Record<string, SqlValue>> {
     revision: job.revision,
     create_us: job.createUs,
     update_us: job.updateUs,
-    next_fire_us: nextFireUs,
+    next_fire_us: job.nextFireUs,
     last_fire_us: job.lastFireUs,
     fire_count: job.fireCount,
     shard: job.shard,
-    due_shard: nextFireUs === null ? null : job.shard,
+    due_shard: job.nextFireUs === null ? null : job.shard,
   };
 }
 

@@ -10,10 +10,21 @@ import { LateDatabase } from "./late-database.ts";
 import { SqlOffsetStore } from "./offsets.ts";
 import { SqlOutputStore } from "./output.ts";
 import { SqlRouteStore } from "./routes.ts";
-import type { SqlDatabase } from "./session.ts";
+import type { SqlDatabase, StatementHook } from "./session.ts";
 
 /** Whoever asks for the time is told so soon that the store is away. */
 const NOW_TIMEOUT_MS = 1_000;
+
+/** What a database works with. */
+export type DatabaseDeps = {
+  /** On SQLite it is mesh time; on MySQL it only bounds waits. */
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called before each statement. For tests. */
+  readonly onStatement?: StatementHook | undefined;
+  /** Called when a transaction lost to another one and runs again, with its name. */
+  readonly onRerun?: ((name: string) => void) | undefined;
+};
 
 /** A database that is connected and migrated. */
 export type OpenedDatabase = {

@@ -1,8 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { StoreUnavailable } from "../../port/store.ts";
-import type { StoreDeps } from "../open-store.ts";
-import type { OpenedDatabase } from "../sql/sql-store.ts";
+import type { DatabaseDeps, OpenedDatabase } from "../sql/sql-store.ts";
 import { SqliteDatabase } from "./database.ts";
 import { sqliteFault } from "./fault.ts";
 import { openHandle, type SqliteHandle } from "./handle.ts";
@@ -19,7 +18,7 @@ const CACHE_KIB = 32 * 1024;
  * migrates it. WAL with synchronous=FULL: what was committed survives a power
  * cut. Throws StoreInUse, StoreTooNew, StoreUnavailable.
  */
-export async function openSqlite(path: string, deps: StoreDeps): Promise<OpenedDatabase> {
+export async function openSqlite(path: string, deps: DatabaseDeps): Promise<OpenedDatabase> {
   if (path === ":memory:") return opened(await openMemory(), deps, () => {});
   const file = resolve(path);
   makeFolder(dirname(file));
@@ -46,7 +45,7 @@ async function openFile(file: string): Promise<SqliteHandle> {
   }
 }
 
-function opened(handle: SqliteHandle, deps: StoreDeps, release: FileLock["release"]): OpenedDatabase {
+function opened(handle: SqliteHandle, deps: DatabaseDeps, release: FileLock["release"]): OpenedDatabase {
   const database = new SqliteDatabase({ ...deps, handle });
   let closing: Promise<void> | undefined;
   return {
