@@ -12,6 +12,7 @@ import { createDatabase, startBackends, testCluster } from "../support/backends.
 import { DistributedMesh } from "../support/distributed-mesh.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
 import { allowedStates, isCancelled, mixedWork, type WorkItem } from "../support/mixed-work.ts";
+import { outsideTurn } from "../support/outside-turn.ts";
 import { readTruth, type Truth } from "../support/truth-log.ts";
 
 const SUBMISSIONS = 5_000;
@@ -23,11 +24,12 @@ type Submitted = WorkItem & { readonly executionId: string };
 type Ended = Submitted & { readonly execution: Execution; readonly attempts: readonly Attempt[] };
 
 test("5,000 executions survive the kill of a scheduler and of an executor: none lost, none doubled", async (t) => {
+  // What is made first ends first: processes, then their database, then the servers.
+  const processes = new MeshProcesses(t);
   const backends = await startBackends({ etcd: true, kafka: true, mysql: true });
-  t.after(() => backends.stop());
   const database = await createDatabase(backends.mysqlUrl);
   t.after(() => database.drop());
-  const processes = new MeshProcesses(t);
+  t.after(() => backends.stop());
   const mesh = new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster: testCluster() });
   const truthPath = join(processes.folder(), "truth");
 
@@ -119,12 +121,7 @@ async function submitUntilAcknowledged(clients: readonly MeshClient[], item: Wor
 
 /** Resolves when the outside record has so many starts. */
 async function startsSeen(truthPath: string, count: number): Promise<void> {
-  while (readTruth(truthPath).starts.length < count) await turn();
-}
-
-/** A turn of waiting for the outside world, which gives no signal. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 20));
+  while (readTruth(truthPath).starts.length < count) await outsideTurn();
 }
 
 async function runningCount(client: MeshClient): Promise<number> {
@@ -160,7 +157,7 @@ class Cancels {
     while (!atOnce) {
       const { execution } = await this.#client.executions.getExecution({ executionId, waitUntilEnded: false, view: 0 });
       if (execution?.state === ExecutionState.EXECUTION_STATE_RUNNING) break;
-      await turn();
+      await outsideTurn();
     }
     await this.#client.executions.cancelExecution({ executionId, reason: "the test cancels it" });
   }
