@@ -5,9 +5,11 @@ import { StoreUnavailable } from "../../services/common/port/store.ts";
 import type { RequestClaim } from "../../services/common/port/store-executions.ts";
 import {
   addExecutor,
+  dispatched,
   newExecution,
   onEveryStore,
   onMysql,
+  resultOf,
   routeId,
   type StoreSetup,
   slots,
@@ -92,6 +94,22 @@ onEveryStore("rule 5: claims whose lost COMMIT stood are read back under their f
       wanted.map(({ fence }) => fence),
     );
   });
+});
+
+onEveryStore("rule 3: a batch whose lost COMMIT stood meets its own offset when it comes again", async (setup) => {
+  const { store } = setup;
+  await setup.sql((session) =>
+    session.execute(
+      "INSERT INTO result_offsets (part, generation, next_offset, last_key, stored_us) VALUES (0, 0, 5, '', 0)",
+    ),
+  );
+  const running = await dispatched(setup, await addExecutor(setup));
+  const offsets = { partition: 0, generation: 0, firstOffset: 5, nextOffset: 6, lastKey: "" };
+  await losingCommits(setup, "results", "after", 1, async () => {
+    await assert.rejects(store.storeResults([resultOf(running)], offsets), StoreUnavailable);
+    assert.deepEqual(await store.storeResults([resultOf(running)], offsets), { kind: "offset_conflict" });
+  });
+  assert.equal((await store.get(running.executionId))?.state, "SUCCEEDED");
 });
 
 onMysql("rule 5: reading back waits for a commit that is still on its way", async (setup) => {

@@ -238,18 +238,3 @@ onEveryStore(
     assert.equal((await setup.rows("SELECT id FROM job_logs")).length, 21);
   },
 );
-
-onEveryStore("a start is kept from the first attempt on, and makes DISPATCHED RUNNING once", async (setup) => {
-  const { store } = setup;
-  const placement = await addExecutor(setup);
-  const running = await dispatched(setup, placement, { policy: retrying });
-  const key = keyOf(running);
-  await store.markStarted([{ key: { ...key, attempt: 2 }, startUs: 5 }]);
-  assert.equal((await store.get(running.executionId))?.state, "DISPATCHED");
-  await store.markStarted([{ key, startUs: 1_000 }]);
-  await store.markStarted([{ key, startUs: 2_000 }]);
-  const started = await store.get(running.executionId);
-  assert.deepEqual([started?.state, started?.startUs, started?.changeNumber], ["RUNNING", 1_000, 2]);
-  const [attempt] = (await store.attempts(running.executionId, 10, null)).items;
-  assert.deepEqual([attempt?.state, attempt?.startUs, attempt?.endUs], ["RUNNING", 1_000, null]);
-});

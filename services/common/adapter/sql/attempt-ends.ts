@@ -12,6 +12,8 @@ import { parsePolicy } from "./execution-text.ts";
 import { LockedGates } from "./gates.ts";
 import { big, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
+import { numberFault, storableDelayMs } from "./storable-number.ts";
+import { StatementRefused } from "./store-fault.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -104,6 +106,8 @@ function isCurrent(row: Row, key: AttemptKey): boolean {
 }
 
 function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedExecution {
+  const fault = numberFault(ending);
+  if (fault !== null) throw new StatementRefused(`the store refuses the result: ${fault}`);
   const stop = stopOf(row);
   const usual = settle(
     {
@@ -139,7 +143,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     dispatchUs,
     attemptStartUs,
     startUs: intOrNull(row, "start_us") ?? attemptStartUs,
-    readyUs: settlement.state === "SCHEDULED" ? nowUs + (settlement.delayMs ?? 0) * 1_000 : null,
+    readyUs: settlement.state === "SCHEDULED" ? nowUs + storableDelayMs(settlement.delayMs ?? 0) * 1_000 : null,
     gatesHeld: row.gates_held !== null,
   };
 }

@@ -2,6 +2,7 @@ import type { AttemptKey } from "../../domain/identifier.ts";
 import { fenceText, StateNumber } from "./execution-row.ts";
 import { updateRows } from "./many-rows.ts";
 import type { SqlDatabase, SqlValue } from "./session.ts";
+import { isStorableTime } from "./storable-number.ts";
 
 /** Rule 2: DISPATCHED becomes RUNNING under its own key only; the first start of an execution stays its start. */
 const START_UPDATE = {
@@ -23,10 +24,11 @@ export async function markStarted(
   db: SqlDatabase,
   started: readonly { readonly key: AttemptKey; readonly startUs: number }[],
 ): Promise<void> {
-  if (started.length === 0) return;
   const rows = started
+    .filter(({ startUs }) => isStorableTime(startUs))
     .toSorted((a, b) => (a.key.executionId < b.key.executionId ? -1 : 1))
     .map(({ key, startUs }): SqlValue[] => [key.executionId, key.attempt, fenceText(key.fence), startUs]);
+  if (rows.length === 0) return;
   await db.transact("mark_started", async (session) => {
     await updateRows(session, START_UPDATE, rows);
     await updateRows(session, FIRST_START_UPDATE, rows);
