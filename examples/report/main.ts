@@ -3,7 +3,7 @@
  * Run it beside `npm start`: node examples/report/main.ts
  */
 import { readFileSync } from "node:fs";
-import { createExecutor, exitUnsettled, HandlerError, runUntilStopped } from "../../services/executor/index.ts";
+import { createExecutor, exitUnsettled, HandlerError, runUntilStopped } from "jobmesh/executor";
 import { ReportServiceService } from "./gen/acme/report/v1/report_service.ts";
 
 const executor = createExecutor({

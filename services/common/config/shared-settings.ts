@@ -67,17 +67,22 @@ export const backends = {
 };
 
 /** Where a process keeps its files. */
-export const dataDir = {
-  dataDir: custom<string>(
+export const dataDir = { dataDir: dataFolder("./.jobmesh") };
+
+/** The same for an executor of its own: beside an embedded mesh in the same folder neither is in the other's way. */
+export const executorDataDir = { dataDir: dataFolder("./.jobmesh-executor") };
+
+function dataFolder(fallback: string) {
+  return custom<string>(
     {
       env: "JOBMESH_DATA_DIR",
-      default: "./.jobmesh",
+      default: fallback,
       meaning: "Folder for what the process keeps; one process at a time.",
     },
     "path",
     (given) => (given.includes("\0") ? { fault: "must be a path" } : { value: given }),
-  ),
-};
+  );
+}
 
 /** Where the store is. */
 export const store = {
