@@ -2,8 +2,9 @@ import type { ProcessConfig } from "../config/process-settings.ts";
 import type { Clock } from "../port/clock.ts";
 import type { Random } from "../port/random.ts";
 import type { Logger } from "../runtime/log.ts";
+import { CarriedSpan } from "./carried-span.ts";
 import { newTraceparent, parseTraceparent, usableTracestate } from "./traceparent.ts";
-import type { ActiveSpan, Tracing } from "./tracing.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** What tracing is set up by: OpenTelemetry's own settings. */
 export type TracingConfig = Pick<
@@ -62,25 +63,11 @@ export async function createTracing(
 export function propagatingTracing(random: Random): Tracing {
   return {
     enabled: false,
+    records: () => false,
     startSpan: (_name, { parent, tracestate }) => {
       if (parent === null || parseTraceparent(parent) === null) return new CarriedSpan(newTraceparent(random), null);
       return new CarriedSpan(parent, usableTracestate(tracestate));
     },
     stop: () => Promise.resolve(),
   };
-}
-
-class CarriedSpan implements ActiveSpan {
-  readonly recording = false;
-  readonly traceparent: string;
-  readonly tracestate: string | null;
-
-  constructor(traceparent: string, tracestate: string | null) {
-    this.traceparent = traceparent;
-    this.tracestate = tracestate;
-  }
-
-  set(): void {}
-
-  end(): void {}
 }

@@ -1,7 +1,6 @@
 /** Tracing by the OpenTelemetry SDK. Only create-tracing.ts loads this file, and only when traces are exported. */
 
 import {
-  type Context,
   createTraceState,
   DiagLogLevel,
   diag,
@@ -18,19 +17,19 @@ import {
 } from "@opentelemetry/api";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import {
-  AlwaysOffSampler,
   AlwaysOnSampler,
   BasicTracerProvider,
   BatchSpanProcessor,
-  ParentBasedSampler,
-  type Sampler,
+  type IdGenerator,
   type SpanExporter,
-  TraceIdRatioBasedSampler,
 } from "@opentelemetry/sdk-trace-node";
 import type { Clock } from "../port/clock.ts";
+import type { Random } from "../port/random.ts";
+import { CarriedSpan } from "./carried-span.ts";
 import type { TracedProcess, TracingConfig, TracingDeps } from "./create-tracing.ts";
 import type { SpanName } from "./names.ts";
-import { formatTraceparent, newId, parseTraceparent, usableTracestate } from "./traceparent.ts";
+import { TraceSampler } from "./trace-sampler.ts";
+import { formatTraceparent, newId, parseTraceparent, type TraceContext, usableTracestate } from "./traceparent.ts";
 import type { ActiveSpan, Attributes, SpanOptions, Tracing } from "./tracing.ts";
 
 /** Longest one export may take, tries included: spans are not worth holding up the end of a process. */
@@ -54,6 +53,7 @@ export async function startSdkTracing(
     maxExportBatchSize: Math.min(config.spanBatchSize, config.spanQueueSize),
     scheduledDelayMillis: config.spanDelayMs,
   });
+  const ids = new Ids(random);
   const provider = new BasicTracerProvider({
     resource: resourceFromAttributes({
       "service.version": process.version,
@@ -61,33 +61,77 @@ export async function startSdkTracing(
       ...config.otelResource,
       "service.name": config.otelServiceName ?? config.otelResource["service.name"] ?? process.serviceName,
     }),
-    sampler: samplerOf(config),
+    // What reaches the SDK is to be exported: the sampler below decides before it is asked.
+    sampler: new AlwaysOnSampler(),
     spanProcessors: [processor],
-    idGenerator: { generateTraceId: () => newId(random, 16), generateSpanId: () => newId(random, 8) },
+    idGenerator: ids,
   });
   const shutdown = (): Promise<void> => provider.shutdown().catch((thrown: unknown) => warn(String(thrown)));
-  return new SdkTracing(clock, provider.getTracer("jobmesh", process.version), shutdown);
+  const tracer = provider.getTracer("jobmesh", process.version);
+  return new SdkTracing({ clock, tracer, ids, sampler: new TraceSampler(config), shutdown });
 }
+
+/** Identifiers from the process's randomness. The trace id of a new trace is drawn before the SDK asks for it. */
+class Ids implements IdGenerator {
+  readonly #random: Random;
+  #drawn: string | null = null;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** The next new trace gets this one. */
+  drawTraceId(): string {
+    this.#drawn = newId(this.#random, 16);
+    return this.#drawn;
+  }
+
+  generateTraceId(): string {
+    const drawn = this.#drawn ?? newId(this.#random, 16);
+    this.#drawn = null;
+    return drawn;
+  }
+
+  generateSpanId(): string {
+    return newId(this.#random, 8);
+  }
+}
+
+type SdkParts = {
+  readonly clock: Clock;
+  readonly tracer: Tracer;
+  readonly ids: Ids;
+  readonly sampler: TraceSampler;
+  readonly shutdown: () => Promise<void>;
+};
 
 class SdkTracing implements Tracing {
   readonly enabled = true;
-  readonly #clock: Clock;
-  readonly #tracer: Tracer;
-  readonly #shutdown: () => Promise<void>;
+  readonly #parts: SdkParts;
 
-  constructor(clock: Clock, tracer: Tracer, shutdown: () => Promise<void>) {
-    this.#clock = clock;
-    this.#tracer = tracer;
-    this.#shutdown = shutdown;
+  constructor(parts: SdkParts) {
+    this.#parts = parts;
+  }
+
+  records(traceparent: string): boolean {
+    return this.#parts.sampler.continues(traceparent);
   }
 
   startSpan(name: SpanName, options: SpanOptions): ActiveSpan {
+    const { ids, sampler } = this.#parts;
+    const parent = parseTraceparent(options.parent);
+    const state = parent === null ? null : usableTracestate(options.tracestate);
+    const traceId = parent?.traceId ?? ids.drawTraceId();
+    if (!sampler.takes(traceId, parent)) {
+      const spanId = parent?.spanId ?? ids.generateSpanId();
+      return new CarriedSpan(formatTraceparent({ traceId, spanId, sampled: false }), state);
+    }
     const links: Link[] = [];
     for (const linked of options.links ?? []) {
-      const context = spanContextOf(linked, null);
-      if (context !== null) links.push({ context });
+      const context = parseTraceparent(linked);
+      if (context !== null) links.push({ context: spanContextOf(context, null) });
     }
-    const span = this.#tracer.startSpan(
+    const span = this.#parts.tracer.startSpan(
       name,
       {
         kind: KINDS[options.kind ?? "internal"],
@@ -95,14 +139,14 @@ class SdkTracing implements Tracing {
         links,
         ...(options.startUs === undefined ? {} : { startTime: hrTimeOf(options.startUs) }),
       },
-      contextOf(options),
+      parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContextOf(parent, state)),
     );
     return new SdkSpan(span);
   }
 
   async stop(timeoutMs: number): Promise<void> {
     const over = new AbortController();
-    await Promise.race([this.#shutdown(), this.#clock.sleep(timeoutMs, over.signal)]);
+    await Promise.race([this.#parts.shutdown(), this.#parts.clock.sleep(timeoutMs, over.signal)]);
     over.abort();
   }
 }
@@ -140,16 +184,7 @@ const KINDS = {
   consumer: SpanKind.CONSUMER,
 };
 
-function contextOf({ parent, tracestate }: SpanOptions): Context {
-  const context = spanContextOf(parent, tracestate ?? null);
-  return context === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, context);
-}
-
-function spanContextOf(traceparent: string | null, tracestate: string | null): SpanContext | null {
-  const parsed = parseTraceparent(traceparent);
-  if (parsed === null) return null;
-  const { traceId, spanId, sampled } = parsed;
-  const state = usableTracestate(tracestate);
+function spanContextOf({ traceId, spanId, sampled }: TraceContext, state: string | null): SpanContext {
   return {
     traceId,
     spanId,
@@ -157,23 +192,6 @@ function spanContextOf(traceparent: string | null, tracestate: string | null): S
     isRemote: true,
     ...(state === null ? {} : { traceState: createTraceState(state) }),
   };
-}
-
-function samplerOf({ tracesSampler, tracesSamplerRatio }: TracingConfig): Sampler {
-  switch (tracesSampler) {
-    case "always_on":
-      return new AlwaysOnSampler();
-    case "always_off":
-      return new AlwaysOffSampler();
-    case "traceidratio":
-      return new TraceIdRatioBasedSampler(tracesSamplerRatio);
-    case "parentbased_always_on":
-      return new ParentBasedSampler({ root: new AlwaysOnSampler() });
-    case "parentbased_always_off":
-      return new ParentBasedSampler({ root: new AlwaysOffSampler() });
-    case "parentbased_traceidratio":
-      return new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(tracesSamplerRatio) });
-  }
 }
 
 /** Each exporter is loaded alone: the gRPC one costs the most and is seldom the one. */

@@ -40,6 +40,11 @@ export function newTraceparent(random: Random): string {
   return formatTraceparent({ traceId: newId(random, 16), spanId: newId(random, 8), sampled: true });
 }
 
+/** The sampled flag of a traceparent that this mesh wrote, read without looking at the rest. */
+export function isSampled(traceparent: string): boolean {
+  return traceparent.length === TRACEPARENT_LENGTH && (Number.parseInt(traceparent.slice(-1), 16) & 1) === 1;
+}
+
 /** Trace id of a traceparent; empty when it is none. */
 export function traceIdOf(traceparent: string | null | undefined): string {
   return parseTraceparent(traceparent)?.traceId ?? "";

@@ -41,6 +41,12 @@ export interface ActiveSpan {
 export interface Tracing {
   /** True when spans are exported. */
   readonly enabled: boolean;
+  /**
+   * True when a span that continues this trace is exported. To be asked where a
+   * span would be made for every execution: what is sampled out then costs next
+   * to nothing, and its context goes on as it came.
+   */
+  records(traceparent: string): boolean;
   startSpan(name: SpanName, options: SpanOptions): ActiveSpan;
   /** Sends what is recorded and stops; at most `timeoutMs`. */
   stop(timeoutMs: number): Promise<void>;
