@@ -101,6 +101,16 @@ export class MeshProcess {
     this.#child.kill(signal);
   }
 
+  /** Sends a signal again and again, as somebody who presses a key until it works; resolves at the end. */
+  async press(signal: NodeJS.Signals, everyMs: number): Promise<Ended> {
+    const timer = setInterval(() => this.signal(signal), everyMs);
+    try {
+      return await this.ended;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   /** Sends a signal and waits for the end; rejects after the time. */
   async end(signal: NodeJS.Signals, waitMs: number = DEFAULT_WAIT_MS): Promise<Ended> {
     this.signal(signal);

@@ -43,9 +43,11 @@ export async function openLogs(
       if (attempt === 0) attempt = (await existing(deps.store, executionId)).attempt;
       const completeness = await deps.store.output.completeness(executionId, attempt);
       afterSequence = await sendStored(deps, { executionId, attempt, afterSequence, streams }, stream, context);
-      if (!request.follow || context.signal.aborted || context.stopping.aborted) return;
+      if (!request.follow || context.signal.aborted) return;
       if (completeness !== null && completeness.stored >= completeness.written) return;
       if (completeness === null && (await neverRuns(deps.store, executionId))) return;
+      // An OK would say that the log is whole; the reader goes on elsewhere after the last piece that it has.
+      if (context.stopping.aborted) throw new JobmeshError("SHUTTING_DOWN");
       if (completeness !== null && endedForMs >= MISSING_PATIENCE_MS) {
         throw new JobmeshError("LOG_INCOMPLETE", {
           message: `${completeness.written - completeness.stored} of ${completeness.written} pieces never arrived`,
