@@ -5,7 +5,7 @@ import { keyText } from "../common/domain/identifier.ts";
 import type { SessionUp, StopMessage } from "../common/domain/session.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Logger } from "../common/runtime/log.ts";
-import type { ActiveSpan, Tracing } from "../common/telemetry/tracing.ts";
+import type { ActiveSpan, Attributes, Tracing } from "../common/telemetry/tracing.ts";
 import type { Identity } from "./identity.ts";
 import type { KeptResults } from "./kept-results.ts";
 import type { KnownKey, KnownKeys } from "./known-keys.ts";
@@ -52,6 +52,11 @@ const UNSUPPORTED: AttemptOutcome = {
   retryDelayMs: null,
 };
 
+/** How an order came. */
+type Way = "lane" | "session";
+
+const FROM_KAFKA: Attributes = { "messaging.system": "kafka", "messaging.operation.type": "process" };
+
 /** Attempts takes orders, runs them and hands on how they ended. */
 export class Attempts {
   readonly #deps: AttemptsDeps;
@@ -67,7 +72,7 @@ export class Attempts {
   }
 
   /** Takes an order from the lane or the session. Orders for others are passed over. */
-  take(order: DispatchOrder, way: "lane" | "session"): void {
+  take(order: DispatchOrder, way: Way): void {
     const { identity, known, kept, runners } = this.#deps;
     if (order.incarnation !== identity.incarnation || order.executorId !== identity.executorId) return;
     const text = keyText(order.key);
@@ -77,7 +82,7 @@ export class Attempts {
     const own = before ?? known.add(order.key, text, order.dispatchUs);
     const capability = runners.capabilityOf(order.target);
     this.#count(own, order.sessionNumber, capability);
-    if (before === undefined) this.#begin(own, order, capability);
+    if (before === undefined) this.#begin(own, order, capability, way);
     else if (way === "session") this.#answer(own);
   }
 
@@ -119,7 +124,7 @@ export class Attempts {
     slots.receivedFor(capability);
   }
 
-  #begin(known: KnownKey, order: DispatchOrder, capability: number): void {
+  #begin(known: KnownKey, order: DispatchOrder, capability: number, way: Way): void {
     const { slots, kept } = this.#deps;
     if (order.dispatchUs <= this.#deps.known.forgottenUs) {
       return this.#giveBack(known, "NOT_STARTED", "dispatched before keys that were forgotten", order.traceparent);
@@ -139,7 +144,7 @@ export class Attempts {
     known.running = attempt;
     this.#running.add(attempt);
     this.#deps.onBegan(attempt);
-    const span = this.#startSpan(attempt);
+    const span = this.#startSpan(attempt, way);
     const ending = runner.run(attempt);
     if (ending instanceof Promise) {
       ending.then(
@@ -155,7 +160,7 @@ export class Attempts {
     const { known, order } = attempt;
     const { kept, slots, clock, identity } = this.#deps;
     this.#running.delete(attempt);
-    span?.end("failure" in ending.outcome ? { error: ending.outcome.failure.message } : {});
+    if (span !== null) endSpan(span, ending);
     if (attempt.cause?.kind === "fenced") {
       // Others run it by now, or will: nothing is said of it (rule 16).
       slots.release(attempt.capability);
@@ -233,14 +238,19 @@ export class Attempts {
     kept.keep(known, result, -1);
   }
 
-  #startSpan(attempt: RunningAttempt): ActiveSpan | null {
-    if (!this.#deps.tracing.enabled) return null;
+  #startSpan(attempt: RunningAttempt, way: Way): ActiveSpan | null {
     const { order } = attempt;
+    if (!this.#deps.tracing.records(order.traceparent)) return null;
     const span = this.#deps.tracing.startSpan("jobmesh.run", {
-      parent: order.traceparent === "" ? null : order.traceparent,
+      parent: order.traceparent,
       tracestate: order.tracestate,
       kind: "consumer",
+      startUs: attempt.startUs,
       attributes: {
+        ...(way === "lane" ? FROM_KAFKA : {}),
+        ...(order.jobId === "" ? {} : { "jobmesh.job_id": order.jobId }),
+        ...(order.target.kind === "handler" ? { "jobmesh.handler": order.target.method } : {}),
+        "jobmesh.namespace": order.namespace,
         "jobmesh.execution_id": order.key.executionId,
         "jobmesh.attempt": order.key.attempt,
         "jobmesh.executor_id": order.executorId,
@@ -250,4 +260,12 @@ export class Attempts {
     attempt.traceparent = span.traceparent;
     return span;
   }
+}
+
+/** A failure is told by its code and reason: its message may hold what the target was given. */
+function endSpan(span: ActiveSpan, { outcome, endUs }: AttemptEnding): void {
+  span.set({ "jobmesh.state": outcome.kind.toUpperCase() });
+  if (!("failure" in outcome)) return span.end({ endUs });
+  span.set({ "jobmesh.reason": outcome.failure.reason });
+  span.end({ endUs, error: outcome.failure.reason });
 }

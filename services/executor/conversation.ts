@@ -48,6 +48,8 @@ export class Conversation {
   readonly #grown = new Turn(() => this.#session?.roomGrew());
   #session: Session | null = null;
   #leaseMs = 0;
+  /** The last beat said that results fill the executor. */
+  #saidFull = false;
   #leaving: string | null = null;
   #onOver: () => void = () => {};
 
@@ -133,7 +135,22 @@ export class Conversation {
 
   #sessionDeps(): { clock: Clock; slots(): readonly SlotCount[]; load(): ProcessLoad } {
     const { clock, slots, load } = this.#deps;
-    return { clock, slots: () => slots.counts(), load };
+    return {
+      ...{ clock, load },
+      slots: () => {
+        this.#saidFull = this.#full();
+        return slots.counts(!this.#saidFull);
+      },
+    };
+  }
+
+  #full(): boolean {
+    return this.#deps.kept.full(this.#deps.attempts.running.size);
+  }
+
+  /** Results were stored: there may be room for work again. */
+  #forgot(): void {
+    if (this.#saidFull && !this.#full()) this.roomGrew();
   }
 
   #events(resolve: (end: StreamEnd) => void): SessionEvents {
@@ -144,6 +161,7 @@ export class Conversation {
         if (news.sentMs !== null) mesh.observe(news.sentMs, ack.timeUs);
         if (news.heardMs !== null) fence?.heard(news.heardMs, this.#leaseMs);
         kept.storedUpTo(ack.stored);
+        this.#forgot();
       },
       message: (message) => {
         switch (message.kind) {
@@ -152,7 +170,8 @@ export class Conversation {
           case "stop":
             return attempts.stop(message);
           case "result_stored":
-            return kept.relayStored(message.sequence);
+            kept.relayStored(message.sequence);
+            return this.#forgot();
           case "output_ack":
             return output.acknowledged(message.key, message.sequence);
           case "drain":

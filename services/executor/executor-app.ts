@@ -89,10 +89,11 @@ export class ExecutorApp {
     return (await this.#starting)?.executor.status ?? null;
   }
 
-  /** Starts, and resolves when a scheduler has taken the executor. */
+  /** Starts, and resolves when a scheduler has taken the executor, or it was stopped before. */
   async start(): Promise<void> {
     this.#starting ??= this.#start();
-    await (await this.#starting).executor.welcomed;
+    const { executor } = await this.#starting;
+    await Promise.race([executor.welcomed, executor.left]);
   }
 
   /** Leaves: what runs may end, results are handed over. Called again, it hurries. */

@@ -24,6 +24,7 @@ import { Rebirth } from "./rebirth.ts";
 import { Runners } from "./runners.ts";
 import { SelfFence } from "./self-fence.ts";
 import { Slots } from "./slots.ts";
+import { tracedBus } from "./traced-bus.ts";
 
 /** What the parts tell the executor that they make. */
 export interface PartsEvents {
@@ -54,8 +55,9 @@ export class ExecutorParts {
   readonly #config: ExecutorConfig;
 
   constructor(deps: ExecutorDeps, config: ExecutorConfig, events: PartsEvents) {
-    const { clock, log, bus, registry } = deps;
-    this.#deps = deps;
+    const { clock, log, registry, tracing } = deps;
+    const bus = deps.bus === null ? null : tracedBus(deps.bus, tracing);
+    this.#deps = { ...deps, bus };
     this.#config = config;
     this.identity = new Identity(config.executorId, deps.random, deps.lock?.previous ?? null);
     this.mesh = new MeshTime(clock);
@@ -135,7 +137,12 @@ export class ExecutorParts {
         ...{ clock, log, identity, slots, attempts, conversation, commands, exitProcess },
         stopFence: () => this.fence?.stop(),
         onRenewed: (incarnation) => {
-          lock?.note(incarnation);
+          try {
+            lock?.note(incarnation);
+          } catch (err) {
+            // The next start then names an incarnation before this one, and waits for this one's lease.
+            log.error({ err }, "the new incarnation could not be noted in the data folder");
+          }
           this.membership?.renewed(incarnation);
         },
       },

@@ -32,6 +32,7 @@ export class Executor {
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
   #homing: Promise<void> = Promise.resolve();
+  #started = false;
 
   /** Throws JobmeshError CONFIG_INVALID with every fault of the config. */
   constructor(deps: ExecutorDeps, config: ExecutorConfig) {
@@ -99,15 +100,19 @@ export class Executor {
     lock?.note(incarnation);
     // Rule 23: Hello is said after what an earlier process left is dead.
     await commands?.start();
-    await Promise.all([lane?.start(this.#config.laneWaitMs), membership?.start(incarnation, this.#closing.signal)]);
+    const { signal } = this.#closing;
+    await Promise.all([lane?.start(this.#config.laneWaitMs, signal), membership?.start(incarnation, signal)]);
     const joined = lane?.joined ?? null;
     kept.busUsable = joined !== null;
     log.info({ executorId, incarnation, slots: this.#config.slots, lane: joined }, "executor started");
-    this.#homing = homes.run(this.#closing.signal);
+    this.#started = true;
+    this.#homing = homes.run(signal);
   }
 
   async #stop(softMs: number): Promise<void> {
     const { departure, rebirth, fence, watch, kept, membership, conversation, lane } = this.#parts;
+    // A start that still waits for its backends need not go on with it.
+    if (!this.#started) this.#closing.abort();
     await this.#starting?.catch(() => {});
     await departure.run(softMs);
     await rebirth.done;

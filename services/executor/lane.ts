@@ -44,16 +44,17 @@ export class Lane {
   }
 
   /** Joins; resolves when the lane stands, or after `waitMs`, and then goes on trying. */
-  async start(waitMs: number): Promise<void> {
+  async start(waitMs: number, signal: AbortSignal): Promise<void> {
     const waited = new AbortController();
     let late = false;
     this.#joining = this.#join().then(() => {
       waited.abort();
       if (late && this.#joined) this.#deps.onLate();
     });
-    await this.#deps.clock.sleep(waitMs, AbortSignal.any([waited.signal, this.#closing.signal]));
+    await this.#deps.clock.sleep(waitMs, AbortSignal.any([waited.signal, this.#closing.signal, signal]));
     late = true;
-    if (!this.#joined) this.#deps.log.warn({ waitMs }, "the lane does not stand yet; working by the session");
+    if (!this.#joined && !signal.aborted)
+      this.#deps.log.warn({ waitMs }, "the lane does not stand yet; working by the session");
   }
 
   /** Leaves; the group is deleted. */

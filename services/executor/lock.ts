@@ -155,8 +155,12 @@ function readHolder(path: string): Holder | null {
 
 /** Whole or not at all: a torn file would cost the next start a lease. */
 function writeHolder(path: string, holder: Holder): void {
-  writeFileSync(`${path}.new`, JSON.stringify(holder), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, JSON.stringify(holder), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    throw unusable(path, "it cannot be written", error);
+  }
 }
 
 function taken(dataDir: string): JobmeshError {

@@ -69,13 +69,14 @@ export class Slots {
     this.#receivedOf.fill(0);
   }
 
-  /** What a heartbeat says. */
-  counts(): SlotCount[] {
-    const free = this.#closed ? 0 : this.#total - this.#held;
+  /** What a heartbeat says. @param takesWork False where something else than slots keeps work out. */
+  counts(takesWork: boolean): SlotCount[] {
+    const closed = this.#closed || !takesWork;
+    const free = closed ? 0 : this.#total - this.#held;
     const counts: SlotCount[] = [{ capabilityIndex: null, free, receivedCount: this.#received }];
     for (const [index, limit] of this.#limits.entries()) {
       if (limit === Number.POSITIVE_INFINITY) continue;
-      const freeOf = this.#closed ? 0 : limit - (this.#heldOf[index] ?? 0);
+      const freeOf = closed ? 0 : limit - (this.#heldOf[index] ?? 0);
       counts.push({ capabilityIndex: index, free: freeOf, receivedCount: this.#receivedOf[index] ?? 0 });
     }
     return counts;

@@ -51,9 +51,12 @@ for (const way of WAYS) {
     const { outcome } = rig.result(fifth.key);
     assert.ok(outcome.kind === "returned");
     assert.deepEqual([outcome.reason, outcome.message], ["NOT_STARTED", "too many results wait to be stored"]);
+    await rig.clock.advance(1_000);
+    assert.equal(rig.homes.last.room.free, 0, "and says so");
     rig.homes.manners.store = true;
     rig.homes.last.say({ kind: "result_stored", sequence: 99 });
     await rig.storeProduced();
+    assert.equal(rig.homes.last.room.free, 4);
     assert.equal(rig.executor.status.keptResults, 0);
     const sixth = await rig.dispatch();
     assert.equal(rig.result(sixth.key).outcome.kind, "succeeded");

@@ -84,6 +84,18 @@ test("a handler that does not settle is left without a result: it is lost with i
   assert.deepEqual(rig.results(), []);
 });
 
+test("a start that waits for its lane can be stopped at once", async (t) => {
+  const rig = await setup(t, { way: "bus", start: false });
+  assert.ok(rig.bus !== null);
+  rig.bus.away = true;
+  const starting = rig.executor.start();
+  await rig.clock.advance(100);
+  const stopping = rig.executor.stop();
+  await rig.clock.advance(100);
+  await Promise.all([starting, stopping]);
+  assert.equal(rig.homes.streams.length, 0);
+});
+
 test("it says that it leaves to a home that takes it meanwhile, too", async (t) => {
   const work = new HeldWork();
   const rig = await setup(t, { work: work.run });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ActiveSpan, Tracing } from "../../../services/common/telemetry/tracing.ts";
 import { HandlerError } from "../../../services/executor/target/handler-error.ts";
-import { HeldWork, setup, WAYS } from "./setup.ts";
+import { HeldWork, setup, WAYS, type Work } from "./setup.ts";
 
 for (const way of WAYS) {
   test(`an order is run and its result reported, by ${way}`, async (t) => {
@@ -101,6 +102,41 @@ test("an answer that is too large, or is none, fails and is not tried again", as
     ["RESULT_TOO_LARGE", true],
     ["RESULT_INVALID", true],
   ]);
+});
+
+test("the run is a span under the order's, and the result carries it on", async (t) => {
+  const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const own = "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01";
+  const spans: { name: string; parent: string | null; error: string | undefined }[] = [];
+  const tracing: Tracing = {
+    enabled: true,
+    records: (traceparent) => traceparent.endsWith("-01"),
+    startSpan: (name, options) => {
+      const end: ActiveSpan["end"] = (result) =>
+        void spans.push({ name, parent: options.parent, error: result?.error });
+      return { traceparent: own, tracestate: null, recording: true, set: () => {}, end };
+    },
+    stop: async () => {},
+  };
+  const work: Work = (request, { traceparent, log }) => {
+    log.info(traceparent);
+    if (request.toString() === "fail") throw new Error("no");
+    return request;
+  };
+  const rig = await setup(t, { deps: { tracing }, work });
+  const good = await rig.dispatch(rig.order({ traceparent: parent }));
+  await rig.dispatch(rig.order({ traceparent: parent }, Buffer.from("fail")));
+  assert.deepEqual(spans, [
+    { name: "jobmesh.run", parent, error: undefined },
+    { name: "jobmesh.run", parent, error: "no" },
+  ]);
+  assert.equal(rig.result(good.key).traceparent, own);
+  const unsampled = parent.replace(/01$/, "00");
+  const quiet = await rig.dispatch(rig.order({ traceparent: unsampled }));
+  assert.equal(rig.result(quiet.key).traceparent, unsampled);
+  assert.equal(spans.length, 2, "a trace that nobody records costs no span");
+  const [piece] = rig.homes.all("output").map((message) => message.piece);
+  assert.deepEqual([Buffer.from(piece?.data ?? []).toString(), piece?.spanId], [own, "00000000000000aa"]);
 });
 
 test("the context tells a handler about its attempt", async (t) => {

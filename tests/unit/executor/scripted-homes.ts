@@ -37,7 +37,10 @@ export class ScriptedHome {
   readonly #clock: Clock;
   readonly #manners: HomeManners;
 
-  constructor(peer: SessionPeer, clock: Clock, manners: HomeManners) {
+  readonly #onHeard: () => void;
+
+  constructor(peer: SessionPeer, clock: Clock, manners: HomeManners, onHeard: () => void) {
+    this.#onHeard = onHeard;
     this.#peer = peer;
     this.#clock = clock;
     this.#manners = manners;
@@ -104,6 +107,7 @@ export class ScriptedHome {
     this.heard.push(message);
     if (message.kind === "hello" && this.#manners.welcome) this.welcome();
     if (message.kind === "heartbeat" && this.#manners.acknowledge) this.acknowledge(message.sequence);
+    this.#onHeard();
     if (!this.#manners.store) return;
     if (message.kind === "result") this.say({ kind: "result_stored", sequence: message.sequence });
     if (message.kind === "output") {
@@ -121,6 +125,7 @@ export class ScriptedHomes implements SessionConnector {
   away: JobmeshError | null = null;
   readonly manners: HomeManners;
   readonly #clock: Clock;
+  #waiting: (() => void)[] = [];
 
   constructor(clock: Clock, manners: Partial<HomeManners>) {
     this.#clock = clock;
@@ -147,13 +152,26 @@ export class ScriptedHomes implements SessionConnector {
     return this.streams.flatMap((home) => home.all(kind));
   }
 
+  /** The message of a kind at that place among all streams', when it comes. */
+  async next<Kind extends SessionUp["kind"]>(kind: Kind, place = 0): Promise<Of<Kind>> {
+    for (;;) {
+      const come = this.all(kind)[place];
+      if (come !== undefined) return come;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
   async open(): Promise<SessionLink> {
     this.openedMs.push(this.#clock.monotonicMs());
     if (this.away !== null) throw this.away;
     const { peer, link } = inProcessSession();
-    this.streams.push(new ScriptedHome(peer, this.#clock, this.manners));
+    this.streams.push(new ScriptedHome(peer, this.#clock, this.manners, () => this.#wake()));
     return link;
   }
 
   close(): void {}
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
 }
