@@ -1,4 +1,4 @@
-import type { ResultRecord, SchedulerBus } from "../../common/port/bus.ts";
+import { BusUnavailable, type PartitionBounds, type ResultRecord, type SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { BatchOffsets } from "../../common/port/store-executions.ts";
@@ -6,7 +6,9 @@ import type { StoredPartition } from "../../common/port/store-offsets.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
-import { firstOffsetAfterLoss, judgeRecordBefore } from "./partition-check.ts";
+import { batchLength, resultBytes, unstorable } from "./batch-bounds.ts";
+import { firstOffsetAfterLoss, judgeBatch, judgeBounds } from "./partition-check.ts";
+import { type PartitionReading, PartitionReadings } from "./partition-readings.ts";
 import { tellOutcomes } from "./result-effects.ts";
 import type { ResultSpans } from "./result-spans.ts";
 
@@ -26,17 +28,25 @@ export type ResultReaderConfig = {
   readonly checkIntervalMs: number;
 };
 
-/** What is needed to read a partition on. */
-type Reading = {
-  stored: StoredPartition;
-  /** True until the record before the offset was compared with the stored key (rule 27). */
-  unchecked: boolean;
+/** What a ResultReader is given. */
+export type ResultReaderDeps = {
+  readonly store: Store;
+  readonly bus: SchedulerBus;
+  readonly owners: PartitionOwners;
+  readonly hints: Hints;
+  readonly spans: ResultSpans;
+  readonly clock: Clock;
+  readonly log: Logger;
 };
 
 /** Between two looks at who owns what and who stands still. */
 const ROUND_MS = 1_000;
-/** Between two tries to store a batch while the store is away. */
+/** Between two tries while store or bus is away. */
 const RETRY_MS = 250;
+/** Times that a position is asked for; what does not begin there then is not there. */
+const MAX_SEEKS = 2;
+/** Tries to store one result that the store refuses, before its attempt ends without it (rule 4). */
+const MAX_TRIES = 3;
 
 /**
  * Rules 3, 4, 27 and 30: reads the result partitions that this scheduler owns
@@ -48,39 +58,21 @@ const RETRY_MS = 250;
  * executors know to produce again what they keep.
  */
 export class ResultReader {
-  readonly #deps: {
-    store: Store;
-    bus: SchedulerBus;
-    owners: PartitionOwners;
-    hints: Hints;
-    spans: ResultSpans;
-    clock: Clock;
-    log: Logger;
-  };
+  readonly #deps: ResultReaderDeps;
   readonly #config: ResultReaderConfig;
-  readonly #reading = new Map<number, Reading>();
-  /** Partitions of others that stood still: their offset, and since when. */
-  readonly #still = new Map<number, { offset: number; sinceMs: number }>();
-  readonly #abort = new AbortController();
+  readonly #readings: PartitionReadings;
+  readonly #handling = new Set<Promise<void>>();
   readonly #loop: WakeableLoop;
-  #unlisten: () => void = () => {};
+  #abort = new AbortController();
+  #unlisten: (() => void) | null = null;
   #checkedMs = Number.NEGATIVE_INFINITY;
+  #wasHealthy = true;
   #onStored: (partition: StoredPartition) => void = () => {};
 
-  constructor(
-    deps: {
-      store: Store;
-      bus: SchedulerBus;
-      owners: PartitionOwners;
-      hints: Hints;
-      spans: ResultSpans;
-      clock: Clock;
-      log: Logger;
-    },
-    config: ResultReaderConfig,
-  ) {
+  constructor(deps: ResultReaderDeps, config: ResultReaderConfig) {
     this.#deps = deps;
     this.#config = config;
+    this.#readings = new PartitionReadings(deps.bus, config.backstopMs);
     const work = { name: "result reader", intervalMs: ROUND_MS, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
@@ -90,136 +82,159 @@ export class ResultReader {
     this.#onStored = callback;
   }
 
+  /** Does nothing while it runs. */
   start(): void {
-    this.#deps.bus.onResults((partition, records) => this.#store(partition, records));
+    if (this.#unlisten !== null) return;
+    this.#abort = new AbortController();
+    this.#deps.bus.onResults((partition, records) => this.#handle(partition, records));
     this.#unlisten = this.#deps.owners.onChange(() => this.#loop.wake());
     this.#loop.start();
   }
 
+  /** Ends after the batches that are being stored. */
   async stop(): Promise<void> {
+    if (this.#unlisten === null) return;
     this.#unlisten();
+    this.#unlisten = null;
     this.#abort.abort();
     await this.#loop.stop();
+    await Promise.all(this.#handling);
+    this.#readings.clear();
   }
 
   /** Takes what is owned and not read, drops what is no longer owned, and checks what is due. */
   async runOnce(): Promise<boolean> {
     const { bus, store, owners, clock } = this.#deps;
-    const stored = await store.offsets.read(bus.resultPartitions);
-    const nowMs = clock.monotonicMs();
-    const checkAll = nowMs - this.#checkedMs >= this.#config.checkIntervalMs;
-    if (checkAll) this.#checkedMs = nowMs;
-    let changed = false;
-    const wanted = new Set(stored.map(({ partition }) => partition).filter((p) => owners.ownsPartition(p)));
-    for (const partition of await this.#standing(stored, wanted)) wanted.add(partition);
-    for (const partition of [...this.#reading.keys()]) {
-      if (wanted.has(partition)) continue;
-      this.#reading.delete(partition);
-      changed = true;
+    const rows = await store.offsets.read(bus.resultPartitions);
+    const bounds = once(() => bus.resultBounds());
+    try {
+      const isCheckDue = this.#isCheckDue();
+      const changed = this.#readings.takeOwned(rows, (partition) => owners.ownsPartition(partition));
+      if (isCheckDue) this.#readings.goBack();
+      if (changed || isCheckDue) this.#readings.name();
+      if (await this.#readings.takeStanding(rows, clock.monotonicMs(), bounds)) this.#readings.name();
+      if (isCheckDue) await this.#checkEnds(rows, await bounds());
+    } catch (error) {
+      // What could not be asked is asked once the bus is back.
+      if (!(error instanceof BusUnavailable)) throw error;
+      this.#wasHealthy = false;
     }
-    for (const row of stored) {
-      if (!wanted.has(row.partition) || (this.#reading.has(row.partition) && !checkAll)) continue;
-      this.#reading.set(row.partition, { stored: row, unchecked: true });
-      changed = true;
-    }
-    if (changed) this.#seek();
-    if (checkAll) await this.#checkEnds();
     return false;
   }
 
+  /** True after a reconnect, and each minute. */
+  #isCheckDue(): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const { healthy } = this.#deps.bus.health();
+    const isBack = healthy && !this.#wasHealthy;
+    this.#wasHealthy = healthy;
+    if (!isBack && nowMs - this.#checkedMs < this.#config.checkIntervalMs) return false;
+    this.#checkedMs = nowMs;
+    return true;
+  }
+
   /** Rule 27: a topic that ends below what was stored of it was made anew, even before a record comes. */
-  async #checkEnds(): Promise<void> {
-    for (const { partition, endOffset } of await this.#deps.bus.resultBounds()) {
-      const reading = this.#reading.get(partition);
-      if (reading !== undefined && endOffset < reading.stored.nextOffset) await this.#raise(reading);
+  async #checkEnds(rows: readonly StoredPartition[], bounds: readonly PartitionBounds[]): Promise<void> {
+    for (const { partition, endOffset } of bounds) {
+      const reading = this.#readings.get(partition);
+      // What had been stored before the end was asked for: it may have gone on since.
+      const stored = rows.find((row) => row.partition === partition);
+      if (reading !== undefined && stored !== undefined && endOffset < stored.nextOffset) await this.#raise(reading);
     }
   }
 
-  /** Reads on from what each partition's reading says; one record earlier where the record before is to be compared. */
-  #seek(): void {
-    const positions = [...this.#reading.values()].map(({ stored, unchecked }) => ({
-      partition: stored.partition,
-      offset: Math.max(unchecked ? stored.nextOffset - 1 : stored.nextOffset, 0),
-    }));
-    this.#deps.bus.readResults(positions);
-  }
-
-  /** Partitions of others that have records and whose stored offset has not moved for the backstop time. */
-  async #standing(stored: readonly StoredPartition[], owned: ReadonlySet<number>): Promise<readonly number[]> {
-    const nowMs = this.#deps.clock.monotonicMs();
-    const suspects = stored.filter(({ partition, nextOffset }) => {
-      if (owned.has(partition)) return false;
-      const seen = this.#still.get(partition);
-      if (seen?.offset !== nextOffset) this.#still.set(partition, { offset: nextOffset, sinceMs: nowMs });
-      return seen?.offset === nextOffset && nowMs - seen.sinceMs >= this.#config.backstopMs;
-    });
-    if (suspects.length === 0) return [];
-    const bounds = new Map((await this.#deps.bus.resultBounds()).map((bound) => [bound.partition, bound.endOffset]));
-    return suspects
-      .filter(({ partition, nextOffset }) => (bounds.get(partition) ?? 0) > nextOffset)
-      .map((s) => s.partition);
+  #handle(partition: number, records: readonly ResultRecord[]): Promise<void> {
+    const handling = this.#store(partition, records).finally(() => this.#handling.delete(handling));
+    this.#handling.add(handling);
+    return handling;
   }
 
   /** One batch of the bus. It returns when all of it is stored, or when the partition is to be read from elsewhere. */
   async #store(partition: number, records: readonly ResultRecord[]): Promise<void> {
+    const handed = this.#readings.get(partition);
+    const last = records.at(-1);
+    if (handed !== undefined && last !== undefined) handed.position = last.offset + 1;
     let left = records;
+    let limit = this.#config.maxBatchRows;
+    let tries = 0;
     while (left.length > 0 && !this.#abort.signal.aborted) {
-      const reading = this.#reading.get(partition);
+      const reading = this.#readings.get(partition);
       if (reading === undefined) return;
       try {
-        // A batch that does not begin at the stored offset: something between is gone.
-        if ((left[0]?.offset ?? 0) > reading.stored.nextOffset) reading.unchecked = true;
-        const checked = reading.unchecked ? await this.#check(reading, left) : left;
-        if (checked === null) return;
-        left = checked;
-        const batch = left
-          .filter(({ offset }) => offset >= reading.stored.nextOffset)
-          .slice(0, this.#config.maxBatchRows);
-        if (batch.length === 0) return;
-        if (!(await this.#storeBatch(reading, batch))) return;
-        left = left.filter(({ offset }) => offset >= reading.stored.nextOffset);
+        const fresh = await this.#fresh(reading, left);
+        if (fresh === null || fresh.length === 0) return;
+        const batch = fresh.slice(
+          0,
+          batchLength(fresh, limit, ({ result }) => (result === null ? 0 : resultBytes(result))),
+        );
+        const outcome = await this.#storeBatch(reading, batch, tries);
+        if (outcome === "conflict") return;
+        left = outcome === "stored" ? fresh.slice(batch.length) : fresh;
+        limit = outcome === "stored" ? Math.min(limit * 2, this.#config.maxBatchRows) : Math.ceil(batch.length / 2);
+        tries = outcome === "refused" && batch.length === 1 ? tries + 1 : 0;
       } catch (error) {
-        if (!(error instanceof StoreUnavailable))
+        if (!(error instanceof StoreUnavailable || error instanceof BusUnavailable))
           this.#deps.log.error({ err: error, partition }, "results could not be stored");
         await this.#deps.clock.sleep(RETRY_MS, this.#abort.signal);
       }
     }
   }
 
-  /** Rule 27. Answers the records that are new, or null when the partition is read anew from elsewhere. */
-  async #check(reading: Reading, records: readonly ResultRecord[]): Promise<readonly ResultRecord[] | null> {
+  /** Rule 27. Answers the records that are next, or null when the partition is read anew from elsewhere. */
+  async #fresh(reading: PartitionReading, records: readonly ResultRecord[]): Promise<readonly ResultRecord[] | null> {
     const { stored } = reading;
-    const verdict = await judgeRecordBefore(stored, records, () => this.#boundsOf(stored.partition));
-    if (verdict === "same") {
-      reading.unchecked = false;
-      return records.filter(({ offset }) => offset >= stored.nextOffset);
+    let judgement = judgeBatch(stored, reading.unchecked, records);
+    if (judgement.kind === "unsure") {
+      const bounds = (await this.#deps.bus.resultBounds()).find(({ partition }) => partition === stored.partition);
+      if (bounds === undefined) throw new BusUnavailable("the bus does not know the partition");
+      const verdict = judgeBounds(stored, bounds);
+      const first = records[0]?.offset ?? 0;
+      if (verdict.kind === "nothing_before") judgement = judgeBatch(stored, false, records);
+      const offset = verdict.kind === "read" ? verdict.offset : stored.nextOffset;
+      // What was asked for is not there: something between is gone.
+      if (verdict.kind === "lost" || (reading.sought >= MAX_SEEKS && first > offset)) judgement = { kind: "lost" };
+      else if (judgement.kind === "unsure") await this.#seek(reading, offset);
     }
-    await this.#raise(reading);
-    return null;
+    if (judgement.kind === "lost") await this.#raise(reading);
+    if (judgement.kind !== "take") return null;
+    reading.unchecked = false;
+    reading.sought = 0;
+    return judgement.records;
+  }
+
+  /** Asks for a partition from an offset on, from inside the handler. */
+  async #seek(reading: PartitionReading, offset: number): Promise<void> {
+    // The bus gave something else than it was asked for: it is asked again, a little later.
+    if (reading.sought > 0) await this.#deps.clock.sleep(RETRY_MS, this.#abort.signal);
+    reading.position = offset;
+    reading.sought += 1;
+    this.#readings.name();
   }
 
   /** Raises the generation, by which executors know to produce again, and reads from where records may be new. */
-  async #raise({ stored }: Reading): Promise<void> {
-    const fromOffset = await firstOffsetAfterLoss(this.#deps.bus, stored);
-    const raised = await this.#deps.store.offsets.raiseGeneration(stored.partition, stored.generation, fromOffset);
-    const { partition, generation } = stored;
-    if (raised)
-      this.#deps.log.warn(
-        { partition, generation, fromOffset },
-        "the result topic lost records; its generation was raised",
-      );
-    await this.#readAnew(partition);
+  async #raise(reading: PartitionReading): Promise<void> {
+    const { store, bus, log } = this.#deps;
+    const { partition, generation, nextOffset } = reading.stored;
+    const row = await this.#rowOf(partition);
+    // Judged by what another owner has moved since: it is read and judged anew.
+    if (row !== undefined && row.generation === generation && row.nextOffset === nextOffset) {
+      const fromOffset = await firstOffsetAfterLoss(bus, row);
+      if (await store.offsets.raiseGeneration(partition, generation, fromOffset)) {
+        log.warn({ partition, generation, fromOffset }, "the result topic lost records; its generation was raised");
+      }
+    }
+    await this.#readAnew(reading);
   }
 
-  async #boundsOf(partition: number) {
-    return (await this.#deps.bus.resultBounds()).find((bound) => bound.partition === partition) ?? null;
-  }
-
-  /** True when it was stored; false when another owner was first and the partition is read from what is stored. */
-  async #storeBatch(reading: Reading, batch: readonly ResultRecord[]): Promise<boolean> {
-    const last = batch.at(-1);
-    if (last === undefined) return true;
+  /** "refused" when the store does not take it as it is, "conflict" when the partition is read from what is stored. */
+  async #storeBatch(
+    reading: PartitionReading,
+    batch: readonly ResultRecord[],
+    tries: number,
+  ): Promise<StoreBatchOutcome> {
     const { stored } = reading;
+    const last = batch.at(-1);
+    if (last === undefined) return "stored";
     const offsets: BatchOffsets = {
       partition: stored.partition,
       generation: stored.generation,
@@ -227,28 +242,59 @@ export class ResultReader {
       nextOffset: last.offset + 1,
       lastKey: last.keyText,
     };
-    const results = batch.flatMap(({ result }) => (result === null ? [] : [result]));
-    const spans = this.#deps.spans.start(results);
-    const outcome = await this.#deps.store.executions.storeResults(results, offsets).catch((error: unknown) => {
-      spans.end(error);
-      throw error;
-    });
-    spans.end(null);
+    const outcome = await this.#tryBatch(batch, offsets, tries);
+    if (outcome === null) return "refused";
     if (outcome.kind === "offset_conflict") {
-      await this.#readAnew(stored.partition);
-      return false;
+      if (reading.backstop) this.#readings.drop(reading);
+      await this.#readAnew(reading);
+      return "conflict";
     }
-    reading.stored = { ...stored, nextOffset: offsets.nextOffset, lastKey: offsets.lastKey };
+    const { nextOffset, lastKey } = offsets;
+    if (reading.stored === stored) reading.stored = { ...stored, nextOffset, lastKey };
     tellOutcomes(this.#deps.hints, outcome.results);
     this.#onStored(reading.stored);
-    return true;
+    return "stored";
   }
 
-  async #readAnew(partition: number): Promise<void> {
-    const rows = await this.#deps.store.offsets.read(this.#deps.bus.resultPartitions);
-    const row = rows.find((candidate) => candidate.partition === partition);
-    if (row === undefined || !this.#reading.has(partition)) return;
-    this.#reading.set(partition, { stored: row, unchecked: true });
-    this.#seek();
+  /** Rule 4: one result that nothing helps does not stop its partition. Null when the store refuses the batch. */
+  async #tryBatch(batch: readonly ResultRecord[], offsets: BatchOffsets, tries: number) {
+    const { store, log } = this.#deps;
+    const whole = batch.flatMap(({ result }) => (result === null ? [] : [result]));
+    const results = tries < MAX_TRIES ? whole : tries === MAX_TRIES ? whole.map(unstorable) : [];
+    const spans = this.#deps.spans.start(results);
+    try {
+      const outcome = await store.executions.storeResults(results, offsets);
+      spans.end(null);
+      return outcome;
+    } catch (error) {
+      spans.end(error);
+      if (error instanceof StoreUnavailable || tries > MAX_TRIES) throw error;
+      const { partition, firstOffset } = offsets;
+      log.error({ err: error, partition, firstOffset, count: batch.length }, "the store refuses results");
+      if (batch.length === 1) await this.#deps.clock.sleep(RETRY_MS, this.#abort.signal);
+      return null;
+    }
   }
+
+  async #readAnew(reading: PartitionReading): Promise<void> {
+    const row = await this.#rowOf(reading.stored.partition);
+    if (row !== undefined) this.#readings.goTo(reading, row);
+    this.#readings.name();
+  }
+
+  async #rowOf(partition: number): Promise<StoredPartition | undefined> {
+    const rows = await this.#deps.store.offsets.read(this.#deps.bus.resultPartitions);
+    return rows.find((row) => row.partition === partition);
+  }
+}
+
+type StoreBatchOutcome = "stored" | "conflict" | "refused";
+
+/** Asks at most once. */
+function once<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asked: Promise<T> | null = null;
+  return () => {
+    asked ??= ask();
+    return asked;
+  };
 }

@@ -16,19 +16,23 @@ export class ResultSpans {
 
   start(results: readonly AttemptResult[]): BatchSpans {
     if (!this.#tracing.enabled) return noSpans;
-    const spans: ActiveSpan[] = results.map((result) =>
-      this.#tracing.startSpan("jobmesh.result", {
-        parent: result.traceparent,
-        kind: "consumer",
-        attributes: {
-          "jobmesh.execution_id": result.key.executionId,
-          "jobmesh.attempt": result.key.attempt,
-          "jobmesh.executor_id": result.executorId,
-          "jobmesh.state": result.outcome.kind,
-          "jobmesh.batch.size": results.length,
-        },
-      }),
-    );
+    const spans: ActiveSpan[] = [];
+    for (const result of results) {
+      if (!this.#tracing.records(result.traceparent)) continue;
+      spans.push(
+        this.#tracing.startSpan("jobmesh.result", {
+          parent: result.traceparent,
+          kind: "consumer",
+          attributes: {
+            "jobmesh.execution_id": result.key.executionId,
+            "jobmesh.attempt": result.key.attempt,
+            "jobmesh.executor_id": result.executorId,
+            "jobmesh.state": result.outcome.kind.toUpperCase(),
+            "jobmesh.batch.size": results.length,
+          },
+        }),
+      );
+    }
     return {
       end: (error) => {
         for (const span of spans) span.end(error === null ? {} : { error: String(error) });
