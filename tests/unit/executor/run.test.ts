@@ -128,7 +128,7 @@ test("the run is a span under the order's, and the result carries it on", async 
   await rig.dispatch(rig.order({ traceparent: parent }, Buffer.from("fail")));
   assert.deepEqual(spans, [
     { name: "jobmesh.run", parent, error: undefined },
-    { name: "jobmesh.run", parent, error: "no" },
+    { name: "jobmesh.run", parent, error: "Error" },
   ]);
   assert.equal(rig.result(good.key).traceparent, own);
   const unsampled = parent.replace(/01$/, "00");
