@@ -21,6 +21,9 @@ const BROKEN: Readonly<Record<string, string>> = {
   "with gates, what runs or ran is admitted": "state IN (3, 4) AND gate_keys IS NOT NULL AND gates_held IS NULL",
   "with gates, what is claimable is admitted":
     "claim_route IS NOT NULL AND gate_keys IS NOT NULL AND gates_held IS NULL",
+  "what is READY or active has nothing to say": "state IN (2, 3, 4) AND state_message <> ''",
+  "what is active or has succeeded has no reason": "state IN (3, 4, 5) AND state_reason <> 0",
+  "what has succeeded has not failed": "state = 5 AND failure IS NOT NULL",
   "no more attempts are counted than were made": "counted_attempts > attempt",
 };
 

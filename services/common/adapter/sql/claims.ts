@@ -25,7 +25,7 @@ const CLAIM_UPDATE = {
   table: "executions",
   keys: ["execution_id"],
   set: ["fence", "executor_id", "incarnation", "session_number", "active_executor", "dispatch_us"],
-  also: `state = ${StateNumber.DISPATCHED}, state_reason = 0, state_message = '', claim_route = NULL,
+  also: `state = ${StateNumber.DISPATCHED}, state_reason = 0, claim_route = NULL,
     attempt = t.attempt + 1, attempt_start_us = NULL, change_number = t.change_number + 1`,
 } as const;
 

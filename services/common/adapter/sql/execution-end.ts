@@ -40,18 +40,21 @@ export type EndedExecution = {
   readonly gatesHeld: boolean;
 };
 
-/** The usual end: it succeeded, returned nothing, and nobody asked that it stop. Few values travel. */
+/**
+ * The usual end: the first attempt succeeded, and there is nothing to clear.
+ * Few and narrow columns: on MySQL an update of many rows puts what it sets
+ * into a temporary table first.
+ */
 const SUCCESS_UPDATE = {
   table: "executions",
   keys: ["execution_id"],
-  set: ["ended_us", "start_us", "attempt_start_us"],
-  also: `state = ${StateNumber.SUCCEEDED}, state_reason = 0, state_message = '', result = x'', failure = NULL,
-    active_executor = NULL, gates_held = NULL, return_streak = 0, counted_attempts = t.counted_attempts + 1,
+  set: ["ended_us", "start_us"],
+  also: `state = ${StateNumber.SUCCEEDED}, active_executor = NULL, counted_attempts = t.counted_attempts + 1,
     change_number = t.change_number + 1`,
 } as const;
 
 /** The same with an answer. */
-const ANSWER_UPDATE = { ...SUCCESS_UPDATE, set: [...SUCCESS_UPDATE.set, "result"], also: withoutResult() } as const;
+const ANSWER_UPDATE = { ...SUCCESS_UPDATE, set: [...SUCCESS_UPDATE.set, "result"] } as const;
 
 /** All else. What is READY again keeps its ready_us, and so its place in the queue. */
 const GENERAL_SET = [
@@ -62,7 +65,6 @@ const GENERAL_SET = [
   "timer_shard",
   "claim_route",
   "start_us",
-  "attempt_start_us",
   "counted_attempts",
   "loss_count",
   "return_streak",
@@ -81,10 +83,6 @@ const GENERAL_UPDATE = {
 } as const;
 const WAITING_UPDATE = { ...GENERAL_UPDATE, set: [...GENERAL_SET, "ready_us"] } as const;
 
-function withoutResult(): string {
-  return SUCCESS_UPDATE.also.replace("result = x'', ", "");
-}
-
 /** Writes the next state of executions that this transaction has locked. */
 export async function updateEnded(session: SqlSession, ended: readonly EndedExecution[], nowUs: number): Promise<void> {
   const success: SqlValue[][] = [];
@@ -92,9 +90,9 @@ export async function updateEnded(session: SqlSession, ended: readonly EndedExec
   const general: SqlValue[][] = [];
   const waiting: SqlValue[][] = [];
   for (const one of ended) {
-    const { key, ending, startUs, attemptStartUs, readyUs } = one;
-    if (ending.end.kind === "succeeded" && one.stop === null) {
-      const row = [key.executionId, nowUs, startUs, attemptStartUs];
+    const { key, ending, startUs, readyUs } = one;
+    if (ending.end.kind === "succeeded" && key.attempt === 1 && one.stop === null && !one.gatesHeld) {
+      const row = [key.executionId, nowUs, startUs];
       if (ending.end.result.length === 0) success.push(row);
       else answered.push([...row, ending.end.result]);
     } else if (readyUs !== null) waiting.push([...generalRow(one, nowUs), readyUs]);
@@ -115,12 +113,11 @@ function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
     key.executionId,
     stateNumber(settlement.state),
     reasonNumber(settlement.reason),
-    storableText(settlement.message, MAX_MESSAGE_CHARS),
+    settlement.state === "READY" ? "" : storableText(settlement.message, MAX_MESSAGE_CHARS),
     ends ? nowUs : null,
     settlement.state === "SCHEDULED" ? shardOf(key.executionId) : null,
     settlement.state === "READY" ? one.routeId : null,
     one.startUs,
-    one.attemptStartUs,
     settlement.countedAttempts,
     settlement.lossCount,
     settlement.returnStreak,
@@ -128,7 +125,7 @@ function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
     stop === null ? "" : stop.message,
     stop === null ? null : stop.timeUs,
     one.gatesHeld && !ends ? 1 : null,
-    ending.end.kind === "succeeded" ? ending.end.result : null,
+    ending.end.kind === "succeeded" && ending.end.result.length > 0 ? ending.end.result : null,
     failureText(settlement.failure),
   ];
 }

@@ -89,7 +89,7 @@ export function executionOf(row: Row): Execution {
     lossCount: int(row, "loss_count"),
     returnStreak: int(row, "return_streak"),
     stop: stopOf(row),
-    result: "result" in row ? bytesOrNull(row, "result") : null,
+    result: resultOf(row),
     failure: parseFailure(textOrNull(row, "failure")),
     mergedCount: int(row, "merged_count"),
     mergedUntilUs: intOrNull(row, "merged_until_us"),
@@ -97,6 +97,12 @@ export function executionOf(row: Row): Execution {
     tracestate: text(row, "tracestate"),
     changeNumber: int(row, "change_number"),
   };
+}
+
+/** What it returned: an empty answer is stored as NULL. */
+function resultOf(row: Row): Uint8Array | null {
+  if (!("result" in row)) return null;
+  return bytesOrNull(row, "result") ?? (int(row, "state") === StateNumber.SUCCEEDED ? NO_BYTES : null);
 }
 
 /** The stop of a row with stop_reason, stop_message and stop_us. */
