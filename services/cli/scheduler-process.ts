@@ -25,8 +25,8 @@ import { VERSION } from "./version.ts";
 /** Settings that a scheduler reads, in its own process or in the embedded mesh. */
 export type SchedulerProcessConfig = Omit<
   SchedulerConfig,
-  "kafkaBrokers" | "etcdEndpoints" | "laneCount" | "resultPartitionCount" | "kafkaReplication"
->;
+  "schedulerId" | "kafkaBrokers" | "etcdEndpoints" | "laneCount" | "resultPartitionCount" | "kafkaReplication"
+> & { readonly schedulerId: string };
 
 /** What a scheduler is composed of, already started. */
 export type SchedulerParts = {
@@ -61,7 +61,7 @@ export async function serveScheduler(
   stops: StopStack,
 ): Promise<ServingScheduler> {
   const { log, clock, tracing } = parts;
-  const schedulerId = (config.schedulerId ?? newSchedulerId(parts.random)) as SchedulerId;
+  const schedulerId = config.schedulerId as SchedulerId;
   const scheduler = new Scheduler(
     { ...parts, openPeer: openPeer(parts) },
     { ...config, schedulerId, version: VERSION, embeddedExecutor: parts.embeddedExecutor },
@@ -121,7 +121,7 @@ function openPeer(deps: { readonly clock: Clock }): OpenLink {
 }
 
 /** Unique in the mesh, and tells a person where to look. */
-function newSchedulerId(random: Random): string {
+export function newSchedulerId(random: Random): string {
   const host = hostname()
     .replaceAll(/[^A-Za-z0-9._-]/g, "-")
     .slice(0, 40);

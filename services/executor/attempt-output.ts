@@ -1,5 +1,6 @@
 import { MAX_OUTPUT_PIECE_BYTES } from "../common/domain/attempt.ts";
 import type { Clock } from "../common/port/clock.ts";
+import type { Counter } from "../common/telemetry/metrics.ts";
 import type { OutputQueue } from "./output-queue.ts";
 import type { AttemptVoice, OutputWrite, RunningAttempt } from "./running-attempt.ts";
 
@@ -11,6 +12,8 @@ const SPAN_ID_END = 52;
 export interface AttemptOutputDeps {
   readonly clock: Clock;
   readonly queue: OutputQueue;
+  /** Counts the bytes that are left out. */
+  readonly dropped: Counter;
   /** Hears that output waits to be sent. */
   onWaiting(): void;
 }
@@ -31,6 +34,7 @@ export class AttemptOutput implements AttemptVoice {
 
   write(attempt: RunningAttempt, write: OutputWrite): Promise<void> | undefined {
     attempt.droppedBytes += write.droppedBytes;
+    this.#deps.dropped.add(write.droppedBytes);
     let hold: Promise<void> | undefined;
     for (let at = 0; at === 0 || at < write.data.length; at += MAX_OUTPUT_PIECE_BYTES) {
       const data = write.data.subarray(at, at + MAX_OUTPUT_PIECE_BYTES);
@@ -46,6 +50,7 @@ export class AttemptOutput implements AttemptVoice {
     const excess = write.stream === "HANDLER" && attempt.outputBytes + bytes > this.#maxHandlerBytes;
     if (excess || !this.#deps.queue.fits(bytes)) {
       attempt.droppedBytes += data.length;
+      this.#deps.dropped.add(data.length);
       return undefined;
     }
     const { droppedBytes } = attempt;

@@ -6,6 +6,7 @@ import type { SessionUp, StopMessage } from "../common/domain/session.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import type { ActiveSpan, Attributes, Tracing } from "../common/telemetry/tracing.ts";
+import type { ExecutorMetrics } from "./executor-metrics.ts";
 import type { Identity } from "./identity.ts";
 import type { KeptResults } from "./kept-results.ts";
 import type { KnownKey, KnownKeys } from "./known-keys.ts";
@@ -27,6 +28,7 @@ export interface AttemptsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly tracing: Tracing;
+  readonly metrics: ExecutorMetrics;
   readonly identity: Identity;
   readonly mesh: MeshTime;
   readonly known: KnownKeys;
@@ -82,8 +84,11 @@ export class Attempts {
     const own = before ?? known.add(order.key, text, order.dispatchUs);
     const capability = runners.capabilityOf(order.target);
     this.#count(own, order.sessionNumber, capability);
-    if (before === undefined) this.#begin(own, order, capability, way);
-    else if (way === "session") this.#answer(own);
+    const { metrics } = this.#deps;
+    metrics.received[way].add(1);
+    if (before === undefined) return this.#begin(own, order, capability, way);
+    metrics.duplicates.add(1);
+    if (way === "session") this.#answer(own);
   }
 
   /** Stops an attempt, or makes sure that it never starts. */
@@ -144,6 +149,7 @@ export class Attempts {
     known.running = attempt;
     this.#running.add(attempt);
     this.#deps.onBegan(attempt);
+    this.#deps.metrics.started(order, this.#deps.mesh.nowUs());
     const span = this.#startSpan(attempt, way);
     const ending = runner.run(attempt);
     if (ending instanceof Promise) {
@@ -158,15 +164,16 @@ export class Attempts {
 
   #ended(attempt: RunningAttempt, ending: AttemptEnding, span: ActiveSpan | null): void {
     const { known, order } = attempt;
-    const { kept, slots, clock, identity } = this.#deps;
+    const { slots, clock, identity } = this.#deps;
     this.#running.delete(attempt);
     if (span !== null) endSpan(span, ending);
+    this.#deps.metrics.ran(order.target.kind, (clock.monotonicMs() - attempt.startMs) / 1000);
     if (attempt.cause?.kind === "fenced") {
       // Others run it by now, or will: nothing is said of it (rule 16).
       slots.release(attempt.capability);
       this.#deps.known.stored(known, clock.monotonicMs());
     } else {
-      kept.keep(
+      this.#keep(
         known,
         {
           key: order.key,
@@ -221,7 +228,7 @@ export class Attempts {
 
   /** The result of an attempt that never held a slot. */
   #keepAtOnce(known: KnownKey, outcome: AttemptOutcome, traceparent: string): void {
-    const { identity, clock, kept } = this.#deps;
+    const { identity, clock } = this.#deps;
     const result: AttemptResult = {
       key: known.key,
       executorId: identity.executorId,
@@ -235,7 +242,12 @@ export class Attempts {
       outputPieceCount: 0,
       traceparent,
     };
-    kept.keep(known, result, -1);
+    this.#keep(known, result, -1);
+  }
+
+  #keep(known: KnownKey, result: AttemptResult, capability: number): void {
+    this.#deps.metrics.kept(result.outcome);
+    this.#deps.kept.keep(known, result, capability);
   }
 
   #startSpan(attempt: RunningAttempt, way: Way): ActiveSpan | null {

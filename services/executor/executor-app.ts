@@ -5,7 +5,6 @@ import type { MethodShape } from "../common/rpc/contract.ts";
 import { createLogger, type Logger } from "../common/runtime/log.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
 import { SystemRandom } from "../common/runtime/system-random.ts";
-import { createTracing } from "../common/telemetry/create-tracing.ts";
 import type { ExecutorStatus } from "./executor.ts";
 import { type ExecutorProcess, startExecutorProcess } from "./executor-process.ts";
 import { methodDescriptors } from "./target/descriptors.ts";
@@ -113,10 +112,8 @@ export class ExecutorApp {
     const random = new SystemRandom();
     const log = this.#options.log ?? createLogger({ level: settings.logLevel, serviceName: "jobmesh-executor" });
     const version = this.#options.version ?? "0.1.0";
-    const named = { serviceName: "jobmesh-executor", instanceId: settings.executorId ?? "", version };
-    const tracing = await createTracing({ clock, random, log }, settings, named);
     return startExecutorProcess(settings, {
-      ...{ clock, random, log, tracing, version },
+      ...{ clock, random, log, version },
       handlers: [...this.#handlers.values()],
       descriptorSets: this.#descriptorSets,
       schedulers: [this.#options.scheduler ?? []].flat(),

@@ -3,6 +3,7 @@ import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import type { Registry } from "../common/port/registry.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import type { Metrics } from "../common/telemetry/metrics.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import type { ProcessLoad } from "./beats.ts";
 import type { FolderLock } from "./lock.ts";
@@ -24,6 +25,8 @@ export interface ExecutorDeps {
   readonly random: Random;
   readonly log: Logger;
   readonly tracing: Tracing;
+  /** Nobody reads them when it is left out. */
+  readonly metrics?: Metrics;
   readonly connector: SessionConnector;
   /** null for one that works by its session alone. Started and stopped by the executor. */
   readonly bus: ExecutorBus | null;

@@ -4,6 +4,7 @@ import type { ExecutorProfile } from "../common/domain/executor.ts";
 import type { SessionUp, WelcomeMessage } from "../common/domain/session.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { ExecutorBus } from "../common/port/bus.ts";
+import { silentMetrics } from "../common/telemetry/metrics.ts";
 import { AttemptOutput } from "./attempt-output.ts";
 import { AttemptWatch } from "./attempt-watch.ts";
 import { Attempts } from "./attempts.ts";
@@ -11,6 +12,7 @@ import type { ExecutorConfig } from "./config.ts";
 import { Conversation } from "./conversation.ts";
 import { Departure } from "./departure.ts";
 import type { ExecutorDeps } from "./executor-deps.ts";
+import { ExecutorMetrics } from "./executor-metrics.ts";
 import { Homes } from "./homes.ts";
 import { Identity } from "./identity.ts";
 import { KeptResults } from "./kept-results.ts";
@@ -34,6 +36,7 @@ export interface PartsEvents {
 
 /** The parts of one executor, joined. Each knows only what it is handed; this file is where they meet. */
 export class ExecutorParts {
+  readonly metrics: ExecutorMetrics;
   readonly identity: Identity;
   readonly mesh: MeshTime;
   readonly runners: Runners;
@@ -59,6 +62,7 @@ export class ExecutorParts {
     const bus = deps.bus === null ? null : tracedBus(deps.bus, tracing);
     this.#deps = { ...deps, bus };
     this.#config = config;
+    this.metrics = new ExecutorMetrics(deps.metrics ?? silentMetrics);
     this.identity = new Identity(config.executorId, deps.random, deps.lock?.previous ?? null);
     this.mesh = new MeshTime(clock);
     this.runners = new Runners(deps.runners);
@@ -92,12 +96,15 @@ export class ExecutorParts {
 
   #newAttempts(): Attempts {
     const { clock, log, tracing } = this.#deps;
-    const { identity, mesh, known, slots, kept, runners } = this;
+    const { identity, mesh, known, slots, kept, runners, metrics } = this;
     const onWaiting = (): void => this.conversation.somethingWaits();
-    const voice = new AttemptOutput({ clock, queue: this.output, onWaiting }, this.#config);
+    const voice = new AttemptOutput(
+      { clock, queue: this.output, dropped: metrics.droppedBytes, onWaiting },
+      this.#config,
+    );
     const onBegan: (typeof this.watch)["began"] = (attempt) => this.watch.began(attempt);
     const parts = { identity, mesh, known, slots, kept, runners, voice };
-    return new Attempts({ ...parts, clock, log, tracing, say: this.#say, onBegan });
+    return new Attempts({ ...parts, clock, log, tracing, metrics, say: this.#say, onBegan });
   }
 
   #newFence(): SelfFence {
@@ -137,6 +144,7 @@ export class ExecutorParts {
         ...{ clock, log, identity, slots, attempts, conversation, commands, exitProcess },
         stopFence: () => this.fence?.stop(),
         onRenewed: (incarnation) => {
+          this.metrics.fenced.add(1);
           try {
             lock?.note(incarnation);
           } catch (err) {

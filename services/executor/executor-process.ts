@@ -10,10 +10,10 @@ import type { Registry } from "../common/port/registry.ts";
 import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import type { Logger } from "../common/runtime/log.ts";
-import type { Tracing } from "../common/telemetry/tracing.ts";
 import { executorDefaults, placeOf } from "./config.ts";
 import { Executor } from "./executor.ts";
 import { keptExecutorId } from "./executor-id.ts";
+import { type ExecutorTelemetry, openTelemetry } from "./executor-telemetry.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { RpcConnector } from "./rpc-connector.ts";
 import { DEFAULT_MAX_OUTPUT_BYTES } from "./spawner/command-spec.ts";
@@ -28,7 +28,6 @@ export interface ExecutorProcessParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly tracing: Tracing;
   readonly handlers: readonly HandlerDefinition[];
   /** Descriptor sets of the handlers by their hash. */
   readonly descriptorSets: ReadonlyMap<string, Uint8Array>;
@@ -60,7 +59,9 @@ export async function startExecutorProcess(
   const executorId = ownId(settings, dataDir, parts.random);
   const lock = await lockFolder(dataDir, executorId, parts.random);
   let registry: OpenedRegistry | null = null;
+  let telemetry: ExecutorTelemetry | null = null;
   try {
+    telemetry = await openTelemetry(settings, parts, { executorId, version: parts.version });
     registry = await openRegistry(settings, parts);
     const bus = await openBus(settings, executorId, parts);
     const executor = newExecutor(settings, parts, {
@@ -69,10 +70,12 @@ export async function startExecutorProcess(
       lock,
       registry: registry?.registry ?? null,
       bus,
+      telemetry,
     });
+    await telemetry.serve(executor);
     await executor.start();
     // Its home may ask it to leave as well: what it held is let go of then.
-    const left = executor.left.then(() => registry?.close());
+    const left = executor.left.then(() => Promise.all([registry?.close(), telemetry?.stop()]));
     return {
       executor,
       stop: async () => {
@@ -82,6 +85,7 @@ export async function startExecutorProcess(
     };
   } catch (error) {
     await registry?.close();
+    await telemetry?.stop();
     await lock.release();
     throw error;
   }
@@ -141,15 +145,17 @@ type Opened = {
   readonly lock: FolderLock;
   readonly registry: Registry | null;
   readonly bus: ExecutorBus | null;
+  readonly telemetry: ExecutorTelemetry;
 };
 
 function newExecutor(settings: ExecutorSettings, parts: ExecutorProcessParts, opened: Opened): Executor {
-  const { clock, random, log, tracing } = parts;
+  const { clock, random, log } = parts;
+  const { tracing, metrics } = opened.telemetry;
   const silenceMs = settings.leaseMs - settings.leaseMarginMs;
   const spawner = settings.allowCommands ? new Spawner(parts, { dataDir: opened.dataDir, silenceMs }) : null;
   return new Executor(
     {
-      ...{ clock, random, log, tracing },
+      ...{ clock, random, log, tracing, metrics },
       connector: new RpcConnector({ clock }, { targets: targetsOf(settings, parts) }),
       bus: opened.bus,
       registry: opened.registry,

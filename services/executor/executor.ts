@@ -1,8 +1,10 @@
 import type { Incarnation } from "../common/domain/identifier.ts";
 import type { WelcomeMessage } from "../common/domain/session.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
+import { silentMetrics } from "../common/telemetry/metrics.ts";
 import { configFaults, type ExecutorConfig } from "./config.ts";
 import type { ExecutorDeps } from "./executor-deps.ts";
+import { showExecutor } from "./executor-metrics.ts";
 import { ExecutorParts } from "./executor-parts.ts";
 
 /** What an executor is doing now. */
@@ -29,6 +31,7 @@ export class Executor {
   readonly #closing = new AbortController();
   readonly #welcomed = Promise.withResolvers<void>();
   readonly #left = Promise.withResolvers<void>();
+  readonly #hide: () => void;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
   #homing: Promise<void> = Promise.resolve();
@@ -44,6 +47,7 @@ export class Executor {
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onDrain: (graceMs) => void this.stop(graceMs ?? config.drainSoftMs),
     });
+    this.#hide = showExecutor(deps.metrics ?? silentMetrics, () => this.status, config.slots);
   }
 
   /** What it is doing now. */
@@ -127,6 +131,7 @@ export class Executor {
     await this.#deps.commands?.stop();
     this.#deps.connector.close();
     await this.#deps.lock?.release();
+    this.#hide();
     this.#deps.log.info({ executorId: this.#config.executorId }, "executor stopped");
   }
 

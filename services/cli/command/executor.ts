@@ -3,7 +3,6 @@ import { renderHelp } from "../../common/config/render-settings.ts";
 import { createLogger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
-import { createTracing } from "../../common/telemetry/create-tracing.ts";
 import { startExecutorProcess } from "../../executor/executor-process.ts";
 import { exitUnsettled } from "../../executor/run-main.ts";
 import { refuseArguments } from "../no-arguments.ts";
@@ -25,14 +24,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!config.allowCommands) log.warn({}, "started without --allow-commands: it has nothing that it may run");
   const clock = new SystemClock();
   const random = new SystemRandom();
-  const tracing = await createTracing({ clock, random, log }, config, {
-    serviceName: "jobmesh-executor",
-    instanceId: config.executorId ?? "",
-    version: VERSION,
-  });
   const stops = new StopStack(log);
-  stops.add("tracing", () => tracing.stop(config.stopGraceMs));
-  const parts = { clock, random, log, tracing, version: VERSION };
+  const parts = { clock, random, log, version: VERSION };
   const running = await startExecutorProcess(config, {
     ...parts,
     handlers: [],

@@ -9,7 +9,7 @@ import { createTracing } from "../../common/telemetry/create-tracing.ts";
 import { refuseArguments } from "../no-arguments.ts";
 import { openBus, openRegistry } from "../open-backends.ts";
 import { ProcessLife } from "../process-life.ts";
-import { serveScheduler } from "../scheduler-process.ts";
+import { newSchedulerId, serveScheduler } from "../scheduler-process.ts";
 import { startStore } from "../start-store.ts";
 import { StopStack } from "../stop-stack.ts";
 import { VERSION } from "../version.ts";
@@ -38,9 +38,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Promise<void> {
   const clock = new SystemClock();
   const random = new SystemRandom();
+  const schedulerId = config.schedulerId ?? newSchedulerId(random);
   const tracing = await createTracing({ clock, random, log }, config, {
     serviceName: "jobmesh-scheduler",
-    instanceId: config.schedulerId ?? "",
+    instanceId: schedulerId,
     version: VERSION,
   });
   stops.add("tracing", () => tracing.stop(config.stopGraceMs));
@@ -56,6 +57,6 @@ async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Pr
     await bus.start();
   }
   const parts = { store, bus, registry, clock, random, tracing, log, embeddedExecutor: null };
-  const { address, httpAddress } = await serveScheduler(parts, config, stops);
+  const { address, httpAddress } = await serveScheduler(parts, { ...config, schedulerId }, stops);
   log.info({ address, httpAddress, store: name }, "the scheduler serves");
 }

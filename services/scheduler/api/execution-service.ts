@@ -47,7 +47,7 @@ export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof E
 }
 
 async function submitExecution(deps: ExecutionServiceDeps, request: SubmitExecutionRequest, context: CallContext) {
-  const execution = await deps.submissions.submit(request, context.traceparent);
+  const execution = await deps.submissions.submit(request, context);
   return { execution: executionToMessage(execution, true) };
 }
 

@@ -55,7 +55,7 @@ export function jobHandlers(deps: JobServiceDeps): Handlers<typeof JobServiceSer
     pauseJob: async (request: PauseJobRequest) => ({ job: jobToMessage(await pause(keeper, request)) }),
     resumeJob: async (request: ResumeJobRequest) => ({ job: jobToMessage(await keeper.resume(readJobName(request))) }),
     runJob: async (request: RunJobRequest, context: CallContext) => ({
-      execution: executionToMessage(await deps.submissions.run(request, context.traceparent), true),
+      execution: executionToMessage(await deps.submissions.run(request, context), true),
     }),
     previewSchedule: (request: PreviewScheduleRequest) => preview(deps.meshClock, request),
   });

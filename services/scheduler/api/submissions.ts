@@ -12,7 +12,7 @@ import type { Store } from "../../common/port/store.ts";
 import type { SubmitOutcome } from "../../common/port/store-executions.ts";
 import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
 import { toStatus } from "../../common/rpc/status.ts";
-import type { Tracing } from "../../common/telemetry/tracing.ts";
+import type { Attributes, Tracing } from "../../common/telemetry/tracing.ts";
 import { storeError } from "./store-errors.ts";
 import type { CheckedSubmission, SubmissionReader, TraceContext } from "./submission-reader.ts";
 
@@ -23,6 +23,9 @@ const MAX_STREAM_IN_FLIGHT = 4_096;
 export interface SubmissionSink {
   submit(submission: CheckedSubmission): Promise<SubmitOutcome>;
 }
+
+/** The trace that a call came with. */
+type CallTrace = Pick<CallContext, "traceparent" | "tracestate">;
 
 type StreamRequest = SubmitExecutionsRequest;
 type StreamResponse = SubmitExecutionsResponse;
@@ -36,12 +39,12 @@ export class Submissions {
   }
 
   /** SubmitExecution: the stored execution, or the one that an earlier call of this request_id made. */
-  async submit(request: SubmitExecutionRequest, parent: string | null): Promise<Execution> {
+  async submit(request: SubmitExecutionRequest, parent: CallTrace | null): Promise<Execution> {
     return this.#whole(await this.#store((trace) => this.#deps.reader.submission(request, trace), parent));
   }
 
   /** RunJob, likewise. */
-  async run(request: RunJobRequest, parent: string | null): Promise<Execution> {
+  async run(request: RunJobRequest, parent: CallTrace | null): Promise<Execution> {
     return this.#whole(await this.#store((trace) => this.#deps.reader.run(request, trace), parent));
   }
 
@@ -89,12 +92,13 @@ export class Submissions {
 
   async #store(
     read: (trace: TraceContext) => Promise<CheckedSubmission>,
-    parent: string | null,
+    call: CallTrace | null,
   ): Promise<{ executionId: ExecutionId; execution: Execution | null }> {
-    const span = this.#deps.tracing.startSpan("jobmesh.submit", { parent });
+    const { traceparent = null, tracestate = null } = call ?? {};
+    const span = this.#deps.tracing.startSpan("jobmesh.submit", { parent: traceparent, tracestate });
     try {
       const submission = await read({ traceparent: span.traceparent, tracestate: span.tracestate ?? "" });
-      if (span.recording) span.set({ "jobmesh.execution_id": submission.execution.executionId });
+      if (span.recording) span.set(attributesOf(submission));
       const answer = answerOf(submission, await this.#deps.sink.submit(submission));
       span.end();
       return answer;
@@ -112,6 +116,15 @@ export class Submissions {
       metadata: { executionId: stored.executionId },
     });
   }
+}
+
+function attributesOf({ execution }: CheckedSubmission): Attributes {
+  return {
+    "jobmesh.execution_id": execution.executionId,
+    "jobmesh.namespace": execution.namespace,
+    "jobmesh.target": execution.target.kind,
+    ...(execution.jobId === null ? {} : { "jobmesh.job_id": execution.jobId }),
+  };
 }
 
 function answerOf(submission: CheckedSubmission, outcome: SubmitOutcome) {

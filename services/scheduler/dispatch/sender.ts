@@ -63,6 +63,11 @@ export class Sender {
     if (executor === undefined || executor.profile.incarnation !== order.incarnation) {
       span?.end({ error: "its executor is not homed here any more" });
     } else if (bus !== null && lane !== null && bus.health().healthy) {
+      span?.set({
+        "messaging.system": "kafka",
+        "messaging.operation.type": "send",
+        "messaging.destination.partition.id": String(lane),
+      });
       this.#sendByBus(bus, lane, order, span);
     } else {
       this.#sendBySession(order);
@@ -141,10 +146,10 @@ export class Sender {
     if (executor.profile.incarnation === order.incarnation) executor.link.sendOrder(order);
   }
 
-  /** The span that the executor's side continues; null where spans are not exported, which then cost nothing. */
+  /** The span that the executor's side continues; null where this trace is not exported, which then costs nothing. */
   #startSpan(execution: Execution): ActiveSpan | null {
     const { tracing } = this.#deps;
-    if (!tracing.enabled) return null;
+    if (!tracing.records(execution.traceparent)) return null;
     return tracing.startSpan("jobmesh.dispatch", {
       parent: execution.traceparent,
       tracestate: execution.tracestate,

@@ -6,7 +6,7 @@ import type { Clock } from "../../common/port/clock.ts";
 import type { Random } from "../../common/port/random.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { RequestClaim, Submission, SubmitOutcome } from "../../common/port/store-executions.ts";
-import type { Tracing } from "../../common/telemetry/tracing.ts";
+import type { ActiveSpan, Tracing } from "../../common/telemetry/tracing.ts";
 import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import type { Roster } from "../sessions/roster.ts";
@@ -35,8 +35,6 @@ export type SubmitterDeps = {
 /** Defaults: groups end at 500 rows or 4 MiB (rules 5, 28); twenty thousand waiting are two seconds of a busy store. */
 export const submitGroupDefaults: GroupLimits = { maxItems: 500, maxBytes: 4 * 1024 * 1024, maxWaiting: 20_000 };
 
-/** Executions linked from the span of the commit that stored them. */
-const MAX_SPAN_LINKS = 128;
 /** Row without target and labels, for the size of a group. */
 const ROW_BYTES = 512;
 
@@ -82,7 +80,7 @@ export class Submitter {
 
   async #commit(group: readonly NewSubmission[]): Promise<readonly SubmitOutcome[]> {
     const { store, routes } = this.#deps;
-    const span = this.#startSpan(group);
+    const spans = this.#startSpans(group);
     let placed: readonly Submission[] = [];
     try {
       const routeIds = new Set<RouteId>();
@@ -93,11 +91,11 @@ export class Submitter {
       await routes.ensure(routeIds);
       placed = this.#place(group);
       const outcomes = await store.executions.submit(placed);
+      for (const span of spans) span.end();
       this.#follow(placed, outcomes);
-      span?.end();
       return outcomes;
     } catch (thrown) {
-      span?.end({ error: "the group was not stored" });
+      for (const span of spans) span.end({ error: "the group was not stored" });
       // Whether it was committed may be unknown; what was is sent again by rule 19.
       for (const submission of placed) this.#release(submission);
       throw thrown instanceof StoreUnavailable ? new JobmeshError("STORE_UNAVAILABLE", { cause: thrown }) : thrown;
@@ -152,19 +150,22 @@ export class Submitter {
     if (slot !== null) this.#deps.roster.release(slot, this.#deps.routes.of(execution));
   }
 
-  #startSpan(group: readonly NewSubmission[]) {
+  /** One for each execution whose trace is exported: the group is one commit, a trace is one execution's. */
+  #startSpans(group: readonly NewSubmission[]): readonly ActiveSpan[] {
     const { tracing } = this.#deps;
-    if (!tracing.enabled) return null;
-    const links: string[] = [];
+    if (!tracing.enabled) return [];
+    const spans: ActiveSpan[] = [];
     for (const { execution } of group) {
-      if (links.length >= MAX_SPAN_LINKS) break;
-      if (execution.traceparent !== "") links.push(execution.traceparent);
+      if (!tracing.records(execution.traceparent)) continue;
+      spans.push(
+        tracing.startSpan("jobmesh.store", {
+          parent: execution.traceparent,
+          tracestate: execution.tracestate,
+          attributes: { "jobmesh.execution_id": execution.executionId, "jobmesh.batch.size": group.length },
+        }),
+      );
     }
-    return tracing.startSpan("jobmesh.store.commit", {
-      parent: null,
-      links,
-      attributes: { "jobmesh.batch.size": group.length },
-    });
+    return spans;
   }
 }
 

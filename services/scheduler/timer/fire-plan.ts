@@ -1,6 +1,7 @@
 import type { NewExecution } from "../../common/domain/execution.ts";
 import { fireExecutionId } from "../../common/domain/execution-id.ts";
 import { jobGateKeys } from "../../common/domain/gate.ts";
+import type { ExecutionId } from "../../common/domain/identifier.ts";
 import type { Job } from "../../common/domain/job.ts";
 import { routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
 import type { CompiledSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
@@ -9,8 +10,11 @@ import { missedFires } from "../../common/domain/schedule/missed-fires.ts";
 import type { Schedule } from "../../common/domain/schedule/schedule.ts";
 import type { Fire } from "../../common/port/store-jobs.ts";
 
-/** The trace that the executions of a fire belong to. */
-type FireTrace = { readonly traceparent: string; readonly tracestate: string | null };
+/** Begins the trace of an execution that a fire makes. */
+export type TraceOfFire = (executionId: ExecutionId) => {
+  readonly traceparent: string;
+  readonly tracestate: string | null;
+};
 
 /** One nominal time of a plan. */
 type PlannedTime = { readonly nominalMs: number; readonly mergedCount: number; readonly mergedUntilMs: number | null };
@@ -34,7 +38,7 @@ export function planFire(
   compiled: CompiledSchedule | null,
   nowUs: number,
   missedMs: number,
-  trace: FireTrace,
+  traceOf: TraceOfFire,
 ): Fire | null {
   const { schedule } = job;
   if (job.nextFireUs === null) return null;
@@ -60,9 +64,9 @@ export function planFire(
   return {
     ...base,
     nextUs,
-    executions: plan.fires.map((planned) => execution(job, schedule, planned, trace)),
+    executions: plan.fires.map((planned) => execution(job, schedule, planned, traceOf)),
     skipped: plan.skipped.map((skipped) => ({
-      execution: execution(job, schedule, skipped, trace),
+      execution: execution(job, schedule, skipped, traceOf),
       reason: skipped.reason,
       message: skipWords[skipped.reason],
     })),
@@ -71,12 +75,14 @@ export function planFire(
 }
 
 /** Rule 9: the one execution that a nominal time can have. */
-function execution(job: Job, schedule: Schedule, planned: PlannedTime, trace: FireTrace): NewExecution {
+function execution(job: Job, schedule: Schedule, planned: PlannedTime, traceOf: TraceOfFire): NewExecution {
   const { nominalMs, mergedCount, mergedUntilMs } = planned;
   // CANCEL_RUNNING is refused at the API of this version.
   const overlap = schedule.overlapPolicy === "CANCEL_RUNNING" ? "SKIP" : schedule.overlapPolicy;
+  const executionId = fireExecutionId(job.jobUid, nominalMs, 0);
+  const trace = traceOf(executionId);
   return {
-    executionId: fireExecutionId(job.jobUid, nominalMs, 0),
+    executionId,
     namespace: job.namespace,
     jobId: job.jobId,
     jobUid: job.jobUid,

@@ -13,6 +13,7 @@ import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { DueTimes } from "./due-times.ts";
 import { planFire } from "./fire-plan.ts";
+import { FireSpans } from "./fire-spans.ts";
 
 /** Which timer shards this scheduler owns now. */
 export interface ShardOwners {
@@ -161,28 +162,23 @@ export class JobTimer {
   /** Stores one fire, and arms the next one where it is near. Never rejects. */
   async #fire(job: Job): Promise<void> {
     const { store, routes, meshClock, log } = this.#deps;
-    const span = this.#deps.tracing.startSpan("jobmesh.fire", {
-      parent: null,
-      attributes: { "jobmesh.job_id": job.jobId },
-    });
+    const spans = new FireSpans(this.#deps.tracing, job);
     try {
-      const fire = planFire(job, this.#compile(job), meshClock.nowUs(), this.#config.missedMs, span);
+      const { missedMs } = this.#config;
+      const fire = planFire(job, this.#compile(job), meshClock.nowUs(), missedMs, (id) => spans.start(id));
       // Mesh time was measured anew and is earlier now.
-      if (fire === null) {
-        span.end();
-        return this.#armNext(job);
-      }
+      if (fire === null) return this.#armNext(job);
       // Rule 6: a route's text is in the store before anything waits on it.
       for (const execution of fire.executions) routes.of(execution);
       await routes.ensure(fire.executions.map(({ routeId }) => routeId));
       const outcome = await store.jobs.fire(fire);
-      span.end(outcome.kind === "stale" ? { error: "stale" } : {});
+      spans.end(outcome);
       // Whoever was first has moved the job on: what is stored now is read again.
       if (outcome.kind === "stale") return this.#loop.wake();
       tellFire(this.#deps.hints, fire, outcome);
       this.#armNext({ ...job, nextFireUs: fire.nextUs });
     } catch (error) {
-      span.end({ error: String(error) });
+      spans.fail(error);
       if (error instanceof StoreUnavailable) return;
       log.error({ err: error, jobId: job.jobId }, "a fire failed");
       this.#hold(job);
