@@ -19,7 +19,7 @@ let bus: TestBus;
 
 before(async () => {
   await server.start();
-  bus = openKafkaBus([server.broker]);
+  bus = openKafkaBus([server.broker], { sendTimeoutMs: 1_000 });
 });
 
 after(async () => {
@@ -60,13 +60,13 @@ async function outage(away: () => Promise<void>, back: () => Promise<void>, lane
     refusedAfterMs(() => scheduler.sendOrder(lane, order(1))),
     refusedAfterMs(() => executor.sendResult(lane, result(1))),
   ]);
-  for (const ms of refusals) assert.ok(ms < 1_500, `refused after ${ms} ms`);
+  for (const ms of refusals) assert.ok(ms < 2_000, `refused after ${ms} ms`);
   const askedMs = await refusedAfterMs(() => scheduler.resultBounds());
   assert.ok(askedMs < 7_000, `a question was refused after ${askedMs} ms`);
 
   await back();
   const recoveredMs = await msUntil(() => scheduler.health().healthy && executor.health().healthy);
-  assert.ok(recoveredMs < 10_000, `well again after ${recoveredMs} ms`);
+  assert.ok(recoveredMs < 15_000, `well again after ${recoveredMs} ms`);
   await scheduler.sendOrder(lane, order(2));
   await executor.sendResult(lane, result(2));
   await eventually(() => orders.items.some((one) => numberOf(one) === 2));
@@ -118,7 +118,7 @@ test("a start without a broker is refused, and one after the broker came is not"
   const scheduler = bus.scheduler();
   await server.stop();
   const refusedMs = await refusedAfterMs(() => scheduler.start());
-  assert.ok(refusedMs < 11_000, `refused after ${refusedMs} ms`);
+  assert.ok(refusedMs < 10_000, `refused after ${refusedMs} ms`);
   assert.equal(scheduler.health().healthy, false);
   await server.start();
   await scheduler.start();

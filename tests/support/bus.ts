@@ -62,7 +62,10 @@ export function openMemoryBus(): TestBus & { readonly memory: MemoryBus } {
   };
 }
 
-/** A bus on brokers, in topics of its own unless a cluster is named. */
+/**
+ * A bus on brokers, in topics of its own unless a cluster is named. A send may take long: the machine of a test may
+ * be busy, and how long a send waits has tests of its own.
+ */
 export function openKafkaBus(
   brokers: readonly string[],
   given: Partial<KafkaBusConfig> = {},
@@ -72,7 +75,7 @@ export function openKafkaBus(
   const cluster = given.cluster ?? `test-${randomBytes(6).toString("hex")}`;
   let members = 0;
   const config = (kind: string) =>
-    kafkaBusConfig({ ...sizes, brokers, member: `${kind}${++members}`, ...given, cluster });
+    kafkaBusConfig({ ...sizes, brokers, sendTimeoutMs: 10_000, member: `${kind}${++members}`, ...given, cluster });
   return {
     ...sizes,
     cluster,

@@ -26,14 +26,17 @@ export const RETRY = { initialRetryTime: 50, maxRetryTime: 250, multiplier: 2, r
 /**
  * KafkaClient is kafkajs with sockets that we can cut. Its own disconnect waits
  * for requests that a broker which hangs never answers, and its retries go on
- * after it; without sockets both end.
+ * after it; without sockets both end, after a while, and nobody waits for that.
  */
 export class KafkaClient {
   readonly kafka: Kafka;
+  readonly #clock: Clock;
   readonly #sockets = new Set<Socket>();
+  readonly #onCut = new Set<() => void>();
   #cut = false;
 
   constructor(deps: ClientDeps, options: ClientOptions) {
+    this.#clock = deps.clock;
     this.kafka = new Kafka({
       brokers: [...options.brokers],
       clientId: options.clientId,
@@ -50,6 +53,32 @@ export class KafkaClient {
   cut(): void {
     this.#cut = true;
     for (const socket of this.#sockets) socket.destroy(new Error("the connection was cut by this process"));
+    for (const tell of [...this.#onCut]) tell();
+  }
+
+  /** Does what needs the broker. Rejects when that takes longer than the limit, for which the client is cut, or is cut. */
+  async use<T>(limitMs: number, work: () => Promise<T>): Promise<T> {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const tell = (): void => reject(new Error("the connection was cut"));
+    const timer = this.#clock.setTimer(limitMs, () => this.cut());
+    this.#onCut.add(tell);
+    try {
+      if (this.#cut) tell();
+      return await Promise.race([work(), promise]);
+    } finally {
+      timer.cancel();
+      this.#onCut.delete(tell);
+    }
+  }
+
+  /** Closes in kafkajs' own way where that ends in time; then cuts what is left. True when all went in order. */
+  async close(limitMs: number, disconnect: () => Promise<void>): Promise<boolean> {
+    const inOrder = await this.use(limitMs, disconnect).then(
+      () => true,
+      () => false,
+    );
+    this.cut();
+    return inOrder;
   }
 
   /** What fails because we cut it is no news. */

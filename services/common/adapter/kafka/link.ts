@@ -22,22 +22,15 @@ export class KafkaLink {
     this.#deps = deps;
     this.#config = config;
     this.#producer = new RecordProducer(deps, { brokers: config.brokers, clientId });
-    this.questions = new Questions(deps, { brokers: config.brokers, clientId, askTimeoutMs: config.askTimeoutMs });
+    this.questions = new Questions(deps, { ...config, clientId });
     this.batcher = new Batcher(deps.clock, (records) => this.#producer.send(records), config);
   }
 
   /** Makes missing topics and checks the others. Throws BACKEND_UNSUITABLE, or BusUnavailable. */
   async ensureTopics(): Promise<void> {
     const plans = [dispatchTopic(this.#config), resultTopic(this.#config)];
-    const { brokers, cluster, member, startTimeoutMs } = this.#config;
     // A broker takes seconds to make hundreds of partitions: these questions have the whole time of a start.
-    const options = { brokers, clientId: `${cluster}.${member}`, askTimeoutMs: startTimeoutMs };
-    const questions = new Questions(this.#deps, options);
-    try {
-      await questions.ask((admin) => ensureTopics(admin, plans, this.#deps), this.#config.startTimeoutMs);
-    } finally {
-      await questions.close();
-    }
+    await this.questions.ask((admin) => ensureTopics(admin, plans, this.#deps), this.#config.startTimeoutMs);
   }
 
   /** Connects the producer ahead of the first record. */

@@ -250,14 +250,10 @@ export class PartitionConsumer {
     const hasJoined = this.#joined === consumer;
     this.#joined = null;
     if (!hasJoined) client.cut();
-    this.#leftInOrder = hasJoined;
-    const late = this.#deps.clock.setTimer(this.#config.stopTimeoutMs, () => {
-      this.#leftInOrder = false;
-      client.cut();
+    const disconnected = await client.close(this.#config.stopTimeoutMs, async () => {
+      await opened;
+      await consumer.disconnect();
     });
-    await opened;
-    await consumer.disconnect().catch(() => {});
-    late.cancel();
-    client.cut();
+    this.#leftInOrder = hasJoined && disconnected;
   }
 }

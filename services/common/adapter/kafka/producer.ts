@@ -61,17 +61,13 @@ export class RecordProducer {
     if (this.#closed) throw new BusUnavailable("the bus is stopped");
     this.#connection ??= this.#open();
     const { client, producer, ready } = this.#connection;
-    const late = this.#deps.clock.setTimer(BATCH_TIMEOUT_MS, () => client.cut());
     try {
-      await ready;
-      return await use(producer);
+      return await client.use(BATCH_TIMEOUT_MS, () => ready.then(() => use(producer)));
     } catch (thrown) {
       const isRefused = kafkaErrorTypes(thrown).some((type) => REFUSALS.has(type));
       if (isRefused) throw new RecordsRefused(faultText(thrown), { cause: thrown });
       await this.#disconnect();
       throw thrown;
-    } finally {
-      late.cancel();
     }
   }
 
@@ -79,10 +75,8 @@ export class RecordProducer {
     const connection = this.#connection;
     this.#connection = null;
     if (connection === null) return;
-    const late = this.#deps.clock.setTimer(CLOSE_TIMEOUT_MS, () => connection.client.cut());
-    await connection.ready.then(() => connection.producer.disconnect()).catch(() => {});
-    late.cancel();
-    connection.client.cut();
+    const { client, producer, ready } = connection;
+    await client.close(CLOSE_TIMEOUT_MS, () => ready.then(() => producer.disconnect()));
   }
 
   #open(): Connection {

@@ -13,8 +13,10 @@ export type QuestionsDeps = { readonly clock: Clock; readonly log: Logger };
 export type QuestionsConfig = {
   readonly brokers: readonly string[];
   readonly clientId: string;
-  /** Longest that a question may take with its tries, milliseconds. */
+  /** Longest that a question may take with its tries, milliseconds, where nothing else is said. */
   readonly askTimeoutMs: number;
+  /** The longest that is said anywhere. */
+  readonly startTimeoutMs: number;
 };
 
 type Connection = { readonly client: KafkaClient; readonly admin: Admin; readonly ready: Promise<void> };
@@ -91,28 +93,22 @@ export class Questions {
     if (this.#closed) throw new BusUnavailable("the bus is stopped");
     this.#connection ??= this.#open();
     const { client, admin, ready } = this.#connection;
-    const late = this.#deps.clock.setTimer(Math.max(untilMs - this.#deps.clock.monotonicMs(), 1), () => client.cut());
-    try {
-      await ready;
-      return await ask(admin);
-    } finally {
-      late.cancel();
-    }
+    const limitMs = Math.max(untilMs - this.#deps.clock.monotonicMs(), 1);
+    return await client.use(limitMs, () => ready.then(() => ask(admin)));
   }
 
   async #disconnect(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
     if (connection === null) return;
-    const late = this.#deps.clock.setTimer(CLOSE_TIMEOUT_MS, () => connection.client.cut());
-    await connection.ready.then(() => connection.admin.disconnect()).catch(() => {});
-    late.cancel();
-    connection.client.cut();
+    const { client, admin, ready } = connection;
+    await client.close(CLOSE_TIMEOUT_MS, () => ready.then(() => admin.disconnect()));
   }
 
   #open(): Connection {
-    const { brokers, clientId, askTimeoutMs } = this.#config;
-    const client = new KafkaClient(this.#deps, { brokers, clientId, requestTimeoutMs: Math.ceil(askTimeoutMs / 2) });
+    const { brokers, clientId, startTimeoutMs } = this.#config;
+    // Each question has its own time; the client is cut when that is over.
+    const client = new KafkaClient(this.#deps, { brokers, clientId, requestTimeoutMs: startTimeoutMs });
     const admin = client.kafka.admin({ retry: RETRY });
     return { client, admin, ready: admin.connect() };
   }
