@@ -5,7 +5,7 @@ import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
-import { executorDefaults } from "../executor/config.ts";
+import { beatGapMsOf, executorDefaults } from "../executor/config.ts";
 import { Executor } from "../executor/executor.ts";
 import { lockFolder } from "../executor/lock.ts";
 import { Spawner } from "../executor/spawner/spawner.ts";
@@ -87,6 +87,7 @@ export async function openEmbeddedExecutor(
           executorId,
           version: VERSION,
           slots: config.slots,
+          beatGapMs: beatGapMsOf(config.slots),
           labels: config.labels,
           namespaces: config.namespaces,
           lane: 0,

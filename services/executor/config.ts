@@ -91,6 +91,19 @@ export const executorDefaults = {
 /** Lanes of the dispatch topic. */
 export const LANE_COUNT = 256;
 
+/** Shortest and longest time between beats that say that room grew. */
+const MIN_BEAT_GAP_MS = 2;
+const MAX_BEAT_GAP_MS = 10;
+
+/**
+ * Between two beats that say that room grew: with few slots each one counts at
+ * once; with hundreds, a hundredth of them may wait a few milliseconds for the
+ * next beat, which spares both ends hundreds of messages a second.
+ */
+export function beatGapMsOf(slots: number): number {
+  return Math.min(Math.max(slots / 100, MIN_BEAT_GAP_MS), MAX_BEAT_GAP_MS);
+}
+
 /** A text's place among `count`: FNV-1a, 32 bits. */
 export function placeOf(text: string, count: number): number {
   let hash = 0x811c9dc5;

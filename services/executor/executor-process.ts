@@ -10,7 +10,7 @@ import type { Registry } from "../common/port/registry.ts";
 import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import type { Logger } from "../common/runtime/log.ts";
-import { executorDefaults, placeOf } from "./config.ts";
+import { beatGapMsOf, executorDefaults, placeOf } from "./config.ts";
 import { Executor } from "./executor.ts";
 import { keptExecutorId } from "./executor-id.ts";
 import { type ExecutorTelemetry, openTelemetry } from "./executor-telemetry.ts";
@@ -170,6 +170,7 @@ function newExecutor(settings: ExecutorSettings, parts: ExecutorProcessParts, op
       executorId: opened.executorId,
       version: parts.version,
       slots: settings.slots,
+      beatGapMs: beatGapMsOf(settings.slots),
       labels: settings.labels,
       namespaces: settings.namespaces,
       lane: placeOf(opened.executorId, settings.laneCount),

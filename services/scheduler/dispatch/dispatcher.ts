@@ -77,9 +77,10 @@ export class Dispatcher {
         waiting.note(routeId, bestRank);
         this.#loop.wake();
       }),
-      // A peer's room is the peer's to fill.
+      // A peer's room is the peer's to fill. Room for nothing that is known to wait needs no look: what no hint told
+      // of is found by the next sweep, and a busy executor says hundreds of times a second that it has room.
       hints.on("free", (_hint, origin) => {
-        if (origin === "local") this.#loop.wake();
+        if (origin === "local" && waiting.size > 0) this.#loop.wake();
       }),
     ];
     this.#loop.start();
