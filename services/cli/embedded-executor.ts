@@ -4,6 +4,7 @@ import type { ExecutorId } from "../common/domain/identifier.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { type Metrics, silentMetrics } from "../common/telemetry/metrics.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import { beatGapMsOf, executorDefaults } from "../executor/config.ts";
 import { Executor } from "../executor/executor.ts";
@@ -25,7 +26,7 @@ const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 export type EmbeddedExecutor = {
   readonly executorId: ExecutorId;
   /** Takes work from the scheduler in this process. */
-  start(scheduler: Pick<Scheduler, "connect">): Promise<void>;
+  start(scheduler: Pick<Scheduler, "connect">, metrics?: Metrics): Promise<void>;
   stop(): Promise<void>;
   /** Lets go of the data folder. */
   close(): Promise<void>;
@@ -59,10 +60,11 @@ export async function openEmbeddedExecutor(
   let executor: Executor | null = null;
   return {
     executorId,
-    start: async (scheduler) => {
+    start: async (scheduler, metrics = silentMetrics) => {
       executor = new Executor(
         {
           ...deps,
+          metrics,
           connector: {
             open: async () => {
               const { peer, link } = inProcessSession();

@@ -15,6 +15,7 @@ import { RpcServer } from "../common/rpc/rpc-server.ts";
 import { HttpServer } from "../common/runtime/http-server.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import { createMetrics } from "../common/telemetry/create-metrics.ts";
+import type { Metrics } from "../common/telemetry/metrics.ts";
 import { showProcess } from "../common/telemetry/process-metrics.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import type { OpenLink } from "../scheduler/peers/peer-links.ts";
@@ -44,6 +45,8 @@ export type SchedulerParts = {
 /** A scheduler that serves. */
 export type ServingScheduler = {
   readonly scheduler: Scheduler;
+  /** Those of this process. */
+  readonly metrics: Metrics;
   /** Address of the gRPC services. */
   readonly address: string;
   /** Address of /metrics, /healthz and /readyz. */
@@ -62,11 +65,12 @@ export async function serveScheduler(
 ): Promise<ServingScheduler> {
   const { log, clock, tracing } = parts;
   const schedulerId = config.schedulerId as SchedulerId;
+  const metrics = await openMetrics(schedulerId, stops);
   const scheduler = new Scheduler(
-    { ...parts, openPeer: openPeer(parts) },
+    { ...parts, metrics, openPeer: openPeer(parts) },
     { ...config, schedulerId, version: VERSION, embeddedExecutor: parts.embeddedExecutor },
   );
-  const server = new RpcServer({ log, clock, tracing }, config);
+  const server = new RpcServer({ log, clock, tracing, metrics }, config);
   for (const { definition, handlers } of scheduler.services()) server.addService(definition, handlers);
   const health = new Health();
   health.addTo(server);
@@ -75,26 +79,27 @@ export async function serveScheduler(
   const { address } = await server.start().catch(namingSetting("--listen"));
   stops.add("scheduler", () => scheduler.stop());
   stops.add("grpc server", () => server.stop(config.stopGraceMs));
-  const httpAddress = await serveHttp(scheduler, config, { log, schedulerId, stops });
+  const httpAddress = await serveHttp(scheduler, config, { log, metrics, stops });
   await scheduler.start(config.advertise ?? address);
   health.setAll("SERVING");
   stops.add("health", () => health.setAll("NOT_SERVING"));
-  return { scheduler, address, httpAddress };
+  return { scheduler, metrics, address, httpAddress };
+}
+
+async function openMetrics(schedulerId: SchedulerId, stops: StopStack): Promise<Metrics> {
+  const named = { serviceName: "jobmesh-scheduler", instanceId: schedulerId, version: VERSION };
+  const metrics = await createMetrics(named);
+  stops.add("metrics", () => metrics.stop());
+  stops.add("process metrics", showProcess(metrics));
+  return metrics;
 }
 
 async function serveHttp(
   scheduler: Scheduler,
   config: SchedulerProcessConfig,
-  parts: { readonly log: Logger; readonly schedulerId: SchedulerId; readonly stops: StopStack },
+  parts: { readonly log: Logger; readonly metrics: Metrics; readonly stops: StopStack },
 ): Promise<string> {
-  const metrics = await createMetrics({
-    serviceName: "jobmesh-scheduler",
-    instanceId: parts.schedulerId,
-    version: VERSION,
-  });
-  parts.stops.add("metrics", () => metrics.stop());
-  parts.stops.add("process metrics", showProcess(metrics));
-  parts.stops.add("scheduler metrics", scheduler.show(metrics));
+  const { metrics } = parts;
   const http = new HttpServer(
     { log: parts.log, renderMetrics: () => metrics.render(), readiness: () => ({ store: scheduler.healthy() }) },
     { listen: config.httpListen, insecure: config.insecure },

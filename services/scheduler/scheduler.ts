@@ -26,6 +26,7 @@ import { DispatchLoops } from "./dispatch-loops.ts";
 import { ExecutorPresence } from "./executor-presence.ts";
 import { Hints } from "./hints.ts";
 import { MeasuredMeshClock } from "./measured-mesh-clock.ts";
+import { measuredStore } from "./measured-store.ts";
 import { Membership } from "./membership.ts";
 import { type OpenLink, PeerLinks } from "./peers/peer-links.ts";
 import { Admitter } from "./rescue/admitter.ts";
@@ -48,6 +49,8 @@ export type SchedulerDeps = {
   readonly clock: Clock;
   readonly random: Random;
   readonly tracing: Tracing;
+  /** Nobody reads them when they are left out, and nothing is counted. */
+  readonly metrics?: Metrics;
   readonly log: Logger;
 };
 
@@ -73,8 +76,11 @@ export class Scheduler {
   readonly #dispatch: DispatchLoops;
   readonly #waits: EndedWaits;
   #running: Running | null = null;
+  #hide: () => void = () => {};
 
-  constructor(deps: SchedulerDeps, settings: SchedulerSettings) {
+  constructor(given: SchedulerDeps, settings: SchedulerSettings) {
+    const { metrics, clock } = given;
+    const deps = metrics === undefined ? given : { ...given, store: measuredStore(given.store, metrics, clock) };
     this.#deps = deps;
     this.#settings = settings;
     this.#meshClock = new MeasuredMeshClock(deps);
@@ -121,6 +127,7 @@ export class Scheduler {
       this.#waits.start();
       for (const loop of running.loops) loop.start();
       running.peers.start();
+      this.#hide = this.#show();
     } catch (error) {
       await this.stop();
       throw error;
@@ -131,6 +138,7 @@ export class Scheduler {
   async stop(): Promise<void> {
     const running = this.#running;
     if (running === null) return;
+    this.#hide();
     await running.membership.stop();
     await Promise.all(running.loops.map((loop) => loop.stop()));
     await this.#waits.stop();
@@ -153,8 +161,11 @@ export class Scheduler {
   }
 
   /** Shows its state as metrics; returns what ends that. */
-  show(metrics: Metrics): () => void {
+  #show(): () => void {
+    const { metrics, store, clock } = this.#deps;
+    if (metrics === undefined) return () => {};
     return showScheduler(metrics, {
+      ...{ store, clock, hints: this.hints },
       backends: this.#backends(),
       roster: this.#dispatch.roster,
       meshClock: this.#meshClock,

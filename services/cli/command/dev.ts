@@ -53,7 +53,7 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   const embedded = await openEmbeddedExecutor(config, { clock, random, tracing, log });
   stops.add("executor's folder", () => embedded.close());
   const parts = { store, bus: null, registry, clock, random, tracing, log, embeddedExecutor: embedded.executorId };
-  const { scheduler, address, httpAddress } = await serveScheduler(
+  const { scheduler, metrics, address, httpAddress } = await serveScheduler(
     parts,
     { ...config, schedulerId: "dev", advertise: null },
     stops,
@@ -63,7 +63,7 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   stops.add("lines", () => lines.stop());
   if (folder.isNew) await createExampleJobs(address, clock.wallUs());
   folder.begun();
-  await embedded.start(scheduler);
+  await embedded.start(scheduler, metrics);
   stops.add("executor", () => embedded.stop());
   process.stdout.write(greeting({ address, httpAddress, name }));
 }

@@ -42,15 +42,15 @@ test("counters, histograms and gauges are rendered under the names of the table"
   ended.add(2);
   metrics.counter("jobmesh_executions_ended_total", { state: "SUCCEEDED" }).add(3);
   metrics.counter("jobmesh_executions_ended_total", { state: "FAILED" }).add(1);
-  metrics.histogram("jobmesh_submit_seconds", {}).record(0.004);
+  metrics.histogram("jobmesh_executor_wait_seconds", {}).record(0.004);
   let sessions: number | null = 7;
   const end = metrics.gauge("jobmesh_sessions", {}, () => sessions);
   const text = await metrics.render();
   assert.equal(seriesValue(text, 'jobmesh_executions_ended_total{state="SUCCEEDED"}'), 5);
   assert.equal(seriesValue(text, 'jobmesh_executions_ended_total{state="FAILED"}'), 1);
-  assert.equal(seriesValue(text, 'jobmesh_submit_seconds_bucket{le="0.0025"}'), 0);
-  assert.equal(seriesValue(text, 'jobmesh_submit_seconds_bucket{le="0.005"}'), 1);
-  assert.equal(seriesValue(text, "jobmesh_submit_seconds_count"), 1);
+  assert.equal(seriesValue(text, 'jobmesh_executor_wait_seconds_bucket{le="0.0025"}'), 0);
+  assert.equal(seriesValue(text, 'jobmesh_executor_wait_seconds_bucket{le="0.005"}'), 1);
+  assert.equal(seriesValue(text, "jobmesh_executor_wait_seconds_count"), 1);
   assert.equal(seriesValue(text, "jobmesh_sessions"), 7);
   assert.match(text, /# TYPE jobmesh_executions_ended_total counter/);
   ended.add(1);
@@ -75,11 +75,11 @@ test("a gauge that is bound again takes its series over", async () => {
 test("label sets past the limit are counted together", async () => {
   const metrics = await createMetrics(process);
   for (let count = 0; count < MAX_SERIES + 5; count++) {
-    metrics.counter("jobmesh_transaction_retries_total", { cause: `cause-${count}` }).add(1);
+    metrics.counter("jobmesh_submissions_total", { source: `source-${count}` }).add(1);
   }
   const text = await metrics.render();
-  assert.equal(seriesValue(text, 'jobmesh_transaction_retries_total{cause="other"}'), 5);
-  assert.equal(text.match(/^jobmesh_transaction_retries_total\{/gm)?.length, MAX_SERIES + 1);
+  assert.equal(seriesValue(text, 'jobmesh_submissions_total{source="other"}'), 5);
+  assert.equal(text.match(/^jobmesh_submissions_total\{/gm)?.length, MAX_SERIES + 1);
   await metrics.stop();
 });
 
