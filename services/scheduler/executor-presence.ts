@@ -7,7 +7,7 @@ export const EXECUTOR_NAME = "executor";
 export class ExecutorPresence {
   readonly #registry: Registry;
   readonly #onChange: (executorIds: ReadonlySet<string>) => void;
-  #seen: ReadonlySet<string> = new Set();
+  #seen: ReadonlySet<string> | null = null;
   #unwatch: () => void = () => {};
 
   constructor(registry: Registry, onChange: (executorIds: ReadonlySet<string>) => void) {
@@ -17,8 +17,9 @@ export class ExecutorPresence {
 
   start(): void {
     this.#unwatch = this.#registry.watch(EXECUTOR_NAME, (members) => {
-      this.#seen = new Set(members.map(({ instance }) => instance));
-      this.#onChange(this.#seen);
+      const seen = new Set(members.map(({ instance }) => instance));
+      this.#seen = seen;
+      this.#onChange(seen);
     });
   }
 
@@ -26,7 +27,10 @@ export class ExecutorPresence {
     this.#unwatch();
   }
 
-  /** executor_ids with a key; null while the registry cannot be asked, which says nothing of anybody (rule 14). */
+  /**
+   * executor_ids with a key; null while the registry cannot be asked, or has not answered yet, which says nothing of
+   * anybody (rule 14).
+   */
   present(): ReadonlySet<string> | null {
     return this.#registry.health().healthy ? this.#seen : null;
   }

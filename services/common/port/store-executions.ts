@@ -9,6 +9,7 @@ import type {
   RouteId,
   SchedulerId,
 } from "../domain/identifier.ts";
+import type { LostPolicy } from "../domain/policy.ts";
 import type { Page } from "./store.ts";
 
 /** Makes a call idempotent for 24 hours (rule 5). */
@@ -148,8 +149,16 @@ export interface ExecutionStore {
   storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome>;
   /** DISPATCHED becomes RUNNING with its start time; other keys and states change nothing. */
   markStarted(started: readonly { readonly key: AttemptKey; readonly startUs: number }[]): Promise<void>;
-  /** Rule 15: ends up to `limit` current attempts of a lost incarnation as LOST, and by policy readies the next. */
-  endLost(executorId: ExecutorId, incarnation: Incarnation, limit: number): Promise<readonly ResultOutcome[]>;
+  /**
+   * Rule 15: ends up to `limit` current attempts of a lost incarnation as LOST, and by policy readies the next; only
+   * those under `policy` when it is given.
+   */
+  endLost(
+    executorId: ExecutorId,
+    incarnation: Incarnation,
+    limit: number,
+    policy?: LostPolicy,
+  ): Promise<readonly ResultOutcome[]>;
   /** Current attempts of an incarnation dispatched before a time, by index. */
   active(
     executorId: ExecutorId,

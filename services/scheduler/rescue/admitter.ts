@@ -1,4 +1,4 @@
-import type { Clock } from "../../common/port/clock.ts";
+import type { Clock, Timer } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
@@ -14,13 +14,18 @@ export type AdmitterConfig = {
   readonly recountMs: number;
 };
 
+/** Between two looks that hints ask for: executions end all the time, and few of them held a gate. */
+const MIN_GAP_MS = 10;
+
 /** Rule 7: lets executions in that wait at gates, once there is room; recounts the gates now and then. */
 export class Admitter {
   readonly #deps: { store: Store; hints: Hints; clock: Clock; log: Logger };
   readonly #config: AdmitterConfig;
   readonly #loop: WakeableLoop;
   #recountedMs: number;
-  #unlisten: () => void = () => {};
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #soon: Timer | null = null;
+  #unlisten: (() => void) | null = null;
 
   constructor(deps: { store: Store; hints: Hints; clock: Clock; log: Logger }, config: AdmitterConfig) {
     this.#deps = deps;
@@ -30,28 +35,48 @@ export class Admitter {
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
+  /** Does nothing while it runs. */
   start(): void {
+    if (this.#unlisten !== null) return;
     // Whoever ends may give room back.
-    this.#unlisten = this.#deps.hints.on("ended", () => this.#loop.wake());
+    this.#unlisten = this.#deps.hints.on("ended", () => this.#lookSoon());
     this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#unlisten();
+    this.#unlisten?.();
+    this.#unlisten = null;
+    this.#soon?.cancel();
+    this.#soon = null;
     await this.#loop.stop();
   }
 
-  /** One batch of gates that are due. */
+  /** One batch of gates that are due; true when it let some in, as there may be more. */
   async runOnce(): Promise<boolean> {
-    const { store, hints, clock, log } = this.#deps;
-    for (const routeId of await store.executions.admit(this.#config.maxGates)) {
-      hints.tell({ kind: "ready", routeId, bestRank: 0, count: 1 });
-    }
-    if (clock.monotonicMs() - this.#recountedMs < this.#config.recountMs) return false;
+    const { store, hints, clock } = this.#deps;
+    this.#lookedMs = clock.monotonicMs();
+    const routeIds = await store.executions.admit(this.#config.maxGates);
+    for (const routeId of routeIds) hints.tell({ kind: "ready", routeId, bestRank: 0, count: 1 });
+    await this.#recount();
+    return routeIds.length > 0;
+  }
+
+  #lookSoon(): void {
+    if (this.#soon !== null) return;
+    const waitMs = this.#lookedMs + MIN_GAP_MS - this.#deps.clock.monotonicMs();
+    if (waitMs <= 0) return this.#loop.wake();
+    this.#soon = this.#deps.clock.setTimer(waitMs, () => {
+      this.#soon = null;
+      this.#loop.wake();
+    });
+  }
+
+  async #recount(): Promise<void> {
+    const { store, clock, log } = this.#deps;
+    if (clock.monotonicMs() - this.#recountedMs < this.#config.recountMs) return;
     this.#recountedMs = clock.monotonicMs();
     for (const { gateKey, drift } of await store.executions.recountGates()) {
       log.error({ gateKey, drift }, "a gate's count had drifted and was mended");
     }
-    return false;
   }
 }

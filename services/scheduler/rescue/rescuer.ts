@@ -9,7 +9,7 @@ import type { ExecutorRecord } from "../../common/domain/executor.ts";
 import type { ExecutorId } from "../../common/domain/identifier.ts";
 import type { SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock } from "../../common/port/clock.ts";
-import type { Store } from "../../common/port/store.ts";
+import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
@@ -42,6 +42,9 @@ type RescuerDeps = {
   readonly log: Logger;
 };
 
+/** Timers may come a little early, and reads less than a beat apart count for nothing. */
+const TIMER_SLACK_MS = 5;
+
 /** Declares executors lost, and ends the attempts of those that are. */
 export class Rescuer {
   readonly #deps: RescuerDeps;
@@ -55,7 +58,8 @@ export class Rescuer {
     this.#config = config;
     this.#watch = new LossWatch(config);
     this.#onTheWay = new ResultsOnTheWay(deps, config.busWaitMs);
-    const work = { name: "rescuer", intervalMs: config.heartbeatMs, run: () => this.runOnce() };
+    const intervalMs = config.heartbeatMs + TIMER_SLACK_MS;
+    const work = { name: "rescuer", intervalMs, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
@@ -77,8 +81,10 @@ export class Rescuer {
         log.warn({ executorId: record.executorId, incarnation: record.incarnation }, "an executor is lost");
       }
     }
+    const lost = await store.executors.lostWithAttempts();
+    this.#onTheWay.retain(lost);
     let left = false;
-    for (const record of await store.executors.lostWithAttempts()) left = (await this.#endAttempts(record)) || left;
+    for (const record of lost) left = (await this.#endAttempts(record)) || left;
     return left;
   }
 
@@ -86,10 +92,20 @@ export class Rescuer {
   async #endAttempts(record: ExecutorRecord): Promise<boolean> {
     const { store, hints, log } = this.#deps;
     const { maxBatchRows } = this.#config;
-    if (!(await this.#onTheWay.stored(record))) return false;
-    const outcomes = await store.executions.endLost(record.executorId, record.incarnation, maxBatchRows);
-    tellOutcomes(hints, outcomes);
-    log.info({ executorId: record.executorId, count: outcomes.length }, "attempts of a lost executor ended");
-    return outcomes.length >= maxBatchRows;
+    const { executorId, incarnation } = record;
+    try {
+      const mayEnd = await this.#onTheWay.mayEnd(record);
+      if (mayEnd === "none") return false;
+      const policy = mayEnd === "all" ? undefined : "RETRY";
+      const outcomes = await store.executions.endLost(executorId, incarnation, maxBatchRows, policy);
+      tellOutcomes(hints, outcomes);
+      if (outcomes.length > 0) log.info({ executorId, count: outcomes.length }, "attempts of a lost executor ended");
+      return outcomes.length >= maxBatchRows;
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error;
+      // One that cannot be ended does not keep the others.
+      log.error({ err: error, executorId }, "attempts of a lost executor could not be ended");
+      return false;
+    }
   }
 }

@@ -2,71 +2,99 @@
  * Rule 15: loss waits for what is already on its way. A lost executor that
  * produced to Kafka may have results there that nobody stored yet: the end
  * offsets are read once it is lost, and its attempts end only when the stored
- * offsets have reached them.
+ * offsets have reached them. While the bus is away nobody knows what is there:
+ * attempts under LOST_POLICY_FAIL wait for it, those under RETRY for a while.
  */
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
 import type { SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
+import type { StoredPartition } from "../../common/port/store-offsets.ts";
+
+/** Which attempts of a lost executor may end now. */
+export type MayEnd = "all" | "under_retry" | "none";
+
+/** End offset and generation of each partition that has results not yet stored. */
+type Ends = Map<number, { readonly endOffset: number; readonly generation: number }>;
 
 type Awaited = {
-  /** End offset and generation of each partition that has results not yet stored. */
-  readonly ends: Map<number, { readonly endOffset: number; readonly generation: number }>;
+  /** null until they could be asked for; empty when all is stored. */
+  ends: Ends | null;
+  /** Since when the bus has been away, by the monotonic clock; null while it is there. */
+  awaySinceMs: number | null;
 };
 
-/** Says when all results that a lost executor had produced are stored. */
+/** Says when the results that a lost executor had produced are stored. */
 export class ResultsOnTheWay {
   readonly #deps: { readonly store: Store; readonly bus: SchedulerBus | null; readonly clock: Clock };
   readonly #busWaitMs: number;
   readonly #awaited = new Map<string, Awaited>();
-  readonly #since = new Map<string, number>();
 
-  /** @param busWaitMs how long a bus that is away is waited for; then what it holds is given up */
+  /** @param busWaitMs how long attempts under LOST_POLICY_RETRY wait for a bus that is away */
   constructor(deps: { store: Store; bus: SchedulerBus | null; clock: Clock }, busWaitMs: number) {
     this.#deps = deps;
     this.#busWaitMs = busWaitMs;
   }
 
-  /** True when nothing is on its way any more; else ask again. */
-  async stored(record: ExecutorRecord): Promise<boolean> {
-    const { bus, store, clock } = this.#deps;
+  /** Asked again each beat until it says "all". */
+  async mayEnd(record: ExecutorRecord): Promise<MayEnd> {
+    const { bus, store } = this.#deps;
     // A result by session counts when it is stored, and nothing is awaited for it.
-    if (record.lane === null || bus === null) return true;
-    const name = `${record.executorId}/${record.incarnation}`;
+    if (record.lane === null || bus === null) return "all";
+    const awaited = this.#awaitedOf(record);
+    // It is lost, so nothing of it was produced since.
+    if (awaited.ends?.size === 0) return "all";
     const rows = await store.offsets.read(bus.resultPartitions);
-    const awaited = this.#awaited.get(name) ?? (await this.#ends(bus, rows).catch(() => null));
-    if (awaited === null) {
-      const sinceMs = this.#since.get(name) ?? clock.monotonicMs();
-      this.#since.set(name, sinceMs);
-      return clock.monotonicMs() - sinceMs >= this.#busWaitMs;
-    }
-    this.#awaited.set(name, awaited);
-    for (const row of rows) {
-      const end = awaited.ends.get(row.partition);
-      if (end === undefined) continue;
-      // A partition of another generation lost what it had: its end is read anew.
-      if (row.generation !== end.generation) {
-        this.#awaited.delete(name);
-        return false;
-      }
-      if (row.nextOffset >= end.endOffset) awaited.ends.delete(row.partition);
-    }
-    if (awaited.ends.size > 0) return false;
-    this.#awaited.delete(name);
-    this.#since.delete(name);
-    return true;
+    awaited.ends ??= await endsAbove(bus, rows);
+    const isBusThere = awaited.ends !== null && bus.health().healthy;
+    if (awaited.ends !== null) this.#takeStored(awaited, awaited.ends, rows);
+    if (awaited.ends?.size === 0) return "all";
+    return this.#isGivenUp(awaited, isBusThere) ? "under_retry" : "none";
   }
 
-  async #ends(
-    bus: SchedulerBus,
-    rows: readonly { readonly partition: number; readonly generation: number; readonly nextOffset: number }[],
-  ): Promise<Awaited> {
-    const ends: Awaited["ends"] = new Map();
-    for (const { partition, endOffset } of await bus.resultBounds()) {
-      const row = rows.find((candidate) => candidate.partition === partition);
-      if (row !== undefined && endOffset > row.nextOffset)
-        ends.set(partition, { endOffset, generation: row.generation });
-    }
-    return { ends };
+  /** Forgets all but these: others have no attempts any more. */
+  retain(records: readonly ExecutorRecord[]): void {
+    const names = new Set(records.map(nameOf));
+    for (const name of this.#awaited.keys()) if (!names.has(name)) this.#awaited.delete(name);
   }
+
+  #awaitedOf(record: ExecutorRecord): Awaited {
+    const name = nameOf(record);
+    const known = this.#awaited.get(name);
+    if (known !== undefined) return known;
+    const awaited: Awaited = { ends: null, awaySinceMs: null };
+    this.#awaited.set(name, awaited);
+    return awaited;
+  }
+
+  #takeStored(awaited: Awaited, ends: Ends, rows: readonly StoredPartition[]): void {
+    for (const { partition, generation, nextOffset } of rows) {
+      const end = ends.get(partition);
+      // A partition of another generation lost what it had: the ends are read anew.
+      if (end !== undefined && end.generation !== generation) awaited.ends = null;
+      else if (end !== undefined && nextOffset >= end.endOffset) ends.delete(partition);
+    }
+  }
+
+  #isGivenUp(awaited: Awaited, isBusThere: boolean): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    awaited.awaySinceMs = isBusThere ? null : (awaited.awaySinceMs ?? nowMs);
+    return awaited.awaySinceMs !== null && nowMs - awaited.awaySinceMs >= this.#busWaitMs;
+  }
+}
+
+function nameOf({ executorId, incarnation }: ExecutorRecord): string {
+  return `${executorId}/${incarnation}`;
+}
+
+/** Partitions with records that are not stored; null when the bus could not be asked. */
+async function endsAbove(bus: SchedulerBus, rows: readonly StoredPartition[]): Promise<Ends | null> {
+  const bounds = await bus.resultBounds().catch(() => null);
+  if (bounds === null) return null;
+  const ends: Ends = new Map();
+  for (const { partition, endOffset } of bounds) {
+    const row = rows.find((candidate) => candidate.partition === partition);
+    if (row !== undefined && endOffset > row.nextOffset) ends.set(partition, { endOffset, generation: row.generation });
+  }
+  return ends;
 }

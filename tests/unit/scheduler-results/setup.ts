@@ -89,6 +89,12 @@ export async function resultRig(t: TestContext, busConfig: Partial<MemoryBusConf
       makeReader({ clock, store, bus, stops }, options),
     dispatched: (count: number, changes: Partial<NewExecution> = {}, profile: Partial<ExecutorProfile> = {}) =>
       dispatched(store, clock, count, changes, profile),
+    /** More of them on an executor that is there. */
+    dispatchedTo: (
+      executor: Pick<ExecutorProfile, "executorId" | "incarnation">,
+      count: number,
+      changes: Partial<NewExecution> = {},
+    ) => dispatchTo(store, clock, executor, count, changes),
     partition: async (partition = 0) => {
       const row = (await store.offsets.read(2)).find((one) => one.partition === partition);
       return row ?? assert.fail("no such partition");
@@ -135,11 +141,20 @@ async function dispatched(
 ): Promise<Execution[]> {
   const hello = registration({ profile: { slots: 10_000, ...profile } });
   assert.equal((await store.executors.register(hello)).kind, "welcome");
-  const { executorId, incarnation } = hello.profile;
+  return dispatchTo(store, clock, hello.profile, count, changes);
+}
+
+async function dispatchTo(
+  store: Store,
+  clock: ManualClock,
+  { executorId, incarnation }: Pick<ExecutorProfile, "executorId" | "incarnation">,
+  count: number,
+  changes: Partial<NewExecution>,
+): Promise<Execution[]> {
   const group = Array.from({ length: count }, () => ({
     execution: testExecution(clock.wallUs(), changes),
     request: null,
-    slot: { executorId, incarnation, sessionNumber: hello.sessionNumber, fence: random.fence() as Fence },
+    slot: { executorId, incarnation, sessionNumber: 1, fence: random.fence() as Fence },
   }));
   const outcomes = await store.executions.submit(group);
   return outcomes.map((outcome) => (outcome.kind === "stored" ? outcome.execution : assert.fail(outcome.kind)));

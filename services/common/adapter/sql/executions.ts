@@ -8,6 +8,7 @@ import type {
   RouteId,
   SchedulerId,
 } from "../../domain/identifier.ts";
+import type { LostPolicy } from "../../domain/policy.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Random } from "../../port/random.ts";
 import type { Page } from "../../port/store.ts";
@@ -79,8 +80,13 @@ export class SqlExecutionStore implements ExecutionStore {
     return markStarted(this.#db, started);
   }
 
-  endLost(executorId: ExecutorId, incarnation: Incarnation, limit: number): Promise<readonly ResultOutcome[]> {
-    return endLost(this.#db, this.#random, executorId, incarnation, limit);
+  endLost(
+    executorId: ExecutorId,
+    incarnation: Incarnation,
+    limit: number,
+    policy: LostPolicy | null = null,
+  ): Promise<readonly ResultOutcome[]> {
+    return endLost(this.#db, this.#random, { executorId, incarnation, limit, policy });
   }
 
   active(
