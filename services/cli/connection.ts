@@ -2,38 +2,53 @@ import { MeshClient } from "../client/mesh-client.ts";
 import { type LoadedConfig, loadConfig } from "../common/config/load-config.ts";
 import type { ClientConfig } from "../common/config/process-settings.ts";
 import { renderHelp } from "../common/config/render-settings.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
 
-/** A command that calls the mesh: its client, what is left of its arguments, and how to let go. */
+/** A command that calls the mesh: its client, and what is left of its arguments. */
 export type Connection = {
   readonly client: MeshClient;
   readonly config: ClientConfig;
   readonly rest: readonly string[];
-  close(): Promise<void>;
 };
 
 /** Target where nothing else is said: the embedded mesh. */
 export const DEFAULT_TARGET = "127.0.0.1:7070";
 
-/** Reads the settings of a client and connects; null after `--help`, which is printed. */
-export async function connect(argv: readonly string[], usage: string): Promise<Connection | null> {
+/**
+ * Reads the settings of a client, connects, and does the work, which answers
+ * the exit code; 0 after `--help`, which is printed. Where nobody answers, the
+ * error says where, and what would help.
+ */
+export async function withConnection(
+  argv: readonly string[],
+  usage: string,
+  work: (connection: Connection) => Promise<number>,
+): Promise<number> {
   const loaded: LoadedConfig<ClientConfig> = loadConfig("client", { env: process.env, argv });
   if (loaded.help) {
     process.stdout.write(renderHelp("client", usage));
-    return null;
+    return 0;
   }
   const { config, rest } = loaded;
   const names = config.etcdEndpoints === null ? null : await openNames(config.etcdEndpoints, config.cluster);
   const target = config.scheduler ?? (names === null ? DEFAULT_TARGET : "etcd:///scheduler");
   const client = new MeshClient({ target, waitForReady: names !== null });
-  return {
-    client,
-    config,
-    rest,
-    close: async () => {
-      client.close();
-      await names?.close();
-    },
-  };
+  try {
+    return await work({ client, config, rest });
+  } catch (thrown) {
+    throw namingTarget(target, JobmeshError.from(thrown));
+  } finally {
+    client.close();
+    await names?.close();
+  }
+}
+
+/** gRPC's own words about a connection that cannot be made are not for people. */
+function namingTarget(target: string, error: JobmeshError): JobmeshError {
+  if (error.reason !== "PEER_UNAVAILABLE") return error;
+  const why = /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
+  const message = `no scheduler answers at ${target}${why === undefined ? "" : ` (${why})`}; is it started? --scheduler names another`;
+  return new JobmeshError("PEER_UNAVAILABLE", { message, cause: error });
 }
 
 async function openNames(endpoints: readonly string[], cluster: string): Promise<{ close(): Promise<void> }> {

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { type Execution, ExecutionView, executionStateToJSON } from "../../../gen/jobmesh/v1/execution.ts";
 import { LogStream, ReadLogsRequest } from "../../../gen/jobmesh/v1/execution_service.ts";
 import type { MeshClient } from "../../client/mesh-client.ts";
@@ -6,31 +7,31 @@ import { isFinal } from "../../common/domain/execution.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { stateOfNumber } from "../../common/wire/execution.ts";
-import { connect } from "../connection.ts";
+import { failureFromStatus } from "../../common/wire/failure.ts";
+import { withConnection } from "../connection.ts";
 
 /** Exit code of a command that did not end by itself: cancelled, timed out, lost. */
 const EXIT_NOT_ENDED = 1;
+/** Exit code of a command that a signal ended, without the number of the signal. */
+const FIRST_SIGNAL_EXIT = 128;
+/** Longest name of an execution. */
+const MAX_NAME_CHARACTERS = 255;
 /** Between two looks at an execution that waits for another attempt, or for a scheduler to come back. */
 const LOOK_AGAIN_MS = 250;
 
 /** `jobmesh run -- COMMAND`: submits, shows the output as it is written, exits as the command did. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const connection = await connect(argv, "jobmesh run [options] -- COMMAND [ARGUMENT …]");
-  if (connection === null) return 0;
-  const { client, rest } = connection;
-  try {
+export function run(argv: readonly string[]): Promise<number> {
+  return withConnection(argv, "jobmesh run [options] -- COMMAND [ARGUMENT …]", async ({ client, rest }) => {
     const [program, ...args] = rest;
     if (program === undefined) {
       throw new JobmeshError("CONFIG_INVALID", { message: "run needs a command: jobmesh run -- COMMAND" });
     }
     // One word is a line for the shell, as with ssh; more words are a program and its arguments.
     const target = args.length === 0 ? command(program) : command(program, { args });
-    const { executionId } = await client.submit({ target, name: rest.join(" ").slice(0, 255) });
+    const { executionId } = await client.submit({ target, name: rest.join(" ").slice(0, MAX_NAME_CHARACTERS) });
     process.stderr.write(`jobmesh: execution ${executionId}\n`);
-    return await exitCodeOf(client, await showOutput(client, executionId));
-  } finally {
-    await connection.close();
-  }
+    return exitCodeOf(client, await showOutput(client, executionId));
+  });
 }
 
 /** What was shown last: an attempt, 0 before the first is known, and its piece. */
@@ -73,15 +74,16 @@ function isEnded({ state }: Execution): boolean {
   return known !== null && isFinal(known);
 }
 
+/** As a shell has it: the command's own code, or 128 and the number of the signal that ended it. */
 async function exitCodeOf(client: MeshClient, execution: Execution): Promise<number> {
   if (stateOfNumber(execution.state) === "SUCCEEDED") return 0;
+  const { executionId, error, stateMessage } = execution;
   const state = executionStateToJSON(execution.state).replace("EXECUTION_STATE_", "");
-  const reason = execution.error?.message ?? execution.stateMessage;
-  process.stderr.write(`jobmesh: ${state}${reason === "" ? "" : `: ${reason}`}\n`);
-  const { attempts } = await client.executions.listAttempts({
-    executionId: execution.executionId,
-    pageSize: 1000,
-    pageToken: "",
-  });
+  const words = error?.message ?? stateMessage;
+  process.stderr.write(`jobmesh: ${state}${words === "" ? "" : `: ${words}`}\n`);
+  const [, signal] = /^signal:(\w+)$/.exec(error === undefined ? "" : failureFromStatus(error).reason) ?? [];
+  const number = Object.entries(constants.signals).find(([name]) => name === `SIG${signal}`)?.[1];
+  if (number !== undefined) return FIRST_SIGNAL_EXIT + number;
+  const { attempts } = await client.executions.listAttempts({ executionId, pageSize: 1_000, pageToken: "" });
   return attempts.at(-1)?.exitCode ?? EXIT_NOT_ENDED;
 }

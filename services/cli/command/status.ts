@@ -4,31 +4,29 @@ import type {
   GetMeshStatusResponse,
   Scheduler,
 } from "../../../gen/jobmesh/v1/mesh_service.ts";
-import { executorStateToJSON } from "../../../gen/jobmesh/v1/mesh_service.ts";
+import { executorStateToJSON, ListExecutorsRequest } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import { msOfDuration } from "../../common/wire/time.ts";
-import { connect } from "../connection.ts";
+import { withConnection } from "../connection.ts";
 import { refuseArguments } from "../no-arguments.ts";
 import { renderTable } from "../table.ts";
 
-/** `jobmesh status`. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const connection = await connect(argv, "jobmesh status [options]");
-  if (connection === null) return 0;
-  try {
-    refuseArguments("status", connection.rest);
-    const { mesh } = connection.client;
+/** Executors shown. */
+const MAX_EXECUTORS = 1_000;
+
+/** `jobmesh status`: exits with 1 when a backend is away. */
+export function run(argv: readonly string[]): Promise<number> {
+  return withConnection(argv, "jobmesh status [options]", async ({ client: { mesh }, rest }) => {
+    refuseArguments("status", rest);
     const [status, { schedulers }, { executors }] = await Promise.all([
       mesh.getMeshStatus({}),
       mesh.listSchedulers({}),
-      mesh.listExecutors({ labels: {}, pageSize: 1_000, pageToken: "", namespace: "", states: [], capability: "" }),
+      mesh.listExecutors(ListExecutorsRequest.fromPartial({ pageSize: MAX_EXECUTORS })),
     ]);
     process.stdout.write(
       `${[...summary(status), "", ...schedulerTable(schedulers), "", ...executorTable(executors)].join("\n")}\n`,
     );
     return status.backends.every(({ healthy }) => healthy) ? 0 : 1;
-  } finally {
-    await connection.close();
-  }
+  });
 }
 
 function summary(status: GetMeshStatusResponse): string[] {
