@@ -1,0 +1,52 @@
+/** The commands of the pages that are about a mesh on real backends run on real MariaDB, Kafka and etcd. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createConnection, type RowDataPacket } from "mysql2/promise";
+import { freePorts } from "../../scripts/backend/free-ports.ts";
+import { ensureGrpcurl } from "../../scripts/tools.ts";
+import { createDatabase, startBackends, testCluster } from "../support/backends.ts";
+import { blocksOf, docPages } from "../support/doc-blocks.ts";
+import { distributedCommands } from "../support/doc-runs.ts";
+import { DocShell } from "../support/doc-shell.ts";
+import { MeshProcesses } from "../support/mesh-process.ts";
+
+for (const page of docPages()) {
+  const commands = distributedCommands(page);
+  if (commands.length === 0) continue;
+  test(`${page}: its ${commands.length} commands run on real backends`, async (t) => {
+    const processes = new MeshProcesses(t);
+    const backends = await startBackends({ etcd: true, kafka: true, mysql: true });
+    const database = await createDatabase(backends.mysqlUrl);
+    t.after(() => database.drop());
+    t.after(() => backends.stop());
+    const ports = ["7070", "7071", "7072", "7073", "7081"];
+    const free = await freePorts(ports.length);
+    const shell = new DocShell(processes, {
+      grpcurl: await ensureGrpcurl(),
+      replaced: {
+        "mysql://user:password@db:3306/jobmesh": database.url,
+        "kafka:9092": backends.kafkaBrokers.join(","),
+        "http://etcd:2379": backends.etcdEndpoints.join(","),
+        ...Object.fromEntries(ports.map((port, index) => [`127.0.0.1:${port}`, `127.0.0.1:${free[index]}`])),
+      },
+      env: { JOBMESH_CLUSTER: testCluster() },
+      listen: { grpc: `127.0.0.1:${free[0]}`, http: `127.0.0.1:${free[1]}` },
+    });
+    for (const command of commands) await shell.run(command);
+    await queries(database.url);
+  });
+}
+
+/** The statements of all pages, on a store in which something has run. */
+async function queries(url: string): Promise<void> {
+  const connection = await createConnection(url);
+  try {
+    for (const block of docPages().flatMap(blocksOf)) {
+      if (block.language !== "sql") continue;
+      const [rows] = await connection.query<RowDataPacket[]>(block.text);
+      assert.ok(rows.length > 0, `${block.page}:${block.line} finds nothing:\n${block.text}`);
+    }
+  } finally {
+    await connection.end();
+  }
+}
