@@ -16,12 +16,21 @@ import { attemptToMessage, executionToMessage, stateNumber } from "../../common/
 import type { Hints } from "../hints.ts";
 import type { EndedWaits } from "./ended-waits.ts";
 import { readExecutionFilter } from "./execution-filter.ts";
-import { checkExecutionId, executionNotFound, existing } from "./execution-lookup.ts";
+import { executionNotFound, existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { openLogs } from "./log-reader.ts";
 import { cutPage, readPageSize } from "./page.ts";
 import { withStoreErrors } from "./store-errors.ts";
 import type { Submissions } from "./submissions.ts";
+import { explained } from "./waiting-reason.ts";
+
+/** Characters of a cancel's reason. */
+const MAX_REASON_CHARACTERS = 1_000;
+/** How much of an execution an answer holds. */
+const views = {
+  [ExecutionView.EXECUTION_VIEW_BASIC]: "BASIC",
+  [ExecutionView.EXECUTION_VIEW_FULL]: "FULL",
+} as const;
 
 /** What ExecutionService is made of. */
 export type ExecutionServiceDeps = {
@@ -52,11 +61,14 @@ async function submitExecution(deps: ExecutionServiceDeps, request: SubmitExecut
 }
 
 async function getExecution(deps: ExecutionServiceDeps, request: GetExecutionRequest, context: CallContext) {
-  const executionId = checkExecutionId(request.executionId);
+  const faults = new FieldFaults();
+  const executionId = faults.executionId("execution_id", request.executionId);
+  const full = faults.oneOf("view", views, request.view, "FULL") === "FULL";
+  faults.throwIfAny();
   for (;;) {
     const execution = await existing(deps.store, executionId);
     if (!request.waitUntilEnded || isFinal(execution.state)) {
-      return { execution: executionToMessage(execution, request.view !== ExecutionView.EXECUTION_VIEW_BASIC) };
+      return { execution: executionToMessage(await explained(deps.store, execution), full) };
     }
     await deps.waits.wait(executionId, AbortSignal.any([context.signal, context.stopping]));
     if (context.signal.aborted) throw context.signal.reason;
@@ -68,8 +80,8 @@ async function listExecutions(deps: ExecutionServiceDeps, request: ListExecution
   const faults = new FieldFaults();
   const filter = readExecutionFilter(faults, request.filter);
   const pageSize = readPageSize(faults, request.pageSize);
+  const full = faults.oneOf("view", views, request.view, "BASIC") === "FULL";
   faults.throwIfAny();
-  const full = request.view === ExecutionView.EXECUTION_VIEW_FULL;
   const page = await cutPage(
     pageSize,
     request.pageToken,
@@ -89,9 +101,9 @@ async function countExecutions(deps: ExecutionServiceDeps, request: CountExecuti
 
 async function listAttempts(deps: ExecutionServiceDeps, request: ListAttemptsRequest) {
   const faults = new FieldFaults();
+  const executionId = faults.executionId("execution_id", request.executionId);
   const pageSize = readPageSize(faults, request.pageSize);
   faults.throwIfAny();
-  const executionId = checkExecutionId(request.executionId);
   await existing(deps.store, executionId);
   const page = await cutPage(
     pageSize,
@@ -104,9 +116,9 @@ async function listAttempts(deps: ExecutionServiceDeps, request: ListAttemptsReq
 
 async function cancelExecution(deps: ExecutionServiceDeps, request: CancelExecutionRequest) {
   const faults = new FieldFaults();
-  const reason = faults.text("reason", request.reason, 1_000);
+  const executionId = faults.executionId("execution_id", request.executionId);
+  const reason = faults.text("reason", request.reason, MAX_REASON_CHARACTERS);
   faults.throwIfAny();
-  const executionId = checkExecutionId(request.executionId);
   const outcome = await deps.store.executions.requestStop(executionId, "CANCEL", reason);
   switch (outcome.kind) {
     case "not_found":

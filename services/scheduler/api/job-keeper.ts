@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { Job as JobMessage } from "../../../gen/jobmesh/v1/job.ts";
 import {
   type CreateJobRequest,
@@ -6,7 +7,7 @@ import {
   type UpdateJobRequest,
 } from "../../../gen/jobmesh/v1/job_service.ts";
 import { randomExecutionId } from "../../common/domain/execution-id.ts";
-import type { JobUid } from "../../common/domain/identifier.ts";
+import type { ExecutionId, JobUid } from "../../common/domain/identifier.ts";
 import { type Job, type JobSpec, SHARD_COUNT } from "../../common/domain/job.ts";
 import { compileSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
@@ -17,7 +18,8 @@ import { jobToMessage } from "../../common/wire/job.ts";
 import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { FieldFaults } from "./field-faults.ts";
-import { readJob } from "./job-reader.ts";
+import { type JobName, jobNotFound } from "./job-lookup.ts";
+import { DEFAULT_NAMESPACE, readJob } from "./job-reader.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
 import type { PayloadCheck } from "./target-check.ts";
 import { maskedJob } from "./update-mask.ts";
@@ -26,9 +28,6 @@ import { maskedJob } from "./update-mask.ts";
 const MAX_CHANGE_TRIES = 5;
 /** Executions cancelled in one round of DeleteJob.cancel_executions. */
 const CANCEL_BATCH = 500;
-
-/** A job as requests name it. */
-type JobName = { readonly namespace: string; readonly jobId: string };
 
 /** Keeps jobs: computes their fires, stores them, tells the timers. */
 export class JobKeeper {
@@ -52,7 +51,6 @@ export class JobKeeper {
     const nowUs = this.#deps.meshClock.nowUs();
     const assignedId = randomUuid(nowUs, this.#deps.random);
     const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
-    const { requestId: _, ...body } = CreateMessage.toJSON(request) as Record<string, unknown>;
     const jobUid = randomUuid(nowUs, this.#deps.random) as JobUid;
     const outcome = await this.#deps.store.jobs.create(
       {
@@ -62,7 +60,7 @@ export class JobKeeper {
         nextFireUs: firstFireUs(spec, jobUid, nowUs),
         createUs: nowUs,
       },
-      requestClaim("create", spec.namespace, request.requestId, body),
+      requestClaim("create", spec.namespace, request.requestId, () => CreateMessage.toJSON(request)),
     );
     if (outcome.kind === "exists") {
       throw new JobmeshError("JOB_EXISTS", {
@@ -70,14 +68,18 @@ export class JobKeeper {
         metadata: { namespace: spec.namespace, jobId: spec.jobId },
       });
     }
-    if (outcome.kind === "request_reused") throw new JobmeshError("REQUEST_ID_REUSED");
+    if (outcome.kind === "request_reused") {
+      throw new JobmeshError("REQUEST_ID_REUSED", {
+        message: `request_id ${request.requestId} was used before with another request`,
+      });
+    }
     this.#changed(outcome.job);
     return outcome.job;
   }
 
   async get(name: JobName): Promise<Job> {
     const job = await this.#deps.store.jobs.get(name.namespace, name.jobId);
-    if (job === null) throw notFound(name);
+    if (job === null) throw jobNotFound(name);
     return job;
   }
 
@@ -91,7 +93,7 @@ export class JobKeeper {
     faults.unsupported("allow_missing", request.allowMissing);
     faults.unsupported("validate_only", request.validateOnly);
     const given = JobMessage.fromPartial(request.job ?? {});
-    const namespace = faults.identifier("job.namespace", given.namespace, "default");
+    const namespace = faults.identifier("job.namespace", given.namespace, DEFAULT_NAMESPACE);
     const jobId = faults.identifier("job.job_id", given.jobId, null);
     const wanted = Number(given.revision);
     faults.throwIfAny();
@@ -105,24 +107,30 @@ export class JobKeeper {
 
   /** DeleteJob; with cancel_executions its executions that have not ended are asked to end. */
   async delete(request: DeleteJobRequest, name: JobName): Promise<void> {
-    const { store, hints } = this.#deps;
+    const { store } = this.#deps;
     const revision = request.revision === 0n ? null : Number(request.revision);
     const outcome = await store.jobs.delete(name.namespace, name.jobId, revision);
     if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
-    if (outcome.kind === "not_found" && !request.allowMissing) throw notFound(name);
+    if (outcome.kind === "not_found" && !request.allowMissing) throw jobNotFound(name);
     if (outcome.kind === "changed") this.#changed(outcome.job);
-    if (!request.cancelExecutions) return;
+    if (request.cancelExecutions) await this.#cancelExecutions(name);
+  }
+
+  /** Asks all to end, CANCEL_BATCH in a round. Those that run stay listed until their executors said that they ended. */
+  async #cancelExecutions(name: JobName): Promise<void> {
+    const { store, hints } = this.#deps;
+    const running = new Set<ExecutionId>();
     for (;;) {
-      const live = await store.executions.liveOfJob(name.namespace, name.jobId, CANCEL_BATCH);
-      let waiting = 0;
-      for (const executionId of live) {
+      const live = await store.executions.liveOfJob(name.namespace, name.jobId, running.size + CANCEL_BATCH);
+      const fresh = live.filter((executionId) => !running.has(executionId));
+      if (fresh.length === 0) return;
+      for (const executionId of fresh) {
         const stop = await store.executions.requestStop(executionId, "CANCEL", "the job was deleted");
-        if (stop.kind === "ended") waiting += 1;
         if (stop.kind === "ended") hints.tell({ kind: "ended", executionId });
-        if (stop.kind === "stopping") hints.tell({ kind: "stop", executionId });
+        if (stop.kind !== "stopping") continue;
+        running.add(executionId);
+        hints.tell({ kind: "stop", executionId });
       }
-      // Those that run stay in the list until their executors have said that they ended.
-      if (live.length < CANCEL_BATCH || waiting === 0) return;
     }
   }
 
@@ -135,7 +143,7 @@ export class JobKeeper {
   resume(name: JobName): Promise<Job> {
     return this.#changing(name, (job) => {
       if (!job.paused) return Promise.resolve({ kind: "changed", job });
-      const nextUs = nextFireUs(job, job, this.#deps.meshClock.nowUs());
+      const nextUs = isExhausted(job, job) ? null : nextFireUs(job, job, this.#deps.meshClock.nowUs());
       return this.#deps.store.jobs.resume(name.namespace, name.jobId, job.revision, nextUs);
     });
   }
@@ -150,16 +158,22 @@ export class JobKeeper {
   }
 
   #done(name: JobName, outcome: ChangeOutcome): Job {
-    if (outcome.kind === "not_found") throw notFound(name);
+    if (outcome.kind === "not_found") throw jobNotFound(name);
     if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
     this.#changed(outcome.job);
     return outcome.job;
   }
 
-  /** A schedule that stays keeps its next fire; a new one is asked from now on. */
+  /** A schedule that stays keeps its next fire, one that is due among them; a new one is asked from now on. */
   #nextFireOf(job: Job, spec: JobSpec): number | null {
-    if (JSON.stringify(job.schedule) === JSON.stringify(spec.schedule)) return job.nextFireUs;
-    return nextFireUs(job, spec, this.#deps.meshClock.nowUs());
+    const before = job.schedule;
+    const after = spec.schedule;
+    if (isDeepStrictEqual(before, after)) return job.nextFireUs;
+    if (isExhausted(job, spec)) return null;
+    if (after?.when.kind !== "at") return nextFireUs(job, spec, this.#deps.meshClock.nowUs());
+    // The same instant with other policies around it fires no second time.
+    const isSame = before?.when.kind === "at" && before.when.atMs === after.when.atMs;
+    return isSame && !job.paused ? job.nextFireUs : firstFireUs(spec, job.jobUid, this.#deps.meshClock.nowUs());
   }
 
   #changed(job: Job): void {
@@ -188,11 +202,9 @@ function nextFireUs(job: Pick<Job, "jobUid" | "createUs">, spec: Pick<JobSpec, "
   return nextMs === null ? null : nextMs * 1000;
 }
 
-function notFound(name: JobName): JobmeshError {
-  return new JobmeshError("JOB_NOT_FOUND", {
-    message: `there is no job ${name.jobId} in namespace ${name.namespace}`,
-    metadata: { namespace: name.namespace, jobId: name.jobId },
-  });
+/** True when the schedule has made as many executions as it may. */
+function isExhausted({ fireCount }: Job, { schedule }: Pick<JobSpec, "schedule">): boolean {
+  return schedule !== null && schedule.maxFires > 0 && fireCount >= schedule.maxFires;
 }
 
 function revisionMismatch(revision: number): JobmeshError {

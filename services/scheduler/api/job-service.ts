@@ -21,6 +21,7 @@ import type { MeshClock } from "../mesh-clock.ts";
 import { readNamespaceFilter } from "./execution-filter.ts";
 import { FieldFaults } from "./field-faults.ts";
 import type { JobKeeper } from "./job-keeper.ts";
+import type { JobName } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
 import { cutPage, readPageSize } from "./page.ts";
 import { readSchedule } from "./schedule-check.ts";
@@ -32,6 +33,9 @@ const DEFAULT_PREVIEW_COUNT = 10;
 const MAX_PREVIEW_COUNT = 1_000;
 /** What `H` is spread by in a schedule that is of no job. */
 const SPREAD_OF_PREVIEW = "preview";
+
+/** Characters of a pause's reason. */
+const MAX_REASON_CHARACTERS = 1_000;
 
 /** What JobService is made of. */
 export type JobServiceDeps = {
@@ -61,12 +65,8 @@ export function jobHandlers(deps: JobServiceDeps): Handlers<typeof JobServiceSer
   });
 }
 
-/** Namespace and identifier that a request names. */
-export function readJobName(request: { readonly namespace: string; readonly jobId: string }): {
-  readonly namespace: string;
-  readonly jobId: string;
-} {
-  const faults = new FieldFaults();
+/** Namespace and identifier that a request names. Throws INVALID_ARGUMENT for them and what was noted before. */
+export function readJobName(request: JobName, faults: FieldFaults = new FieldFaults()): JobName {
   const namespace = faults.identifier("namespace", request.namespace, DEFAULT_NAMESPACE);
   const jobId = faults.identifier("job_id", request.jobId, null);
   faults.throwIfAny();
@@ -75,9 +75,8 @@ export function readJobName(request: { readonly namespace: string; readonly jobI
 
 function pause(keeper: JobKeeper, request: PauseJobRequest) {
   const faults = new FieldFaults();
-  const reason = faults.text("reason", request.reason, 1_000);
-  faults.throwIfAny();
-  return keeper.pause(readJobName(request), reason);
+  const reason = faults.text("reason", request.reason, MAX_REASON_CHARACTERS);
+  return keeper.pause(readJobName(request, faults), reason);
 }
 
 async function listJobs(keeper: JobKeeper, request: ListJobsRequest) {

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { ReadLogsRequest, ReadLogsResponse } from "../../../gen/jobmesh/v1/execution_service.ts";
 import type { OutputPiece, OutputStream } from "../../common/domain/attempt.ts";
 import { isFinal } from "../../common/domain/execution.ts";
@@ -6,10 +7,10 @@ import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { CallContext, SendStream } from "../../common/rpc/contract.ts";
-import { levelToMessage, streamFromMessage, streamToMessage } from "../../common/wire/output.ts";
+import { asBuffer, levelToMessage, streamFromMessage, streamToMessage } from "../../common/wire/output.ts";
 import { timestampOfUs } from "../../common/wire/time.ts";
 import type { Hints } from "../hints.ts";
-import { checkExecutionId, existing } from "./execution-lookup.ts";
+import { existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
 
 /** Bytes read from the store at once. */
@@ -21,7 +22,11 @@ const MISSING_PATIENCE_MS = 5_000;
 
 type LogDeps = { readonly store: Store; readonly hints: Hints; readonly clock: Clock };
 
-/** ReadLogs: an attempt's output from its start, and on while it runs when asked to follow. */
+/**
+ * ReadLogs: an attempt's output from its start, and on while it runs when asked
+ * to follow. The log of an attempt that has ended is whole, or ends with
+ * LOG_INCOMPLETE (rule 35).
+ */
 export async function openLogs(
   deps: LogDeps,
   request: ReadLogsRequest,
@@ -43,9 +48,9 @@ export async function openLogs(
       if (attempt === 0) attempt = (await existing(deps.store, executionId)).attempt;
       const completeness = await deps.store.output.completeness(executionId, attempt);
       afterSequence = await sendStored(deps, { executionId, attempt, afterSequence, streams }, stream, context);
-      if (!request.follow || context.signal.aborted) return;
+      if (context.signal.aborted) return;
       if (completeness !== null && completeness.stored >= completeness.written) return;
-      if (completeness === null && (await neverRuns(deps.store, executionId))) return;
+      if (completeness === null && (!request.follow || (await neverRuns(deps.store, executionId)))) return;
       // An OK would say that the log is whole; the reader goes on elsewhere after the last piece that it has.
       if (context.stopping.aborted) throw new JobmeshError("SHUTTING_DOWN");
       if (completeness !== null && endedForMs >= MISSING_PATIENCE_MS) {
@@ -64,6 +69,7 @@ export async function openLogs(
 
 function readLogsRequest(request: ReadLogsRequest): { executionId: ExecutionId; streams: readonly OutputStream[] } {
   const faults = new FieldFaults();
+  const executionId = faults.executionId("execution_id", request.executionId);
   faults.unsupported("until_ended", request.untilEnded);
   faults.unsupported("tail_lines", request.tailLines !== 0n);
   if (request.attempt < 0) faults.add("attempt", `must be at least 0; was ${request.attempt}`);
@@ -73,7 +79,7 @@ function readLogsRequest(request: ReadLogsRequest): { executionId: ExecutionId; 
     return name === undefined ? [] : [name];
   });
   faults.throwIfAny();
-  return { executionId: checkExecutionId(request.executionId), streams };
+  return { executionId, streams };
 }
 
 type LogPlace = {
@@ -109,13 +115,11 @@ async function neverRuns(store: Store, executionId: ExecutionId): Promise<boolea
 
 /** A piece as the contract shows it: text where it is UTF-8, bytes where it is not. */
 function pieceToMessage(piece: OutputPiece): ReadLogsResponse {
-  const bytes = Buffer.from(piece.data);
-  const text = bytes.toString("utf8");
-  const isText = Buffer.byteLength(text) === bytes.length && !text.includes("\ufffd");
+  const bytes = asBuffer(piece.data);
   return {
     attempt: piece.key.attempt,
     stream: streamToMessage(piece.stream),
-    content: isText ? { $case: "text", value: text } : { $case: "data", value: bytes },
+    content: isUtf8(bytes) ? { $case: "text", value: bytes.toString("utf8") } : { $case: "data", value: bytes },
     time: timestampOfUs(piece.timeUs),
     droppedBytes: BigInt(piece.droppedBytes),
     sequence: BigInt(piece.sequence),

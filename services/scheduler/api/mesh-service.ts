@@ -7,17 +7,27 @@ import {
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
 import type { Health } from "../../common/port/bus.ts";
 import type { Registry } from "../../common/port/registry.ts";
-import type { Store } from "../../common/port/store.ts";
+import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Handlers } from "../../common/rpc/contract.ts";
 import { durationOfMs, timestampOfUs } from "../../common/wire/time.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import type { SchedulerViews } from "../scheduler-views.ts";
+import { executorPage } from "./executor-page.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { cutPage, readPageSize } from "./page.ts";
 import { withStoreErrors } from "./store-errors.ts";
 
 /** A backend as GetMeshStatus names it. */
 export type Backend = { readonly role: "registry" | "bus" | "store"; readonly kind: string; health(): Health };
+
+/** Characters of a capability: a handler's full method name is the longest. */
+const MAX_CAPABILITY_CHARACTERS = 255;
+/** States that an executor of a list can have. */
+const SHOWN_STATES: readonly ExecutorState[] = [
+  ExecutorState.EXECUTOR_STATE_ACTIVE,
+  ExecutorState.EXECUTOR_STATE_SUSPECT,
+  ExecutorState.EXECUTOR_STATE_DRAINING,
+];
 
 /** What MeshService is made of. */
 export type MeshServiceDeps = {
@@ -43,43 +53,46 @@ async function listExecutors(deps: MeshServiceDeps, request: ListExecutorsReques
   const faults = new FieldFaults();
   const labels = Object.entries(faults.labels("labels", request.labels));
   const pageSize = readPageSize(faults, request.pageSize);
+  const namespace = faults.identifier("namespace", request.namespace, "");
+  const capability = faults.text("capability", request.capability, MAX_CAPABILITY_CHARACTERS);
+  const { states } = request;
+  states.forEach((state, index) => {
+    if (!SHOWN_STATES.includes(state)) faults.add(`states[${index}]`, `${state} is no state of an executor`);
+  });
   faults.throwIfAny();
-  const { states, namespace, capability } = request;
   const all = await deps.store.executors.live();
   const shown = all
-    .map((record) => executorToMessage(deps, record))
-    .filter((executor) => labels.every(([key, value]) => executor.labels[key] === value))
+    .filter((record) => labels.every(([key, value]) => record.labels[key] === value))
     .filter(({ namespaces }) => namespace === "" || namespaces.length === 0 || namespaces.includes(namespace))
-    .filter(({ state }) => states.length === 0 || states.includes(state))
-    .filter(({ capabilities }) => capability === "" || capabilities.includes(capability));
-  const page = await cutPage(pageSize, request.pageToken, (size, token) => slice(shown, size, token), identity);
+    .filter((record) => states.length === 0 || states.includes(stateOf(deps, record)))
+    .filter((record) => capability === "" || capabilityNames(record).includes(capability));
+  const page = await cutPage(
+    pageSize,
+    request.pageToken,
+    async (size, token) => executorPage(shown, size, token),
+    (record) => executorToMessage(deps, record),
+  );
   return { executors: page.messages, nextPageToken: page.nextPageToken };
 }
 
-const identity = <T>(value: T): T => value;
+function stateOf(deps: MeshServiceDeps, { draining, heardUs }: ExecutorRecord): ExecutorState {
+  if (draining) return ExecutorState.EXECUTOR_STATE_DRAINING;
+  const isSilent = deps.meshClock.nowUs() - heardUs > deps.suspectAfterMs * 1000;
+  return isSilent ? ExecutorState.EXECUTOR_STATE_SUSPECT : ExecutorState.EXECUTOR_STATE_ACTIVE;
+}
 
-/** A page of a list in memory; the token is the executor_id that the page before ended with. */
-async function slice(all: readonly ExecutorMessage[], size: number, token: string | null) {
-  const from = token === null ? 0 : all.findIndex(({ executorId }) => executorId === token) + 1;
-  const items = all.slice(from, from + size);
-  return { items, nextToken: from + size < all.length ? (items.at(-1)?.executorId ?? null) : null };
+function capabilityNames({ capabilities }: ExecutorRecord): string[] {
+  return capabilities.map((capability) => (capability.kind === "handler" ? capability.method : capability.kind));
 }
 
 function executorToMessage(deps: MeshServiceDeps, record: ExecutorRecord): ExecutorMessage {
-  const suspect = deps.meshClock.nowUs() - record.heardUs > deps.suspectAfterMs * 1000;
   return {
     executorId: record.executorId,
-    state: record.draining
-      ? ExecutorState.EXECUTOR_STATE_DRAINING
-      : suspect
-        ? ExecutorState.EXECUTOR_STATE_SUSPECT
-        : ExecutorState.EXECUTOR_STATE_ACTIVE,
+    state: stateOf(deps, record),
     homeSchedulerId: record.home,
     version: record.version,
     labels: { ...record.labels },
-    capabilities: record.capabilities.map((capability) =>
-      capability.kind === "handler" ? capability.method : capability.kind,
-    ),
+    capabilities: capabilityNames(record),
     slots: record.slots,
     runningCount: record.slots - record.freeSlots,
     registrationTime: timestampOfUs(record.registeredUs),
@@ -91,8 +104,9 @@ function executorToMessage(deps: MeshServiceDeps, record: ExecutorRecord): Execu
   };
 }
 
+/** Who lives is the registry's to say: without the store only the sessions are not counted. */
 async function listSchedulers(deps: MeshServiceDeps) {
-  const executors = await deps.store.executors.live();
+  const executors = (await unlessAway(deps.store.executors.live())) ?? [];
   return {
     schedulers: deps.schedulers.all().map((view) => ({
       schedulerId: view.schedulerId,
@@ -107,7 +121,7 @@ async function listSchedulers(deps: MeshServiceDeps) {
 
 /** Answers also while backends are away: that is when people ask. */
 async function getMeshStatus(deps: MeshServiceDeps) {
-  const read = await Promise.all([deps.store.counts(), deps.store.executors.live()]).catch(() => null);
+  const read = await unlessAway(Promise.all([deps.store.counts(), deps.store.executors.live()]));
   const [counts, executors] = read ?? [null, []];
   const active = executors.filter(({ draining }) => !draining);
   const oldestUs = counts?.oldestReadyUs ?? null;
@@ -121,4 +135,12 @@ async function getMeshStatus(deps: MeshServiceDeps) {
     slotCount: BigInt(active.reduce((sum, { slots }) => sum + slots, 0)),
     backends: deps.backends.map(({ role, kind, health }) => ({ role, kind, ...health() })),
   };
+}
+
+/** null while the store is away. */
+function unlessAway<T>(reading: Promise<T>): Promise<T | null> {
+  return reading.catch((error: unknown) => {
+    if (error instanceof StoreUnavailable) return null;
+    throw error;
+  });
 }

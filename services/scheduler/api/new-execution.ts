@@ -25,12 +25,15 @@ export type ExecutionDraft = {
 };
 
 /**
- * Makes an execution with a new identifier. One that is wanted now is ready by
- * as much earlier as mesh time is uncertain: by the store's clock, which is the
- * one that is compared, it then is ready and not waiting for its time.
+ * Makes an execution with a new identifier. One that is wanted now, or whose
+ * time is past, is ready by as much earlier as mesh time is uncertain: by the
+ * store's clock, which is the one that is compared, it then is ready and not
+ * waiting for its time. No scheduled time makes it ready before it was there:
+ * it would stand before all that waits already.
  */
 export function newExecution(draft: ExecutionDraft, meshClock: MeshClock, random: Random): NewExecution {
   const nowUs = meshClock.nowUs();
+  const readyNowUs = nowUs - Math.ceil(meshClock.uncertaintyUs());
   const scheduledMs = Math.floor((draft.scheduledUs ?? nowUs) / 1000);
   return {
     executionId: randomExecutionId(scheduledMs, random.bytes(10)),
@@ -45,7 +48,7 @@ export function newExecution(draft: ExecutionDraft, meshClock: MeshClock, random
     labels: draft.labels,
     routeId: routeIdOf(routeText(routeOf(draft))),
     scheduledUs: scheduledMs * 1000,
-    readyUs: draft.scheduledUs ?? nowUs - Math.ceil(meshClock.uncertaintyUs()),
+    readyUs: Math.max(draft.scheduledUs ?? readyNowUs, readyNowUs),
     gateKeys: draft.gateKeys,
     overlap: draft.overlap,
     mergedCount: 0,

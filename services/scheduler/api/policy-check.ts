@@ -10,6 +10,9 @@ import type { FieldFaults } from "./field-faults.ts";
 
 /** Longest timeout and longest wait between attempts: 366 days. */
 const MAX_DURATION_MS = 366 * 86_400_000;
+/** Failures that a retry policy names, and characters of one. */
+const MAX_REASONS = 64;
+const MAX_REASON_CHARACTERS = 128;
 
 /** Checks a policy and fills in the contract's defaults. */
 export function checkPolicy(faults: FieldFaults, field: string, message: PolicyMessage | undefined): ExecutionPolicy {
@@ -18,18 +21,15 @@ export function checkPolicy(faults: FieldFaults, field: string, message: PolicyM
   faults.unsupported(`${field}.retention`, message.retention !== undefined);
   faults.unsupported(`${field}.failed_retention`, message.failedRetention !== undefined);
   faults.unsupported(`${field}.limit_keys`, message.limitKeys.length > 0);
-  if (message.timeout !== undefined && message.timeout.seconds === 0n && message.timeout.nanos === 0) {
-    faults.add(`${field}.timeout`, "must be over 0; leave it unset for the server's default");
-  }
   return {
     priority: faults.whole(`${field}.priority`, message.priority, { min: -1000, max: 1000, unset: 0 }),
     timeoutMs: faults.durationMs(`${field}.timeout`, message.timeout, {
-      minMs: 0,
+      minMs: 1,
       maxMs: MAX_DURATION_MS,
       unsetMs: defaultPolicy.timeoutMs,
     }),
     retry: checkRetry(faults, `${field}.retry`, message.retry),
-    lostPolicy: checkLostPolicy(faults, `${field}.lost_policy`, message.lostPolicy),
+    lostPolicy: faults.oneOf(`${field}.lost_policy`, lostPolicies, message.lostPolicy, defaultPolicy.lostPolicy),
     maxLosses: faults.whole(`${field}.max_losses`, message.maxLosses, {
       min: 1,
       max: 1000,
@@ -75,25 +75,18 @@ function inRange(faults: FieldFaults, field: string, value: number, min: number,
 }
 
 function checkReasons(faults: FieldFaults, field: string, reasons: readonly string[]): readonly string[] {
-  if (reasons.length > 64) faults.add(field, `must be at most 64; was ${reasons.length}`);
-  reasons.forEach((reason, index) => {
-    if (reason === "" || reason.length > 128) faults.add(`${field}[${index}]`, "must be 1 to 128 characters");
+  if (reasons.length > MAX_REASONS) faults.add(field, `must be at most ${MAX_REASONS}; was ${reasons.length}`);
+  reasons.slice(0, MAX_REASONS).forEach((reason, index) => {
+    if (reason === "") faults.add(`${field}[${index}]`, `must be 1 to ${MAX_REASON_CHARACTERS} characters; was empty`);
+    faults.text(`${field}[${index}]`, reason, MAX_REASON_CHARACTERS);
   });
   return reasons;
 }
 
-function checkLostPolicy(faults: FieldFaults, field: string, value: LostPolicy): "RETRY" | "FAIL" {
-  switch (value) {
-    case LostPolicy.LOST_POLICY_UNSPECIFIED:
-    case LostPolicy.LOST_POLICY_RETRY:
-      return "RETRY";
-    case LostPolicy.LOST_POLICY_FAIL:
-      return "FAIL";
-    default:
-      faults.add(field, `must be LOST_POLICY_RETRY or LOST_POLICY_FAIL; was ${value}`);
-      return "RETRY";
-  }
-}
+const lostPolicies = {
+  [LostPolicy.LOST_POLICY_RETRY]: "RETRY",
+  [LostPolicy.LOST_POLICY_FAIL]: "FAIL",
+} as const;
 
 function checkRouting(
   faults: FieldFaults,

@@ -10,17 +10,19 @@ const MAX_REQUEST_ID_CHARACTERS = 64;
  * with its fields and map entries in canonical order, so that two clients
  * that encode the same request differently make the same call.
  *
- * @param json the request as protobuf JSON, without its request_id
+ * @param toJson makes the request as protobuf JSON; asked only of a call that has a request_id
  * @returns null when the call has no request_id
  */
 export function requestClaim(
   method: RequestClaim["method"],
   namespace: string,
   requestId: string,
-  json: unknown,
+  toJson: () => unknown,
 ): RequestClaim | null {
   if (requestId === "") return null;
-  const bodyHash = createHash("sha256").update(canonical(json)).digest("hex");
+  const bodyHash = createHash("sha256")
+    .update(canonical(withoutId(toJson())))
+    .digest("hex");
   return { namespace, method, requestId, bodyHash };
 }
 
@@ -29,6 +31,12 @@ export function checkRequestId(faults: FieldFaults, field: string, value: string
   if (value.length > MAX_REQUEST_ID_CHARACTERS || !/^[\x20-\x7e]*$/.test(value)) {
     faults.add(field, `must be at most ${MAX_REQUEST_ID_CHARACTERS} printable ASCII characters`);
   }
+}
+
+/** The identifier is no part of the body that it makes idempotent. */
+function withoutId(json: unknown): unknown {
+  const { requestId: _, ...body } = json as Record<string, unknown>;
+  return body;
 }
 
 function canonical(value: unknown): string {

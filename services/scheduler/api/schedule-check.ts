@@ -1,4 +1,3 @@
-import type { Duration } from "../../../gen/google/protobuf/duration.ts";
 import type { Timestamp } from "../../../gen/google/protobuf/timestamp.ts";
 import {
   CronDialect,
@@ -11,7 +10,6 @@ import {
 import { checkSchedule } from "../../common/domain/schedule/check-schedule.ts";
 import { CronFault } from "../../common/domain/schedule/cron-fault.ts";
 import { type Schedule, type ScheduleRule, scheduleDefaults } from "../../common/domain/schedule/schedule.ts";
-import { msOfDuration, usOfTimestamp } from "../../common/wire/time.ts";
 import type { FieldFaults } from "./field-faults.ts";
 
 const unset = scheduleDefaults;
@@ -26,26 +24,29 @@ export function readSchedule(
 ): Schedule | null {
   if (message === undefined) return null;
   faults.unsupported(`${field}.exclude_calendars`, message.excludeCalendars.length > 0);
-  faults.unsupported(`${field}.cron_dialect`, message.cronDialect === CronDialect.CRON_DIALECT_QUARTZ);
+  readDialect(faults, `${field}.cron_dialect`, message.cronDialect);
   faults.unsupported(`${field}.pause_after_failures`, message.pauseAfterFailures !== 0);
-  const when = readRule(message);
-  if (when === null) {
-    faults.add(field, "must have cron, interval or at");
-    return null;
-  }
+  const when = readRule(faults, field, message);
   const schedule: Schedule = {
-    when,
+    when: when ?? NEVER,
     timeZone: message.timeZone === "" ? unset.timeZone : message.timeZone,
-    dstGapPolicy: pick(faults, `${field}.dst_gap_policy`, gapPolicies, message.dstGapPolicy) ?? unset.dstGapPolicy,
-    dstOverlapPolicy:
-      pick(faults, `${field}.dst_overlap_policy`, dstOverlapPolicies, message.dstOverlapPolicy) ??
+    dstGapPolicy: faults.oneOf(`${field}.dst_gap_policy`, gapPolicies, message.dstGapPolicy, unset.dstGapPolicy),
+    dstOverlapPolicy: faults.oneOf(
+      `${field}.dst_overlap_policy`,
+      dstOverlapPolicies,
+      message.dstOverlapPolicy,
       unset.dstOverlapPolicy,
-    startMs: message.startTime === undefined ? null : instantMs(message.startTime),
-    endMs: message.endTime === undefined ? null : instantMs(message.endTime),
-    jitterMs: message.jitter === undefined ? unset.jitterMs : msOfDuration(message.jitter),
-    missedFirePolicy:
-      pick(faults, `${field}.missed_fire_policy`, missedPolicies, message.missedFirePolicy) ?? unset.missedFirePolicy,
-    catchupWindowMs: message.catchupWindow === undefined ? unset.catchupWindowMs : msOfDuration(message.catchupWindow),
+    ),
+    startMs: instantMs(faults, `${field}.start_time`, message.startTime),
+    endMs: instantMs(faults, `${field}.end_time`, message.endTime),
+    jitterMs: faults.exactMs(`${field}.jitter`, message.jitter) ?? unset.jitterMs,
+    missedFirePolicy: faults.oneOf(
+      `${field}.missed_fire_policy`,
+      missedPolicies,
+      message.missedFirePolicy,
+      unset.missedFirePolicy,
+    ),
+    catchupWindowMs: faults.exactMs(`${field}.catchup_window`, message.catchupWindow) ?? unset.catchupWindowMs,
     overlapPolicy: readOverlap(faults, `${field}.overlap_policy`, message.overlapPolicy) ?? unset.overlapPolicy,
     maxFires: Number(message.maxFires),
   };
@@ -53,7 +54,18 @@ export function readSchedule(
     const place = fault instanceof CronFault ? fault.message.slice(fault.path.length + 2) : fault.reason;
     faults.add(fault.path, place);
   }
-  return schedule;
+  return when === null ? null : schedule;
+}
+
+/** Stands for a rule at fault while the other fields are checked. */
+const NEVER: ScheduleRule = { kind: "at", atMs: 0 };
+
+/** The only dialect of this version is UNIX. */
+function readDialect(faults: FieldFaults, field: string, value: CronDialect): void {
+  faults.unsupported(field, value === CronDialect.CRON_DIALECT_QUARTZ);
+  if (value !== CronDialect.CRON_DIALECT_QUARTZ) {
+    faults.oneOf(field, { [CronDialect.CRON_DIALECT_UNIX]: "UNIX" }, value, null);
+  }
 }
 
 /** Reads an overlap policy; CANCEL_RUNNING is not part of this version. null when it is unset or at fault. */
@@ -63,7 +75,9 @@ export function readOverlap(
   value: OverlapPolicy,
 ): Exclude<Schedule["overlapPolicy"], "CANCEL_RUNNING"> | null {
   faults.unsupported(field, value === OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING);
-  return value === OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING ? null : pick(faults, field, overlapPolicies, value);
+  return value === OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING
+    ? null
+    : faults.oneOf(field, overlapPolicies, value, null);
 }
 
 const overlapPolicies = {
@@ -90,34 +104,26 @@ const missedPolicies = {
   [MissedFirePolicy.MISSED_FIRE_POLICY_SKIP]: "SKIP",
 } as const;
 
-/** The policy of a number; null for 0, which leaves it to the default. A number that the contract lacks is a fault. */
-function pick<P extends string>(
-  faults: FieldFaults,
-  field: string,
-  policies: Readonly<Record<number, P>>,
-  value: number,
-): P | null {
-  if (value === 0) return null;
-  const policy = policies[value];
-  if (policy === undefined) faults.add(field, `must be one of ${Object.values(policies).join(", ")}; was ${value}`);
-  return policy ?? null;
+/** An instant whose microseconds are exact; nominal times are whole milliseconds (rule 8). */
+function instantMs(faults: FieldFaults, field: string, value: Timestamp | undefined): number | null {
+  const us = faults.timestampUs(field, value);
+  return us === null ? null : Math.floor(us / 1000);
 }
 
-/** Nominal times are whole milliseconds (rule 8). */
-function instantMs(value: Timestamp): number {
-  return Math.floor(usOfTimestamp(value) / 1000);
-}
-
-function readRule(message: ScheduleMessage): ScheduleRule | null {
-  const { when } = message;
+function readRule(faults: FieldFaults, field: string, { when }: ScheduleMessage): ScheduleRule | null {
   switch (when?.$case) {
     case "cron":
       return { kind: "cron", expressions: linesOf(when.value) };
-    case "interval":
-      return { kind: "interval", intervalMs: msOfDuration(when.value satisfies Duration) };
-    case "at":
-      return { kind: "at", atMs: instantMs(when.value) };
+    case "interval": {
+      const intervalMs = faults.exactMs(`${field}.interval`, when.value);
+      return intervalMs === null ? null : { kind: "interval", intervalMs };
+    }
+    case "at": {
+      const atMs = instantMs(faults, `${field}.at`, when.value);
+      return atMs === null ? null : { kind: "at", atMs };
+    }
     default:
+      faults.add(field, "must have cron, interval or at");
       return null;
   }
 }

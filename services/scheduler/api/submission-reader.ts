@@ -6,12 +6,12 @@ import { RunJobRequest as RunJobMessage, type RunJobRequest } from "../../../gen
 import type { NewExecution } from "../../common/domain/execution.ts";
 import { jobGateKeys } from "../../common/domain/gate.ts";
 import type { Job } from "../../common/domain/job.ts";
-import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { RequestClaim } from "../../common/port/store-executions.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { FieldFaults } from "./field-faults.ts";
+import { jobNotFound } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
 import { type ExecutionDraft, newExecution } from "./new-execution.ts";
 import { checkPolicy } from "./policy-check.ts";
@@ -52,7 +52,7 @@ export class SubmissionReader {
     const draft = { namespace, job: null, name, labels, scheduledUs, policy, target, cause: "SUBMIT" } as const;
     return {
       execution: this.#make({ ...draft, ...trace, gateKeys: [], overlap: "ALLOW" }),
-      request: requestClaim("submit", namespace, message.requestId, bodyOf(SubmitMessage.toJSON(message))),
+      request: requestClaim("submit", namespace, message.requestId, () => SubmitMessage.toJSON(message)),
     };
   }
 
@@ -87,23 +87,17 @@ export class SubmissionReader {
         overlap,
         ...trace,
       }),
-      request: requestClaim("run", namespace, message.requestId, bodyOf(RunJobMessage.toJSON(message))),
+      request: requestClaim("run", namespace, message.requestId, () => RunJobMessage.toJSON(message)),
     };
   }
 
   async #job(namespace: string, jobId: string): Promise<Job> {
     const job = await this.#deps.store.jobs.get(namespace, jobId);
-    if (job === null) throw new JobmeshError("JOB_NOT_FOUND", { metadata: { namespace, jobId } });
+    if (job === null) throw jobNotFound({ namespace, jobId });
     return job;
   }
 
   #make(draft: ExecutionDraft): NewExecution {
     return newExecution(draft, this.#deps.meshClock, this.#deps.random);
   }
-}
-
-/** The request as JSON without the identifier that makes it idempotent. */
-function bodyOf(json: unknown): unknown {
-  const { requestId: _, ...body } = json as Record<string, unknown>;
-  return body;
 }

@@ -1,18 +1,30 @@
 import { type CommandTarget, type HandlerTarget, Target as TargetMessage } from "../../../gen/jobmesh/v1/job.ts";
 import { MAX_TARGET_BYTES, type Target } from "../../common/domain/target.ts";
-import type { FieldFaults } from "./field-faults.ts";
+import { type FieldFaults, sorted } from "./field-faults.ts";
 
 /** Longest command line, in bytes, as the contract says. */
 const MAX_COMMAND_BYTES = 65_535;
 /** Longest payload, in bytes, as the contract says. */
 const MAX_PAYLOAD_BYTES = 256 * 1024;
+/** Longest method name and longest path, in characters. */
+const MAX_METHOD_CHARACTERS = 255;
+const MAX_PATH_CHARACTERS = 4_095;
 /** Characters of a summary that people see. */
 const MAX_SUMMARY_CHARACTERS = 1_024;
 
 /** "package.Service/Method". */
 const METHOD_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\/[A-Za-z_][A-Za-z0-9_]*$/;
-/** What later versions fill in; here it would run as it stands, so it is refused. */
-const TEMPLATE_PATTERN = /\{\{.*?\}\}|\$\{secret:/s;
+/** Most arguments of a command. */
+const MAX_ARGS = 4_096;
+/** Name of a variable of an environment. */
+const VARIABLE_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Variables by which a command learns who it is; what a target gave for them would be lost. */
+const OWN_VARIABLE_PATTERN =
+  /^(TRACEPARENT|JOBMESH_(EXECUTION_ID|ATTEMPT|MAX_ATTEMPTS|JOB_ID|NAMESPACE|SCHEDULED_TIME|IDEMPOTENCY_KEY|SHARD_INDEX|SHARD_COUNT|PARAMETER_.*|LABEL_.*))$/;
+/** Levels of objects and lists in JSON, as protobuf has them for messages. */
+const MAX_JSON_DEPTH = 100;
+/** Characters of a template that an error shows. */
+const MAX_SHOWN_CHARACTERS = 64;
 
 /** Checks a handler's payload against its descriptor; notes what does not fit. */
 export type PayloadCheck = (faults: FieldFaults, field: string, target: HandlerTarget) => Promise<void>;
@@ -28,7 +40,9 @@ export async function checkTarget(
   switch (kind?.$case) {
     case "command":
       checkCommand(faults, `${field}.command`, kind.value);
-      return stored(faults, field, kind.$case, "", commandSummary(kind.value), { kind });
+      return stored(faults, field, kind.$case, "", commandSummary(kind.value), {
+        kind: { $case: "command", value: { ...kind.value, env: sorted(kind.value.env) } },
+      });
     case "handler":
       await checkHandler(faults, `${field}.handler`, kind.value, checkPayload);
       return stored(faults, field, kind.$case, kind.value.method, kind.value.method, { kind });
@@ -64,30 +78,37 @@ function commandSummary(command: CommandTarget): string {
 function checkCommand(faults: FieldFaults, field: string, command: CommandTarget): void {
   const length = Buffer.byteLength(command.command);
   if (length === 0) faults.add(`${field}.command`, "must not be empty");
-  if (length > MAX_COMMAND_BYTES)
+  if (length > MAX_COMMAND_BYTES) {
     faults.add(`${field}.command`, `must be at most ${MAX_COMMAND_BYTES} bytes; was ${length}`);
-  if (command.command.includes("\0")) faults.add(`${field}.command`, "must not hold NUL");
-  if (command.args.length > 4_096) faults.add(`${field}.args`, `must be at most 4,096; was ${command.args.length}`);
+  }
+  faults.plain(`${field}.command`, command.command);
+  if (command.args.length > MAX_ARGS) {
+    faults.add(`${field}.args`, `must be at most ${MAX_ARGS}; was ${command.args.length}`);
+  }
   command.args.forEach((arg, index) => {
-    if (arg.includes("\0")) faults.add(`${field}.args[${index}]`, "must not hold NUL");
+    faults.plain(`${field}.args[${index}]`, arg);
     refuseTemplate(faults, `${field}.args[${index}]`, arg);
   });
   for (const [name, value] of Object.entries(command.env)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      faults.add(`${field}.env[${JSON.stringify(name.slice(0, 64))}]`, "name must be [A-Za-z_][A-Za-z0-9_]*");
-    }
-    if (value.includes("\0")) faults.add(`${field}.env[${name}]`, "must not hold NUL");
-    refuseTemplate(faults, `${field}.env[${name}]`, value);
+    const place = `${field}.env[${JSON.stringify(name.slice(0, 64))}]`;
+    if (!VARIABLE_PATTERN.test(name)) faults.add(place, "name must be [A-Za-z_][A-Za-z0-9_]*");
+    if (OWN_VARIABLE_PATTERN.test(name)) faults.add(place, "is a variable that jobmesh sets itself");
+    faults.plain(place, value);
+    refuseTemplate(faults, place, value);
   }
   if (command.workingDirectory !== "" && !command.workingDirectory.startsWith("/")) {
     faults.add(`${field}.working_directory`, "must be an absolute path");
   }
-  const input = command.input;
-  const size = input === undefined ? 0 : Buffer.byteLength(input.value);
-  if (size > MAX_PAYLOAD_BYTES) {
-    const name = input?.$case === "stdin" ? "stdin" : "stdin_text";
-    faults.add(`${field}.${name}`, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${size}`);
-  }
+  faults.text(`${field}.working_directory`, command.workingDirectory, MAX_PATH_CHARACTERS);
+  checkInput(faults, field, command.input);
+}
+
+function checkInput(faults: FieldFaults, field: string, input: CommandTarget["input"]): void {
+  if (input === undefined) return;
+  const place = `${field}.${input.$case === "stdin" ? "stdin" : "stdin_text"}`;
+  const size = Buffer.byteLength(input.value);
+  if (size > MAX_PAYLOAD_BYTES) faults.add(place, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${size}`);
+  if (input.$case === "stdinText" && !input.value.isWellFormed()) faults.add(place, "must be well-formed Unicode");
 }
 
 async function checkHandler(
@@ -96,27 +117,54 @@ async function checkHandler(
   handler: HandlerTarget,
   checkPayload: PayloadCheck,
 ): Promise<void> {
-  if (!METHOD_PATTERN.test(handler.method) || handler.method.length > 255) {
-    faults.add(`${field}.method`, 'must be a full method name, "package.Service/Method", of at most 255 characters');
+  if (!METHOD_PATTERN.test(handler.method) || handler.method.length > MAX_METHOD_CHARACTERS) {
+    const limit = `of at most ${MAX_METHOD_CHARACTERS} characters`;
+    faults.add(`${field}.method`, `must be a full method name, "package.Service/Method", ${limit}`);
     return;
   }
   const { payload } = handler;
-  const size = payload?.$case === "request" ? payload.value.length : jsonSize(payload?.value);
-  if (size > MAX_PAYLOAD_BYTES) {
-    const name = payload?.$case === "request" ? "request" : "request_json";
-    faults.add(`${field}.${name}`, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${size}`);
+  if (payload?.$case === "request" && payload.value.length > MAX_PAYLOAD_BYTES) {
+    faults.add(`${field}.request`, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${payload.value.length}`);
     return;
   }
-  if (payload?.$case === "requestJson")
-    refuseTemplate(faults, `${field}.request_json`, JSON.stringify(payload.value) ?? "");
+  if (payload?.$case === "requestJson" && !checkJson(faults, `${field}.request_json`, payload.value)) return;
   await checkPayload(faults, field, handler);
 }
 
-function jsonSize(value: unknown): number {
-  return value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
+/** True when the JSON is not too large and not too deep; templates in it are noted. */
+function checkJson(faults: FieldFaults, field: string, value: unknown): boolean {
+  const texts: string[] = [];
+  if (!collectTexts(value, texts, 0)) {
+    faults.add(field, `must be at most ${MAX_JSON_DEPTH} levels deep`);
+    return false;
+  }
+  const size = Buffer.byteLength(JSON.stringify(value) ?? "");
+  if (size > MAX_PAYLOAD_BYTES) {
+    faults.add(field, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${size}`);
+    return false;
+  }
+  for (const text of texts) refuseTemplate(faults, field, text);
+  return true;
 }
 
+/** Collects the texts inside of a JSON value; false when it is too deep. */
+function collectTexts(value: unknown, texts: string[], depth: number): boolean {
+  if (typeof value === "string") texts.push(value);
+  if (typeof value !== "object" || value === null) return true;
+  if (depth >= MAX_JSON_DEPTH) return false;
+  return Object.values(value).every((part) => collectTexts(part, texts, depth + 1));
+}
+
+/**
+ * What later versions fill in would run here as it stands, so it is refused.
+ * Searched for without a pattern: a text of braces alone costs one a time that grows with its square.
+ */
 function refuseTemplate(faults: FieldFaults, field: string, value: string): void {
-  const found = TEMPLATE_PATTERN.exec(value);
-  faults.unsupported(`${field} (the template ${found?.[0].slice(0, 64)})`, found !== null);
+  const open = value.indexOf("{{");
+  const close = open === -1 ? -1 : value.indexOf("}}", open + 2);
+  const secret = value.indexOf("${secret:");
+  const at = close === -1 ? secret : open;
+  const end = close === -1 ? at + MAX_SHOWN_CHARACTERS : close + 2;
+  const shown = value.slice(at, Math.min(end, at + MAX_SHOWN_CHARACTERS));
+  faults.unsupported(`${field} (the template ${shown})`, at !== -1);
 }

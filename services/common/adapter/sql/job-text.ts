@@ -17,9 +17,10 @@ export function parseJobPolicy(text: string): ExecutionPolicy {
   return { ...defaultPolicy, ...stored, retry: { ...defaultPolicy.retry, ...stored.retry } };
 }
 
-/** A schedule as JSON, NULL for none. */
+/** A schedule as JSON, NULL for none; in the order of its fields' names, so that equal ones have the same text. */
 export function scheduleText(schedule: Schedule | null): string | null {
-  return schedule === null ? null : JSON.stringify(schedule);
+  if (schedule === null) return null;
+  return JSON.stringify(Object.fromEntries(Object.entries(schedule).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 /** The schedule that the column stands for. */
