@@ -20,6 +20,8 @@ import { type RelayStream, ResultRelay } from "./result-relay.ts";
 
 /** Looks for overdue results in one time-out. */
 const LOOKS = 4;
+/** How long results go to one partition: some transactions of a scheduler. */
+const PARTITION_TURN_MS = 50;
 
 /** What KeptResults needs. */
 export interface KeptResultsDeps {
@@ -158,9 +160,20 @@ export class KeptResults {
     this.#timer ??= this.#deps.clock.setTimer(this.#config.busTimeoutMs / LOOKS, () => this.#relayOverdue());
   }
 
+  /**
+   * Results that end together go to one partition, so that a scheduler stores
+   * them in one transaction; every few moments it is the next one. Executors
+   * begin at different partitions, by their identifiers.
+   */
+  #partitionNow(result: AttemptResult): number {
+    const count = Math.max(this.#partitions.length, 1);
+    const turns = Math.floor(this.#deps.clock.monotonicMs() / PARTITION_TURN_MS);
+    return (placeOf(result.executorId, count) + turns) % count;
+  }
+
   #produce(kept: KeptResult): void {
     const { bus } = this.#deps;
-    const partition = placeOf(kept.result.key.executionId, Math.max(this.#partitions.length, 1));
+    const partition = this.#partitionNow(kept.result);
     const own = this.#partitions[partition];
     if (bus === null || own === undefined || !this.#busUsable || !own.usable) return this.#relayed(kept);
     kept.partition = partition;

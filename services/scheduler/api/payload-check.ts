@@ -32,11 +32,14 @@ export function payloadCheck(descriptors: DescriptorStore, clock: Clock): Payloa
   };
 }
 
-/** Types by method, read from the store anew after a second: a new executor may have brought newer ones. */
+/**
+ * Types by method, read from the store anew after a second: a new executor may
+ * have brought newer ones. Requests that ask meanwhile wait for one reading.
+ */
 class KnownTypes {
   readonly #descriptors: DescriptorStore;
   readonly #clock: Clock;
-  readonly #byMethod = new Map<string, { readonly types: MethodTypes; readonly readMs: number }>();
+  readonly #byMethod = new Map<string, { readonly reading: Promise<MethodTypes | null>; readonly readMs: number }>();
   readonly #byHash = new Map<string, MethodTypes>();
 
   constructor(descriptors: DescriptorStore, clock: Clock) {
@@ -45,15 +48,25 @@ class KnownTypes {
   }
 
   /** null when none was ever registered. */
-  async of(method: string): Promise<MethodTypes | null> {
+  of(method: string): Promise<MethodTypes | null> {
     const nowMs = this.#clock.monotonicMs();
     const entry = this.#byMethod.get(method);
-    if (entry !== undefined && nowMs - entry.readMs < MAX_AGE_MS) return entry.types;
+    if (entry !== undefined && nowMs - entry.readMs < MAX_AGE_MS) return entry.reading;
+    const reading = this.#read(method);
+    keep(this.#byMethod, method, { reading, readMs: nowMs });
+    // What was not found, or could not be read, is asked for again by the next one.
+    const forget = (): void => {
+      if (this.#byMethod.get(method)?.reading === reading) this.#byMethod.delete(method);
+    };
+    reading.then((types) => types === null && forget(), forget);
+    return reading;
+  }
+
+  async #read(method: string): Promise<MethodTypes | null> {
     const set = await this.#descriptors.forMethod(method);
     if (set === null) return null;
     const types = this.#byHash.get(set.hash) ?? new MethodTypes(set.bytes);
     keep(this.#byHash, set.hash, types);
-    keep(this.#byMethod, method, { types, readMs: nowMs });
     return types;
   }
 }
