@@ -97,7 +97,13 @@ export class Scheduler {
     const checkPayload = payloadCheck(store.descriptors, this.#deps.clock);
     const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
     const reader = new SubmissionReader({ store, meshClock, random, checkPayload });
-    const submissions = new Submissions({ reader, sink: this.#dispatch.submitter, store, tracing });
+    const submissions = new Submissions({
+      reader,
+      sink: this.#dispatch.submitter,
+      store,
+      tracing,
+      log: this.#deps.log,
+    });
     const logs = { store, hints, clock: this.#deps.clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };
     const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock };

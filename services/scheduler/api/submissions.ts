@@ -10,14 +10,13 @@ import type { ExecutionId } from "../../common/domain/identifier.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { SubmitOutcome } from "../../common/port/store-executions.ts";
-import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
+import type { CallContext } from "../../common/rpc/contract.ts";
 import { toStatus } from "../../common/rpc/status.ts";
+import type { Logger } from "../../common/runtime/log.ts";
 import type { Attributes, Tracing } from "../../common/telemetry/tracing.ts";
 import { storeError } from "./store-errors.ts";
 import type { CheckedSubmission, SubmissionReader, TraceContext } from "./submission-reader.ts";
-
-/** Submissions of one stream that are not answered yet; more hold the stream back. */
-const MAX_STREAM_IN_FLIGHT = 4_096;
+import { type SubmissionStream, serveSubmissions } from "./submission-stream.ts";
 
 /** Where checked submissions go to be stored, many together. */
 export interface SubmissionSink {
@@ -30,11 +29,20 @@ type CallTrace = Pick<CallContext, "traceparent" | "tracestate">;
 type StreamRequest = SubmitExecutionsRequest;
 type StreamResponse = SubmitExecutionsResponse;
 
+/** What taking executions in needs. */
+export type SubmissionsDeps = {
+  readonly reader: SubmissionReader;
+  readonly sink: SubmissionSink;
+  readonly store: Store;
+  readonly tracing: Tracing;
+  readonly log: Logger;
+};
+
 /** Takes executions in: checks them, stores them, answers when they are durable. */
 export class Submissions {
-  readonly #deps: { reader: SubmissionReader; sink: SubmissionSink; store: Store; tracing: Tracing };
+  readonly #deps: SubmissionsDeps;
 
-  constructor(deps: { reader: SubmissionReader; sink: SubmissionSink; store: Store; tracing: Tracing }) {
+  constructor(deps: SubmissionsDeps) {
     this.#deps = deps;
   }
 
@@ -49,23 +57,8 @@ export class Submissions {
   }
 
   /** SubmitExecutions: each request is answered when it is durable, in any order; errors are its own. */
-  openStream(stream: DuplexStream<StreamRequest, StreamResponse>, _context: CallContext): void {
-    let inFlight = 0;
-    let ended = false;
-    stream.onMessage((request) => {
-      inFlight += 1;
-      if (inFlight >= MAX_STREAM_IN_FLIGHT) stream.pause();
-      void this.#answer(request).then((response) => {
-        stream.send(response);
-        inFlight -= 1;
-        if (inFlight === MAX_STREAM_IN_FLIGHT / 2) stream.resume();
-        if (ended && inFlight === 0) stream.end();
-      });
-    });
-    stream.onEnd(() => {
-      ended = true;
-      if (inFlight === 0) stream.end();
-    });
+  openStream(stream: SubmissionStream, context: CallContext): void {
+    serveSubmissions(stream, context, (request) => this.#answer(request));
   }
 
   /** Never rejects: an error is the answer of this one request. */
@@ -75,7 +68,10 @@ export class Submissions {
       const { executionId } = await this.#store((trace) => this.#read(request, trace), null);
       return { sequence: request.sequence, executionId, error: undefined };
     } catch (thrown) {
-      return { sequence: request.sequence, executionId: "", error: toStatus(JobmeshError.from(storeError(thrown))) };
+      const error = JobmeshError.from(storeError(thrown));
+      // No status of the call tells of it: whoever serves the call logs only those.
+      if (error.code === "INTERNAL") this.#deps.log.error({ err: thrown }, "a submission of a stream failed");
+      return { sequence: request.sequence, executionId: "", error: toStatus(error) };
     }
   }
 

@@ -9,7 +9,7 @@ import { MeshServiceService } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import { MeshClient } from "../../../services/client/mesh-client.ts";
 import { MemoryRegistry } from "../../../services/common/adapter/memory/registry.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
-import { RpcServer } from "../../../services/common/rpc/rpc-server.ts";
+import { RpcServer, type RpcServerConfig } from "../../../services/common/rpc/rpc-server.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
@@ -32,6 +32,7 @@ export type ApiOptions = CoreOptions & {
   /** Stands between the API and its submitter. */
   readonly sink?: (submitter: SubmissionSink) => SubmissionSink;
   readonly schedulers?: readonly SchedulerView[];
+  readonly server?: Partial<RpcServerConfig>;
 };
 
 /** The API of one scheduler: real handlers, served over a real connection, on a real store in memory; time moves by hand. */
@@ -50,10 +51,14 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     sink: options.sink?.(core.submitter) ?? core.submitter,
     store,
     tracing: propagatingTracing(random),
+    log: options.log ?? silentLogger,
   });
   const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
   const healthy = () => ({ healthy: core.outage.names === null, message: "" });
-  const server = new RpcServer({ log: silentLogger, clock: new SystemClock() }, { listen: "127.0.0.1:0" })
+  const server = new RpcServer(
+    { log: silentLogger, clock: new SystemClock() },
+    { listen: "127.0.0.1:0", ...options.server },
+  )
     .addService(JobServiceService, jobHandlers({ keeper, submissions, meshClock }))
     .addService(
       ExecutionServiceService,
