@@ -127,6 +127,8 @@ export class Executor {
     await conversation.end();
     this.#closing.abort();
     await this.#homing;
+    // A beat's answer that came while the conversation ended has armed it anew.
+    fence?.stop();
     await lane?.stop();
     await this.#deps.commands?.stop();
     this.#deps.connector.close();

@@ -16,7 +16,7 @@ import { SystemRandom } from "../../../services/common/runtime/system-random.ts"
 import { createTracing } from "../../../services/common/telemetry/create-tracing.ts";
 import { parseTraceparent, traceIdOf } from "../../../services/common/telemetry/traceparent.ts";
 import type { Tracing } from "../../../services/common/telemetry/tracing.ts";
-import { startOtlpReceiver } from "./otlp-receiver.ts";
+import { startOtlpReceiver } from "../../support/otlp-receiver.ts";
 
 const deps = { random: new SystemRandom(), clock: new SystemClock(), log: silentLogger };
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
