@@ -39,7 +39,7 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
     offsets: store.offsets,
     output: store.output,
     descriptors: store.descriptors,
-    jobs: measured(store.jobs, "jobs", clocked, { fire: (outcome, fire) => counts.fired(fire, outcome) }),
+    jobs: measured(store.jobs, "jobs", clocked, { fireAll: (outcomes, fires) => counts.fired(fires, outcomes) }),
     executors: measured(store.executors, "executors", clocked, { declareLost: (did) => lost.add(did ? 1 : 0) }),
     executions: measured(store.executions, "executions", clocked, {
       submit: (outcomes) => counts.submitted(outcomes),
@@ -92,10 +92,17 @@ class ExecutionCounts {
     this.#dispatches.add("direct", direct);
   }
 
-  fired(fire: Fire, outcome: FireOutcome): void {
-    if (outcome.kind === "stale") return this.#fires.add("refused", 1);
-    const skipped = fire.skipped.length + outcome.skippedIds.length;
-    const made = fire.executions.length - outcome.skippedIds.length;
+  fired(fires: readonly Fire[], outcomes: readonly FireOutcome[]): void {
+    for (const [index, fire] of fires.entries()) {
+      const outcome = outcomes[index];
+      if (outcome?.kind === "fired") this.#stored(fire, outcome.skippedIds.length);
+      else this.#fires.add("refused", 1);
+    }
+  }
+
+  #stored(fire: Fire, refusedByOverlap: number): void {
+    const skipped = fire.skipped.length + refusedByOverlap;
+    const made = fire.executions.length - refusedByOverlap;
     this.#fires.add("stored", made);
     this.#fires.add("skipped", skipped);
     this.#submissions.add("schedule", made);

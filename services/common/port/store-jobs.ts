@@ -65,7 +65,9 @@ export type FireOutcome =
   /** `readyIds` are claimable now; `skippedIds` were refused by the overlap policy. */
   | { readonly kind: "fired"; readonly readyIds: readonly ExecutionId[]; readonly skippedIds: readonly ExecutionId[] }
   /** The job has changed, is paused, or another owner was first: drop it and read the job again. */
-  | { readonly kind: "stale" };
+  | { readonly kind: "stale" }
+  /** The store refuses it for good; the others of the group are stored. */
+  | { readonly kind: "refused"; readonly message: string };
 
 /** Jobs, and the fires of their schedules. */
 export interface JobStore {
@@ -94,4 +96,6 @@ export interface JobStore {
    * inserted that are not SKIPPED. A job gate (overlap SKIP) is decided here.
    */
   fire(fire: Fire): Promise<FireOutcome>;
+  /** Fires that fall due together, in one transaction, each compared with its job; answers for each in order. */
+  fireAll(fires: readonly Fire[]): Promise<readonly FireOutcome[]>;
 }

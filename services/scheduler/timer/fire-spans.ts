@@ -26,7 +26,7 @@ export class FireSpans {
   }
 
   /** The store has answered. */
-  end(outcome: FireOutcome): void {
+  end(outcome: Exclude<FireOutcome, { kind: "refused" }>): void {
     for (const [executionId, span] of this.#spans) {
       if (outcome.kind === "stale") span.end({ error: "the job has changed, or another owner was first" });
       else {

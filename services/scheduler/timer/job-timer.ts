@@ -7,6 +7,7 @@ import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Fire, FireOutcome } from "../../common/port/store-jobs.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { Tracing } from "../../common/telemetry/tracing.ts";
+import { GroupQueue } from "../dispatch/group-queue.ts";
 import type { RouteBook } from "../dispatch/route-book.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
@@ -47,6 +48,11 @@ export type JobTimerDeps = {
   readonly log: Logger;
 };
 
+/** Fires in one transaction, and their size with the executions that they make. */
+const FIRE_GROUP_LIMITS = { maxItems: 100, maxBytes: 4 * 1024 * 1024 };
+/** What an execution is reckoned at beside its target, which is its job's. */
+const FIRE_BYTES = 1_024;
+
 /** Compiled schedules that are kept; over it the oldest goes. */
 const MAX_COMPILED = 50_000;
 /** A job that could not be fired is left alone for this long, so that it fills neither the log nor the store. */
@@ -70,6 +76,8 @@ export class JobTimer {
   readonly #due: DueTimes<Job>;
   readonly #compiled = new Map<JobUid, Compiled>();
   readonly #loop: WakeableLoop;
+  /** What falls due together is stored together. */
+  readonly #fires: GroupQueue<Fire, FireOutcome>;
   /** Due, and waiting for their turn: the latest reading of each job. */
   readonly #queued = new Map<JobUid, Job>();
   readonly #firing = new Map<JobUid, Promise<void>>();
@@ -84,6 +92,11 @@ export class JobTimer {
   constructor(deps: JobTimerDeps, config: JobTimerConfig) {
     this.#deps = deps;
     this.#config = config;
+    this.#fires = new GroupQueue(deps.clock, {
+      limits: { ...FIRE_GROUP_LIMITS, maxWaiting: config.maxConcurrentFires },
+      sizeOf: fireBytes,
+      commit: (fires) => deps.store.jobs.fireAll(fires),
+    });
     this.#due = new DueTimes(deps.clock, deps.meshClock, (jobs) => this.#enqueue(jobs));
     const work = { name: "job timer", intervalMs: config.lookAheadMs / 2, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
@@ -161,7 +174,7 @@ export class JobTimer {
 
   /** Stores one fire, and arms the next one where it is near. Never rejects. */
   async #fire(job: Job): Promise<void> {
-    const { store, routes, meshClock, log } = this.#deps;
+    const { routes, meshClock, log } = this.#deps;
     const spans = new FireSpans(this.#deps.tracing, job);
     try {
       const { missedMs } = this.#config;
@@ -171,7 +184,8 @@ export class JobTimer {
       // Rule 6: a route's text is in the store before anything waits on it.
       for (const execution of fire.executions) routes.of(execution);
       await routes.ensure(fire.executions.map(({ routeId }) => routeId));
-      const outcome = await store.jobs.fire(fire);
+      const outcome = await this.#fires.push(fire);
+      if (outcome.kind === "refused") throw new Error(`the store refuses the fire: ${outcome.message}`);
       spans.end(outcome);
       // Whoever was first has moved the job on: what is stored now is read again.
       if (outcome.kind === "stale") return this.#loop.wake();
@@ -221,6 +235,12 @@ export class JobTimer {
     }
     return compiled;
   }
+}
+
+/** About how large the rows of a fire are. */
+function fireBytes({ executions, skipped }: Fire): number {
+  const targetBytes = (executions[0] ?? skipped[0]?.execution)?.target.bytes.length ?? 0;
+  return (executions.length + skipped.length) * (FIRE_BYTES + targetBytes);
 }
 
 /** Tells who claims what is ready, who waits for the end of what is skipped, and which timer wakes the rest. */

@@ -94,16 +94,14 @@ test("at most maxConcurrentFires are stored at once, and all of them are stored 
   for (let index = 0; index < 30; index += 1) {
     jobs.push(await addJob(rig, at(1_000), { firstMs: START_MS + 1_000 }));
   }
-  const fire = rig.store.jobs.fire.bind(rig.store.jobs);
+  const fireAll = rig.store.jobs.fireAll.bind(rig.store.jobs);
   let most = 0;
-  let now = 0;
-  t.mock.method(rig.store.jobs, "fire", async (request: Parameters<typeof fire>[0]) => {
-    now += 1;
-    most = Math.max(most, now);
+  let stored = 0;
+  t.mock.method(rig.store.jobs, "fireAll", async (group: Parameters<typeof fireAll>[0]) => {
+    most = Math.max(most, group.length);
+    stored += group.length;
     await rig.clock.sleep(200);
-    const outcome = await fire(request);
-    now -= 1;
-    return outcome;
+    return await fireAll(group);
   });
   const timers = rig.timers({ job: { maxConcurrentFires: 4 } });
   timers.start();
@@ -111,7 +109,19 @@ test("at most maxConcurrentFires are stored at once, and all of them are stored 
   for (const job of jobs) assert.equal((await rig.executions(job)).length, 1);
   assert.equal(most, 4);
   // Jobs that wait for their turn are read again each second; that must not make more fires of them.
-  assert.equal(rig.count("fire"), 30);
+  assert.equal(stored, 30);
+});
+
+test("fires of one moment are stored in one transaction", async (t) => {
+  const rig = await timerRig(t);
+  const jobs = [];
+  for (let index = 0; index < 60; index += 1) {
+    jobs.push(await addJob(rig, at(1_000), { firstMs: START_MS + 1_000 }));
+  }
+  rig.timers({ job: { maxConcurrentFires: 100 } }).start();
+  await rig.clock.advance(1_000);
+  for (const job of jobs) assert.equal((await rig.executions(job)).length, 1);
+  assert.equal(rig.count("fire"), 1);
 });
 
 test("more due jobs than one query gives all fire at their millisecond", async (t) => {
@@ -214,10 +224,11 @@ test("a job that cannot be fired stops no other and is not tried all the time", 
   };
   const bad = await addJob(rig, everySecond, { firstMs: START_MS + 1_000 });
   const good = await addJob(rig, everySecond, { firstMs: START_MS + 1_000 });
-  const fire = rig.store.jobs.fire.bind(rig.store.jobs);
-  t.mock.method(rig.store.jobs, "fire", (request: Parameters<typeof fire>[0]) => {
-    if (request.jobUid === bad.jobUid) return Promise.reject(new Error("no"));
-    return fire(request);
+  const fireAll = rig.store.jobs.fireAll.bind(rig.store.jobs);
+  t.mock.method(rig.store.jobs, "fireAll", async (group: Parameters<typeof fireAll>[0]) => {
+    const outcomes = await fireAll(group.filter(({ jobUid }) => jobUid !== bad.jobUid));
+    const left = [...outcomes];
+    return group.map(({ jobUid }) => (jobUid === bad.jobUid ? { kind: "refused", message: "no" } : left.shift()));
   });
   rig.timers({ log }).start();
   await rig.clock.advance(9_000);

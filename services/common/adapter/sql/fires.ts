@@ -1,5 +1,6 @@
 import type { NewExecution } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
+import { StoreUnavailable } from "../../port/store.ts";
 import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
 import { insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { LockedGates } from "./gates.ts";
@@ -12,31 +13,69 @@ import { valueLists } from "./value-list.ts";
  * job's next_fire_time; who finds the job changed, paused or fired by another
  * drops it. The identifiers of its executions follow from the job's creation
  * and the nominal time: one that is there stays, and the fire only moves on.
+ * Fires that fall due together are stored together, each with its own
+ * comparison; where the store refuses a group, each is stored alone.
  */
-export function fire(db: SqlDatabase, request: Fire): Promise<FireOutcome> {
-  return db.transact("fire", async (session): Promise<FireOutcome> => {
-    const nowUs = await session.nowUs();
-    if (!(await moveJob(session, request))) return { kind: "stale" };
-    const there = await storedIds(session, request);
-    const isNew = ({ executionId }: NewExecution): boolean => !there.has(executionId);
-    const made = request.executions.filter(isNew);
-    const gates = await LockedGates.lock(
-      session,
-      made.flatMap(({ gateKeys, readyUs }) => (readyUs <= nowUs ? gateKeys : [])),
+export async function fireAll(db: SqlDatabase, requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
+  try {
+    return await db.transact("fire", (session) => storeFires(session, requests));
+  } catch (error) {
+    if (error instanceof StoreUnavailable || requests.length === 1) throw error;
+    const outcomes: FireOutcome[] = [];
+    for (const request of requests) outcomes.push(...(await fireAlone(db, request)));
+    return outcomes;
+  }
+}
+
+/** One that is refused for good is told as stale: its job is read again, and fails alone where it failed here. */
+async function fireAlone(db: SqlDatabase, request: Fire): Promise<readonly FireOutcome[]> {
+  try {
+    return await db.transact("fire", (session) => storeFires(session, [request]));
+  } catch (error) {
+    if (error instanceof StoreUnavailable) throw error;
+    return [{ kind: "refused", message: error instanceof Error ? error.message : String(error) }];
+  }
+}
+
+/** Jobs are locked in the order of their identifiers, then gates, then executions (rule 1). */
+async function storeFires(session: SqlSession, requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
+  const nowUs = await session.nowUs();
+  const moved = new Set<Fire>();
+  for (const request of [...requests].sort((a, b) => (a.jobUid < b.jobUid ? -1 : 1))) {
+    if (await moveJob(session, request)) moved.add(request);
+  }
+  const there = await storedIds(session, [...moved]);
+  const isNew = ({ executionId }: NewExecution): boolean => !there.has(executionId);
+  const made = new Map([...moved].map((request) => [request, request.executions.filter(isNew)]));
+  const gates = await LockedGates.lock(
+    session,
+    [...made.values()].flat().flatMap(({ gateKeys, readyUs }) => (readyUs <= nowUs ? gateKeys : [])),
+  );
+  const outcomes: FireOutcome[] = [];
+  const all: NewRow[] = [];
+  for (const request of requests) {
+    const rows = made.get(request)?.map((one) => newRow(one, beginningOf(one, null, gates, nowUs), nowUs));
+    outcomes.push(rows === undefined ? { kind: "stale" } : outcomeOf(rows));
+    if (rows === undefined) continue;
+    all.push(
+      ...rows,
+      ...request.skipped.filter(({ execution }) => isNew(execution)).map((one) => skippedRow(one, nowUs)),
     );
-    const rows = made.map((execution) => newRow(execution, beginningOf(execution, null, gates, nowUs), nowUs));
-    const skipped = request.skipped.filter(({ execution }) => isNew(execution));
-    await gates.save();
-    await insertExecutions(session, [...rows, ...skipped.map((one) => skippedRow(one, nowUs))]);
     await countFires(session, request, rows);
-    const idsOf = (wanted: (row: NewRow) => boolean): ExecutionId[] =>
-      rows.filter(wanted).map(({ execution }) => execution.executionId);
-    return {
-      kind: "fired",
-      readyIds: idsOf(({ execution }) => execution.state === "READY" && execution.blockedKey === null),
-      skippedIds: idsOf(({ execution }) => execution.state === "SKIPPED"),
-    };
-  });
+  }
+  await gates.save();
+  await insertExecutions(session, all);
+  return outcomes;
+}
+
+function outcomeOf(rows: readonly NewRow[]): FireOutcome {
+  const idsOf = (wanted: (row: NewRow) => boolean): ExecutionId[] =>
+    rows.filter(wanted).map(({ execution }) => execution.executionId);
+  return {
+    kind: "fired",
+    readyIds: idsOf(({ execution }) => execution.state === "READY" && execution.blockedKey === null),
+    skippedIds: idsOf(({ execution }) => execution.state === "SKIPPED"),
+  };
 }
 
 /** The compared move; it locks the job for the rest of the transaction. */
@@ -52,9 +91,11 @@ async function moveJob(session: SqlSession, request: Fire): Promise<boolean> {
   return moved > 0;
 }
 
-/** Those that are there. Nobody else makes them while the job is locked. */
-async function storedIds(session: SqlSession, { executions, skipped }: Fire): Promise<ReadonlySet<unknown>> {
-  const ids = [...executions, ...skipped.map(({ execution }) => execution)].map(({ executionId }) => executionId);
+/** Those that are there. Nobody else makes them while the jobs are locked. */
+async function storedIds(session: SqlSession, requests: readonly Fire[]): Promise<ReadonlySet<unknown>> {
+  const ids = requests.flatMap(({ executions, skipped }) =>
+    [...executions, ...skipped.map(({ execution }) => execution)].map(({ executionId }) => executionId),
+  );
   const stored = new Set<unknown>();
   for (const list of valueLists(ids)) {
     const rows = await session.query(

@@ -13,7 +13,7 @@ import type {
   NewJob,
 } from "../../port/store-jobs.ts";
 import { inList } from "./dialect.ts";
-import { fire } from "./fires.ts";
+import { fireAll } from "./fires.ts";
 import { jobGateKey } from "./gates.ts";
 import { listJobs } from "./job-list.ts";
 import { JOB_COLUMNS, jobColumns, jobOf } from "./job-row.ts";
@@ -109,8 +109,14 @@ export class SqlJobStore implements JobStore {
     return rows.map(jobOf);
   }
 
-  fire(request: Fire): Promise<FireOutcome> {
-    return fire(this.#database, request);
+  fireAll(requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
+    return fireAll(this.#database, requests);
+  }
+
+  async fire(request: Fire): Promise<FireOutcome> {
+    const [outcome] = await this.fireAll([request]);
+    assert(outcome !== undefined, "each fire has its outcome");
+    return outcome;
   }
 
   #change(
