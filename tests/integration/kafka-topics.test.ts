@@ -196,14 +196,17 @@ test("rule 28: batches are cut so that large orders pass, and what the broker re
   assert.deepEqual(orders.items.map(numberOf), expected);
 });
 
-test("rule 29: groups are deleted on exit", async () => {
+test("rule 29: groups are deleted on exit", async (t) => {
   const bus = openKafkaBus(backends.kafkaBrokers);
+  t.after(bus.close);
   const groups = async () => {
     const all = (await admin.listGroups()).groups.map(({ groupId }) => groupId);
     return all.filter((group) => group.startsWith(bus.cluster)).sort();
   };
   await Promise.all([bus.scheduler().start(), bus.executor().start(0)]);
-  assert.deepEqual(await groups(), [`${bus.cluster}.lane.executor2.1`, `${bus.cluster}.result.scheduler1.1`]);
+  // A young broker has no coordinator yet: then it is not the first consumer that joins, and its group is not the first.
+  const there = (await groups()).map((group) => group.slice(bus.cluster.length).replace(/\d+$/, ""));
+  assert.deepEqual(there, [".lane.executor2.", ".result.scheduler1."]);
   await bus.close();
   assert.deepEqual(await groups(), []);
 });
