@@ -35,9 +35,18 @@ export function parseRoute(text: string): Route {
   return { kind, method, namespace, labels: Object.fromEntries(labels), pin };
 }
 
+/** Routes are few and executions many: hashes of the latest texts are kept. */
+const MAX_KEPT_IDS = 1_000;
+const keptIds = new Map<string, RouteId>();
+
 /** The first 63 bits of the SHA-256 of a route's text. */
 export function routeIdOf(text: string): RouteId {
-  return (createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n) as RouteId;
+  const kept = keptIds.get(text);
+  if (kept !== undefined) return kept;
+  const routeId = (createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n) as RouteId;
+  if (keptIds.size >= MAX_KEPT_IDS) keptIds.clear();
+  keptIds.set(text, routeId);
+  return routeId;
 }
 
 /** The route of what is pinned to nobody: who can run its target, in its namespace, with its labels. */
