@@ -36,6 +36,7 @@ export class Membership implements SchedulerViews {
   #unwatch: () => void = () => {};
   #shards: readonly number[] | null = null;
   #partitions: ReadonlySet<number> | null = null;
+  #views: readonly SchedulerView[] | null = null;
 
   constructor(registry: Registry, config: MembershipConfig) {
     this.#registry = registry;
@@ -47,13 +48,17 @@ export class Membership implements SchedulerViews {
       this.#members = members;
       this.#changed();
     });
-    this.#lease = await this.#registry.register(this.#own(), this.#config.leaseTtlMs);
+    const told = this.#own();
+    this.#lease = await this.#registry.register(told, this.#config.leaseTtlMs);
+    // The store may have gone or come back while the registry was asked.
+    if (told.metadata.store !== this.#own().metadata.store) await this.#lease.update(this.#own());
   }
 
   async stop(): Promise<void> {
     this.#unwatch();
-    await this.#lease?.revoke();
+    const lease = this.#lease;
     this.#lease = null;
+    await lease?.revoke();
   }
 
   /** Marks the own key when the store comes or goes. */
@@ -62,6 +67,13 @@ export class Membership implements SchedulerViews {
     this.#storeHealthy = healthy;
     this.#changed();
     await this.#lease?.update(this.#own());
+  }
+
+  /** True when another live member has its store. */
+  hasStoreElsewhere(): boolean {
+    return this.#members.some(
+      ({ instance, metadata }) => instance !== this.#config.schedulerId && metadata.store !== "false",
+    );
   }
 
   /** Calls back when the members or their marks change; returns how to stop. */
@@ -93,12 +105,18 @@ export class Membership implements SchedulerViews {
     return rendezvousOwner(this.#owners(), `task ${task}`) === this.#config.schedulerId;
   }
 
-  /** The other live schedulers. */
+  /** The other live schedulers. What an earlier process left under this one's address is no peer. */
   peers(): readonly SchedulerView[] {
-    return this.all().filter(({ schedulerId }) => schedulerId !== this.#config.schedulerId);
+    const { schedulerId, address } = this.#config;
+    return this.all().filter((view) => view.schedulerId !== schedulerId && view.address !== address);
   }
 
   all(): readonly SchedulerView[] {
+    this.#views ??= this.#viewsOf();
+    return this.#views;
+  }
+
+  #viewsOf(): readonly SchedulerView[] {
     const owners = this.#owners();
     const counts = new Map<string, number>();
     for (let shard = 0; shard < SHARD_COUNT; shard += 1) {
@@ -108,9 +126,9 @@ export class Membership implements SchedulerViews {
     return this.#withSelf().map((member) => ({
       schedulerId: member.instance,
       address: member.address,
-      version: member.metadata["version"] ?? "",
+      version: member.metadata.version ?? "",
       shardCount: counts.get(member.instance) ?? 0,
-      startUs: Number(member.metadata["startUs"] ?? 0),
+      startUs: Number(member.metadata.startUs ?? 0),
     }));
   }
 
@@ -126,7 +144,7 @@ export class Membership implements SchedulerViews {
 
   #owners(): readonly string[] {
     const members = this.#withSelf();
-    const healthy = members.filter(({ metadata }) => metadata["store"] !== "false");
+    const healthy = members.filter(({ metadata }) => metadata.store !== "false");
     return (healthy.length > 0 ? healthy : members).map(({ instance }) => instance);
   }
 
@@ -139,6 +157,7 @@ export class Membership implements SchedulerViews {
   #changed(): void {
     this.#shards = null;
     this.#partitions = null;
+    this.#views = null;
     for (const listener of this.#listeners) listener();
   }
 }

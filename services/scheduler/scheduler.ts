@@ -2,7 +2,6 @@ import { ExecutionServiceService } from "../../gen/jobmesh/v1/execution_service.
 import { JobServiceService } from "../../gen/jobmesh/v1/job_service.ts";
 import { MeshServiceService } from "../../gen/jobmesh/v1/mesh_service.ts";
 import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
-import type { RouteId } from "../common/domain/identifier.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { SchedulerBus } from "../common/port/bus.ts";
 import type { Clock } from "../common/port/clock.ts";
@@ -36,6 +35,7 @@ import { showScheduler } from "./scheduler-metrics.ts";
 import type { SessionPeer } from "./sessions/session-peer.ts";
 import { sessionHandler } from "./sessions/session-rpc.ts";
 import { StoreHealth } from "./store-health.ts";
+import { StoreOutage } from "./store-outage.ts";
 import { JobTimer } from "./timer/job-timer.ts";
 import { WaitTimer } from "./timer/wait-timer.ts";
 
@@ -58,7 +58,7 @@ export type SchedulerDeps = {
 export type Served = { readonly definition: ServiceShape; readonly handlers: object };
 
 /** Jobs read in one query of the timer, and fires stored at once. */
-const TIMER_LIMITS = { maxJobs: 5_000, maxConcurrentFires: 16 };
+const TIMER_LIMITS = { maxJobs: 5_000, maxConcurrentFires: 500 };
 /** Gates taken in one round, and time between recounts. */
 const ADMITTER_LIMITS = { maxGates: 100, recountMs: 60_000 };
 
@@ -77,6 +77,9 @@ export class Scheduler {
   readonly #waits: EndedWaits;
   #running: Running | null = null;
   #hide: () => void = () => {};
+  #isReady = false;
+  #starting: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
 
   constructor(given: SchedulerDeps, settings: SchedulerSettings) {
     const { metrics, clock } = given;
@@ -84,7 +87,7 @@ export class Scheduler {
     this.#deps = deps;
     this.#settings = settings;
     this.#meshClock = new MeasuredMeshClock(deps);
-    this.#storeHealth = new StoreHealth(deps, (healthy) => this.#onStoreChange(healthy));
+    this.#storeHealth = new StoreHealth(deps, (healthy) => this.#running?.outage.tell(healthy));
     this.#dispatch = new DispatchLoops({ ...deps, hints: this.hints, meshClock: this.#meshClock }, settings);
     this.#waits = new EndedWaits({ ...deps, hints: this.hints });
   }
@@ -118,41 +121,72 @@ export class Scheduler {
     ];
   }
 
-  /** Joins the mesh and begins to work. `address` is where peers and executors reach it. */
-  async start(address: string): Promise<void> {
-    if (this.#running !== null) return;
+  /**
+   * Joins the mesh and begins to work; once, so a second call is the first. `address` is where peers and executors
+   * reach it. What had begun is ended again when it rejects: StoreUnavailable when the store is away.
+   */
+  start(address: string): Promise<void> {
+    if (this.#stopping !== null) return Promise.reject(notRunning());
+    this.#starting ??= this.#start(address);
+    return this.#starting;
+  }
+
+  /** Ends its loops; what it had begun others go on with. Idempotent; it is not started again. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(address: string): Promise<void> {
     const startUs = this.#deps.clock.wallUs();
-    await this.#meshClock.start();
     const running = this.#compose(address, startUs);
     this.#running = running;
     try {
+      await this.#meshClock.start();
       this.#storeHealth.start();
       running.presence.start();
       await running.membership.start();
+      running.outage.start();
       await this.#dispatch.start(running.membership);
       this.#waits.start();
       for (const loop of running.loops) loop.start();
       running.peers.start();
       this.#hide = this.#show();
+      this.#isReady = true;
     } catch (error) {
-      await this.stop();
+      await this.#end(running);
       throw error;
     }
   }
 
-  /** Ends its loops; what it had begun others go on with. Idempotent. */
-  async stop(): Promise<void> {
-    const running = this.#running;
-    if (running === null) return;
+  async #stop(): Promise<void> {
+    // A start under way ends first; whoever called it hears of its failure.
+    await this.#starting?.catch(() => {});
+    if (this.#running !== null) await this.#end(this.#running);
+  }
+
+  /** One part after the other, whatever becomes of each: others take over first, then intake ends, then the rest. */
+  async #end(running: Running): Promise<void> {
+    this.#isReady = false;
     this.#hide();
-    await running.membership.stop();
-    await Promise.all(running.loops.map((loop) => loop.stop()));
-    await this.#waits.stop();
-    await this.#dispatch.stop();
-    await running.peers.stop();
-    running.presence.stop();
-    await this.#storeHealth.stop();
-    await this.#meshClock.stop();
+    const parts: readonly { stop(): void | Promise<void> }[] = [
+      running.membership,
+      ...running.loops,
+      this.#waits,
+      this.#dispatch,
+      running.peers,
+      running.outage,
+      running.presence,
+      this.#storeHealth,
+      this.#meshClock,
+    ];
+    for (const part of parts) {
+      try {
+        await part.stop();
+      } catch (error) {
+        this.#deps.log.error({ err: error, part: part.constructor.name }, "a part did not stop in order");
+      }
+    }
     this.#running = null;
   }
 
@@ -161,9 +195,9 @@ export class Scheduler {
     this.#dispatch.sessions.connect(peer);
   }
 
-  /** True while the store answers: readiness. */
+  /** True once it has started and while the store answers: readiness. */
   healthy(): boolean {
-    return this.#running !== null && this.#storeHealth.health().healthy;
+    return this.#isReady && this.#storeHealth.health().healthy;
   }
 
   /** Shows its state as metrics; returns what ends that. */
@@ -197,12 +231,18 @@ export class Scheduler {
     const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, leaseMarginMs, resultBatchRows, lossBusWaitMs } = settings;
     return {
       membership,
+      outage: new StoreOutage({
+        marks: membership,
+        endSessions: () => this.#dispatch.sessions.endAll(new JobmeshError("STORE_UNAVAILABLE")),
+        clock,
+        log,
+      }),
       presence,
       peers: new PeerLinks({
         peers: membership,
         hints,
         open: openPeer,
-        routeOfId: (routeId) => this.#dispatch.routes.known(routeId as RouteId),
+        routes: this.#dispatch.routes,
         clock,
         log,
       }),
@@ -234,24 +274,12 @@ export class Scheduler {
       { role: "registry", kind: registry.kind, health: () => registry.health() },
     ];
   }
-
-  /** Rule 30: without its store it owns nothing, and its executors go to a scheduler that has it. */
-  #onStoreChange(healthy: boolean): void {
-    this.#deps.log[healthy ? "info" : "error"]({}, healthy ? "the store answers again" : "the store is away");
-    const membership = this.#running?.membership;
-    if (membership === undefined) return;
-    membership.setStoreHealthy(healthy).catch((error: unknown) => {
-      this.#deps.log.warn({ err: error }, "the registry does not know how the store stands");
-    });
-    if (!healthy && membership.peers().length > 0) {
-      this.#dispatch.sessions.endAll(new JobmeshError("STORE_UNAVAILABLE"));
-    }
-  }
 }
 
 /** What exists only while the scheduler runs. */
 type Running = {
   readonly membership: Membership;
+  readonly outage: StoreOutage;
   readonly presence: ExecutorPresence;
   readonly peers: PeerLinks;
   readonly loops: readonly { start(): void; stop(): Promise<void> }[];

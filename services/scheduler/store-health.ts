@@ -1,54 +1,84 @@
 import type { Health } from "../common/port/bus.ts";
-import type { Clock } from "../common/port/clock.ts";
+import type { Clock, Timer } from "../common/port/clock.ts";
 import type { Store } from "../common/port/store.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import { WakeableLoop } from "./dispatch/wakeable-loop.ts";
 
-/** Between two looks at the store; without it for a second a scheduler says so (rule 30). */
-const PROBE_INTERVAL_MS = 500;
-/** Looks in a row that fail before the store counts as away. */
-const MAX_FAILED_PROBES = 2;
+/** Between two looks at the store. */
+const PROBE_INTERVAL_MS = 250;
+/** A scheduler without its store for this long says so (rule 30). */
+const MAX_SILENCE_MS = 1_000;
+/** A timer that comes this late says that the process stood still, which tells nothing of the store. */
+const STOOD_STILL_MS = 250;
 
-/** Knows whether the store answers, and tells when that changes. */
+const SILENT = "the store does not answer";
+
+/** Knows whether the store answers, also when it hangs, and tells when that changes. */
 export class StoreHealth {
   readonly #store: Pick<Store, "nowUs">;
+  readonly #clock: Clock;
   readonly #onChange: (healthy: boolean) => void;
   readonly #loop: WakeableLoop;
-  #failed = 0;
-  #message = "";
+  #silence: Timer | null = null;
+  #running = false;
+  #healthy = true;
+  #message = SILENT;
 
   constructor(deps: { store: Pick<Store, "nowUs">; clock: Clock; log: Logger }, onChange: (healthy: boolean) => void) {
     this.#store = deps.store;
+    this.#clock = deps.clock;
     this.#onChange = onChange;
     const work = { name: "store health", intervalMs: PROBE_INTERVAL_MS, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
+  /** Does nothing while it runs. */
   start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#armSilence();
     this.#loop.start();
   }
 
-  stop(): Promise<void> {
-    return this.#loop.stop();
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#silence?.cancel();
+    this.#silence = null;
+    await this.#loop.stop();
   }
 
   health(): Health {
-    return { healthy: this.#failed < MAX_FAILED_PROBES, message: this.#message };
+    return { healthy: this.#healthy, message: this.#healthy ? "" : this.#message };
   }
 
   /** One look. */
   async runOnce(): Promise<boolean> {
-    const before = this.health().healthy;
     try {
       await this.#store.nowUs();
-      this.#failed = 0;
-      this.#message = "";
     } catch (error) {
-      this.#failed += 1;
       this.#message = error instanceof Error ? error.message : String(error);
+      return false;
     }
-    const { healthy } = this.health();
-    if (healthy !== before) this.#onChange(healthy);
+    this.#message = SILENT;
+    if (this.#running) this.#armSilence();
+    this.#set(true);
     return false;
+  }
+
+  /** Counts anew from an answer on. */
+  #armSilence(waitMs = MAX_SILENCE_MS): void {
+    this.#silence?.cancel();
+    const dueMs = this.#clock.monotonicMs() + waitMs;
+    this.#silence = this.#clock.setTimer(waitMs, () => {
+      // After a pause of the process the answer may be waiting to be read.
+      if (this.#clock.monotonicMs() - dueMs > STOOD_STILL_MS) this.#armSilence(STOOD_STILL_MS);
+      else this.#set(false);
+    });
+  }
+
+  #set(healthy: boolean): void {
+    if (healthy === this.#healthy) return;
+    this.#healthy = healthy;
+    this.#onChange(healthy);
   }
 }

@@ -1,12 +1,12 @@
 import type { PeerHint } from "../../../gen/jobmesh/v1/peer_service.ts";
-import type { ExecutionId, JobUid } from "../../common/domain/identifier.ts";
+import type { ExecutionId, JobUid, RouteId } from "../../common/domain/identifier.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
 import { outputFromMessage, outputToMessage } from "../../common/wire/output.ts";
 import type { Hint } from "../hints.ts";
 
 /** A hint for peers; null for one that concerns this process alone, or whose route is not known here. */
-export function hintToMessage(hint: Hint, routeOfId: (routeId: bigint) => Route | undefined): PeerHint | null {
+export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route | undefined): PeerHint | null {
   switch (hint.kind) {
     case "ready": {
       const route = routeOfId(hint.routeId);

@@ -1,8 +1,9 @@
 import type { LinkRequest, LinkResponse } from "../../../gen/jobmesh/v1/peer_service.ts";
-import type { Route } from "../../common/domain/route.ts";
+import type { RouteId } from "../../common/domain/identifier.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
 import type { Logger } from "../../common/runtime/log.ts";
+import type { RouteBook } from "../dispatch/route-book.ts";
 import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hint, Hints } from "../hints.ts";
 import type { SchedulerView } from "../scheduler-views.ts";
@@ -19,10 +20,28 @@ export interface Peers {
   onChange(listener: () => void): () => void;
 }
 
+/** What PeerLinks are given. */
+export type PeerLinksDeps = {
+  readonly peers: Peers;
+  readonly hints: Hints;
+  readonly open: OpenLink;
+  readonly routes: Pick<RouteBook, "known" | "resolve">;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
 /** Between two looks at which peers have no link. */
 const REDIAL_INTERVAL_MS = 500;
 /** Hints of these kinds go to peers. */
 const SHARED_KINDS = ["ready", "free", "stop", "ended", "changed", "output"] as const;
+/** Hints that wait for a slow peer; more are dropped. */
+const MAX_BUFFERED_HINTS = 1_000;
+/** The same for pieces of output, which are up to 64 KiB each. */
+const MAX_BUFFERED_OUTPUT = 64;
+/** Routes that are asked of the store at once, for hints of what another scheduler had made. */
+const MAX_ASKED_ROUTES = 1_000;
+
+type ReadyHint = Extract<Hint, { kind: "ready" }>;
 
 /**
  * Rule 31: what one scheduler knows reaches the others within a millisecond.
@@ -31,32 +50,23 @@ const SHARED_KINDS = ["ready", "free", "stop", "ended", "changed", "output"] as 
  * time, never truth.
  */
 export class PeerLinks {
-  readonly #deps: {
-    peers: Peers;
-    hints: Hints;
-    open: OpenLink;
-    routeOfId: (routeId: bigint) => Route | undefined;
-    clock: Clock;
-    log: Logger;
-  };
+  readonly #deps: PeerLinksDeps;
   readonly #links = new Map<string, OutgoingLink>();
   readonly #loop: WakeableLoop;
+  /** Hints whose routes are being asked of the store. */
+  readonly #asked = new Map<RouteId, ReadyHint>();
+  #asking: Promise<void> | null = null;
   #unlisten: readonly (() => void)[] = [];
 
-  constructor(deps: {
-    peers: Peers;
-    hints: Hints;
-    open: OpenLink;
-    routeOfId: (routeId: bigint) => Route | undefined;
-    clock: Clock;
-    log: Logger;
-  }) {
+  constructor(deps: PeerLinksDeps) {
     this.#deps = deps;
     const work = { name: "peer links", intervalMs: REDIAL_INTERVAL_MS, run: () => Promise.resolve(this.runOnce()) };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
+  /** Does nothing while it runs. */
   start(): void {
+    if (this.#unlisten.length > 0) return;
     const { hints, peers } = this.#deps;
     this.#unlisten = [
       peers.onChange(() => this.#loop.wake()),
@@ -71,7 +81,10 @@ export class PeerLinks {
 
   async stop(): Promise<void> {
     for (const unlisten of this.#unlisten) unlisten();
+    this.#unlisten = [];
     await this.#loop.stop();
+    this.#asked.clear();
+    await this.#asking;
     for (const link of this.#links.values()) link.close();
     this.#links.clear();
   }
@@ -110,12 +123,42 @@ export class PeerLinks {
 
   #send(hint: Hint): void {
     if (this.#links.size === 0) return;
-    const message = hintToMessage(hint, this.#deps.routeOfId);
-    if (message === null) return;
-    for (const { stream } of this.#links.values()) {
-      // A peer that is slow to read misses hints and sweeps the store instead.
-      if (stream.buffered < MAX_BUFFERED_HINTS) stream.send({ hint: message });
+    const message = hintToMessage(hint, (routeId) => this.#deps.routes.known(routeId));
+    if (message === null) {
+      if (hint.kind === "ready") this.#ask(hint);
+      return;
     }
+    const limit = hint.kind === "output" ? MAX_BUFFERED_OUTPUT : MAX_BUFFERED_HINTS;
+    // A peer that is slow to read misses hints and sweeps the store instead.
+    for (const { stream } of this.#links.values()) if (stream.buffered < limit) stream.send({ hint: message });
+  }
+
+  /** What another scheduler made, and became ready here: its route is read once; later ones wait with it. */
+  #ask(hint: ReadyHint): void {
+    const known = this.#asked.get(hint.routeId);
+    if (known === undefined && this.#asked.size >= MAX_ASKED_ROUTES) return;
+    const count = hint.count + (known?.count ?? 0);
+    const bestRank = Math.min(hint.bestRank, known?.bestRank ?? hint.bestRank);
+    this.#asked.set(hint.routeId, { ...hint, count, bestRank });
+    this.#asking ??= this.#askRoutes();
+  }
+
+  async #askRoutes(): Promise<void> {
+    const { routes, log } = this.#deps;
+    // What is told in this turn of the event loop is asked together.
+    await Promise.resolve();
+    while (this.#asked.size > 0) {
+      const asked = [...this.#asked.values()];
+      this.#asked.clear();
+      try {
+        const found = await routes.resolve(asked.map(({ routeId }) => routeId));
+        for (const hint of asked) if (found.has(hint.routeId)) this.#send(hint);
+      } catch (error) {
+        // Peers find it by their sweep.
+        log.debug({ err: error }, "routes of hints could not be read");
+      }
+    }
+    this.#asking = null;
   }
 
   #receive(message: LinkRequest["hint"]): void {
@@ -123,6 +166,3 @@ export class PeerLinks {
     if (hint !== null) this.#deps.hints.tell(hint, "peer");
   }
 }
-
-/** Hints that wait for a slow peer; more are dropped. */
-const MAX_BUFFERED_HINTS = 1_000;
