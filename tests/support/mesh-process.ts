@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import type { TestContext } from "node:test";
 import { MeshClient, type MeshClientOptions } from "../../services/client/mesh-client.ts";
 
 /** The entry of the `jobmesh` command. */
@@ -166,7 +165,7 @@ export type DevOptions = ProcessOptions & {
 };
 
 /**
- * The real processes of one test, with the folders and clients that belong to
+ * The real processes of one test or file, with the folders and clients that belong to
  * them. Whatever still runs when the test ends is killed, by its own pid.
  */
 export class MeshProcesses {
@@ -175,8 +174,9 @@ export class MeshProcesses {
   readonly #clients: MeshClient[] = [];
   #folders = 0;
 
-  constructor(t: TestContext) {
-    t.after(() => this.#close());
+  /** @param scope a test, or node:test's own hooks for the processes of a file */
+  constructor(scope: { after(end: () => Promise<void>): void }) {
+    scope.after(() => this.#close());
   }
 
   /** A fresh folder of a short path, removed after the test. */
