@@ -6,6 +6,7 @@ import { createLogger, type Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
+import { startBus } from "../late-bus.ts";
 import { refuseArguments } from "../no-arguments.ts";
 import { openBus, openRegistry } from "../open-backends.ts";
 import { ProcessLife } from "../process-life.ts";
@@ -53,8 +54,12 @@ async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Pr
   stops.add("registry", () => registry.stop());
   const bus = config.kafkaBrokers === null ? null : await openBus(config, { clock, random, log });
   if (bus !== null) {
-    stops.add("bus", () => bus.stop());
-    await bus.start();
+    const stopping = new AbortController();
+    stops.add("bus", () => {
+      stopping.abort();
+      return bus.stop();
+    });
+    await startBus(bus, { clock, log }, stopping.signal);
   }
   const parts = { store, bus, registry, clock, random, tracing, log, embeddedExecutor: null };
   const { address, httpAddress } = await serveScheduler(parts, { ...config, schedulerId }, stops);

@@ -1,3 +1,4 @@
+import { BusUnavailable } from "../../common/port/bus.ts";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import { StoreUnavailable } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
@@ -15,7 +16,7 @@ export type LoopWork = {
 /**
  * Runs a round at an interval, and at once when woken; one at a time. A round
  * that fails is logged and the next one comes at the interval: an outage of
- * the store is told once when it begins and once when it is over.
+ * a backend is told once when it begins and once when it is over.
  */
 export class WakeableLoop {
   readonly #clock: Clock;
@@ -25,7 +26,8 @@ export class WakeableLoop {
   #running: Promise<void> | null = null;
   #woken = false;
   #wakeWaiter: (() => void) | null = null;
-  #storeAway = false;
+  /** The backend that the last round missed. */
+  #away: "store" | "bus" | null = null;
 
   constructor(clock: Clock, log: Logger, work: LoopWork) {
     this.#clock = clock;
@@ -69,8 +71,8 @@ export class WakeableLoop {
   async #round(signal: AbortSignal): Promise<boolean> {
     try {
       const again = await this.#work.run(signal);
-      if (this.#storeAway) this.#log.info({ loop: this.#work.name }, "the store is back");
-      this.#storeAway = false;
+      if (this.#away !== null) this.#log.info({ loop: this.#work.name }, `the ${this.#away} is back`);
+      this.#away = null;
       return again;
     } catch (thrown) {
       this.#failed(thrown);
@@ -79,12 +81,13 @@ export class WakeableLoop {
   }
 
   #failed(thrown: unknown): void {
-    if (!(thrown instanceof StoreUnavailable)) {
+    const away = thrown instanceof StoreUnavailable ? "store" : thrown instanceof BusUnavailable ? "bus" : null;
+    if (away === null) {
       this.#log.error({ loop: this.#work.name, err: thrown }, "a round failed");
       return;
     }
-    if (!this.#storeAway) this.#log.warn({ loop: this.#work.name, err: thrown }, "the store is away");
-    this.#storeAway = true;
+    if (this.#away !== away) this.#log.warn({ loop: this.#work.name, err: thrown }, `the ${away} is away`);
+    this.#away = away;
     this.#woken = false;
   }
 
