@@ -2,7 +2,7 @@ import { ErrorInfo } from "../../../gen/google/rpc/error_details.ts";
 import type { Status } from "../../../gen/google/rpc/status.ts";
 import type { Failure } from "../domain/failure.ts";
 
-const ERROR_INFO_URL = "type.googleapis.com/google.rpc.ErrorInfo";
+const ERROR_INFO = "google.rpc.ErrorInfo";
 /** google.rpc.ErrorInfo.domain of every error that jobmesh reports. */
 const DOMAIN = "jobmesh";
 
@@ -13,16 +13,26 @@ export function failureToStatus(failure: Failure): Status {
       ? []
       : [
           {
-            typeUrl: ERROR_INFO_URL,
+            typeUrl: `type.googleapis.com/${ERROR_INFO}`,
             value: Buffer.from(ErrorInfo.encode({ reason: failure.reason, domain: DOMAIN, metadata: {} }).finish()),
           },
         ];
   return { code: failure.code, message: failure.message, details };
 }
 
-/** Reads a google.rpc.Status; its first ErrorInfo gives the reason. */
+/**
+ * Reads a google.rpc.Status; its first ErrorInfo gives the reason. Details that
+ * cannot be read give none: code and text still tell the story.
+ */
 export function failureFromStatus(status: Status): Failure {
-  const info = status.details.find((detail) => detail.typeUrl === ERROR_INFO_URL);
-  const reason = info === undefined ? "" : ErrorInfo.decode(info.value).reason;
-  return { code: status.code, message: status.message, reason };
+  const info = status.details.find(({ typeUrl }) => typeUrl.slice(typeUrl.lastIndexOf("/") + 1) === ERROR_INFO);
+  return { code: status.code, message: status.message, reason: info === undefined ? "" : reasonOf(info.value) };
+}
+
+function reasonOf(bytes: Uint8Array): string {
+  try {
+    return ErrorInfo.decode(bytes).reason;
+  } catch {
+    return "";
+  }
 }

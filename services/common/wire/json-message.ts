@@ -9,6 +9,7 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { bytesFault } from "./request-bytes.ts";
 
 /** A payload that is no message of the type that it should be. */
 export class PayloadFault extends Error {
@@ -60,9 +61,14 @@ export class MethodTypes {
     }
   }
 
-  /** Checks a request given in bytes. Throws PayloadFault. */
+  /** Checks a request given in bytes. Throws PayloadFault that names the field at fault. */
   checkRequest(method: string, bytes: Uint8Array): void {
     const { input } = this.#get(method);
+    const fault = bytesFault(input, bytes);
+    if (fault !== null) {
+      const place = fault.path === "" ? "" : `${fault.path}: `;
+      throw new PayloadFault(`is no ${input.typeName}: ${place}${fault.reason}`);
+    }
     try {
       fromBinary(input, bytes);
     } catch (error) {

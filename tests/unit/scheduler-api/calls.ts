@@ -46,7 +46,10 @@ export function testCalls(client: MeshClient) {
     },
     submit: (submission: SubmissionInput = {}): Promise<Execution> =>
       client.submit(SubmitExecutionRequest.fromPartial({ target: command("true"), ...submission })),
-    get: async (executionId: string, view = ExecutionView.EXECUTION_VIEW_UNSPECIFIED): Promise<Execution> => {
+    get: async (
+      executionId: string,
+      view: ExecutionView = ExecutionView.EXECUTION_VIEW_UNSPECIFIED,
+    ): Promise<Execution> => {
       const request = { executionId, view, waitUntilEnded: false };
       const { execution } = await client.executions.getExecution(request);
       assert.ok(execution);
