@@ -61,7 +61,7 @@ export function commandsOf(page: string): DocCommand[] {
   });
 }
 
-/** A command ends with its line, unless a quote is open or a backslash stands at the end. */
+/** A command ends with its line, unless a quote is open, or a backslash, `|` or `&&` stands at the end. */
 function splitCommands(block: DocBlock): DocCommand[] {
   const commands: DocCommand[] = [];
   let text = "";
@@ -98,5 +98,5 @@ function scan(text: string): { readonly isOpen: boolean; readonly commentAt: num
       return { isOpen: false, commentAt: at };
     }
   }
-  return { isOpen: quote !== "", commentAt: text.length };
+  return { isOpen: quote !== "" || /(?:\||&&)\s*$/.test(text), commentAt: text.length };
 }
