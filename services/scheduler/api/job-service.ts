@@ -13,6 +13,7 @@ import type {
 import { compileSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
 import { describeSchedule } from "../../common/domain/schedule/describe-schedule.ts";
 import { previewSchedule } from "../../common/domain/schedule/preview-schedule.ts";
+import { scheduleLimits } from "../../common/domain/schedule/schedule.ts";
 import type { CallContext, Handlers } from "../../common/rpc/contract.ts";
 import { executionToMessage } from "../../common/wire/execution.ts";
 import { jobToMessage } from "../../common/wire/job.ts";
@@ -110,8 +111,9 @@ function preview(meshClock: MeshClock, request: PreviewScheduleRequest) {
   if (schedule === null) throw new TypeError("unreachable: a schedule without a fault is there");
   const afterMs = Math.floor((afterUs ?? meshClock.nowUs()) / 1000);
   const compiled = compileSchedule(schedule, afterMs, SPREAD_OF_PREVIEW);
+  const fires = previewSchedule(compiled, afterMs, count).filter((fireMs) => fireMs <= scheduleLimits.maxInstantMs);
   return {
-    fireTimes: previewSchedule(compiled, afterMs, count).map((fireMs) => timestampOfUs(fireMs * 1000)),
+    fireTimes: fires.map((fireMs) => timestampOfUs(fireMs * 1000)),
     description: describeSchedule(schedule, SPREAD_OF_PREVIEW),
   };
 }

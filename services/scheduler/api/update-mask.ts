@@ -20,13 +20,16 @@ export function maskedJob(faults: FieldFaults, stored: Job, given: Job, mask: re
   const names = mask.length === 0 ? Object.keys(MASKED_FIELDS) : mask;
   const merged: Job = { ...stored };
   names.forEach((name, index) => {
-    const field = MASKED_FIELDS[name as keyof typeof MASKED_FIELDS];
-    if (field === undefined) {
+    if (!isMaskable(name)) {
       const allowed = Object.keys(MASKED_FIELDS).join(", ");
       faults.add(`update_mask.paths[${index}]`, `must be one of ${allowed}; was ${JSON.stringify(name.slice(0, 64))}`);
     } else {
-      Object.assign(merged, { [field]: given[field] });
+      Object.assign(merged, { [MASKED_FIELDS[name]]: given[MASKED_FIELDS[name]] });
     }
   });
   return merged;
+}
+
+function isMaskable(name: string): name is keyof typeof MASKED_FIELDS {
+  return Object.hasOwn(MASKED_FIELDS, name);
 }
