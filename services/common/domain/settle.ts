@@ -64,9 +64,12 @@ export function settle(execution: ActiveExecution, end: AttemptEnd, random: () =
       }
       return ended(execution, "CANCELLED", "CANCEL_REQUESTED", end.failure.message, end.failure, "CANCELLED", true);
     case "returned":
-      return end.reason === "UNKNOWN" ? lost(execution, end.message, end.reason) : returned(execution, end);
+      if (end.reason === "UNKNOWN") return lost(execution, end.message, end.reason, random);
+      // It had run past its timeout when it was cut off; NOT_STARTED had not run at all.
+      if (end.reason === "CUT_OFF" && stoppedByTimeout) return tried(execution, timedOut(end.message), random);
+      return returned(execution, end);
     case "lost":
-      return lost(execution, end.message, null);
+      return lost(execution, end.message, null, random);
     default:
       return unreachable(end);
   }
@@ -78,8 +81,9 @@ export function settle(execution: ActiveExecution, end: AttemptEnd, random: () =
  * is drawn at random downwards.
  */
 export function retryDelayMs(retry: RetryPolicy, countedAttempts: number, random: () => number): number {
-  const grown = retry.initialIntervalMs * retry.multiplier ** Math.max(countedAttempts - 1, 0);
-  const bounded = Math.min(grown, retry.maxIntervalMs);
+  // Bounded before it is multiplied: what grows past all numbers, times nothing, is no number.
+  const growth = Math.min(retry.multiplier ** Math.max(countedAttempts - 1, 0), Number.MAX_VALUE);
+  const bounded = Math.min(retry.initialIntervalMs * growth, retry.maxIntervalMs);
   return Math.round(bounded * (1 - retry.jitter * random()));
 }
 
@@ -87,47 +91,48 @@ function timeoutOf(failure: Failure): AttemptOutcome {
   return { kind: "timed_out", failure: { ...failure, code: FailureCode.DEADLINE_EXCEEDED } };
 }
 
+function timedOut(message: string): AttemptOutcome {
+  return { kind: "timed_out", failure: { code: FailureCode.DEADLINE_EXCEEDED, message, reason: "TIMEOUT" } };
+}
+
 function cancelled(execution: ActiveExecution, stop: Stop, end: AttemptEnd): Settlement {
   const failure = "failure" in end ? end.failure : { code: FailureCode.CANCELLED, message: stop.message, reason: "" };
-  const attemptState: AttemptState =
-    end.kind === "lost"
-      ? "LOST"
-      : end.kind === "returned"
-        ? "SKIPPED"
-        : end.kind === "cancelled"
-          ? "CANCELLED"
-          : own(end);
+  const isLoss = end.kind === "lost" || (end.kind === "returned" && end.reason === "UNKNOWN");
   const counted = end.kind !== "lost" && end.kind !== "returned";
+  const attemptState = isLoss ? "LOST" : attemptStateOf(end);
   const settlement = ended(execution, "CANCELLED", "CANCEL_REQUESTED", stop.message, failure, attemptState, counted);
   return {
     ...settlement,
-    lossCount: execution.lossCount + (end.kind === "lost" ? 1 : 0),
+    lossCount: execution.lossCount + (isLoss ? 1 : 0),
     returnReason: end.kind === "returned" ? end.reason : null,
   };
 }
 
-function own(end: AttemptOutcome): AttemptState {
-  return end.kind === "timed_out" ? "TIMED_OUT" : "FAILED";
+function attemptStateOf(end: AttemptEnd): AttemptState {
+  switch (end.kind) {
+    case "returned":
+      return "SKIPPED";
+    case "cancelled":
+      return "CANCELLED";
+    case "timed_out":
+      return "TIMED_OUT";
+    case "lost":
+      return "LOST";
+    default:
+      return "FAILED";
+  }
 }
 
 /** A counted try that did not succeed: again if the policy allows, else the end. */
 function tried(execution: ActiveExecution, end: AttemptOutcome, random: () => number): Settlement {
   if (end.kind !== "failed" && end.kind !== "timed_out") throw new TypeError(`not a failure: ${end.kind}`);
-  const attemptState = own(end);
+  const attemptState = end.kind === "timed_out" ? "TIMED_OUT" : "FAILED";
   const reason: StateReason = end.kind === "timed_out" ? "TIMEOUT" : "TARGET_FAILED";
   const { retry } = execution.policy;
   const countedAttempts = execution.countedAttempts + 1;
   const hopeless = end.kind === "failed" && (end.nonRetryable || isNonRetryable(retry, end.failure));
   if (hopeless || countedAttempts >= retry.maxAttempts) {
-    return ended(
-      execution,
-      attemptState as ExecutionState,
-      reason,
-      end.failure.message,
-      end.failure,
-      attemptState,
-      true,
-    );
+    return ended(execution, attemptState, reason, end.failure.message, end.failure, attemptState, true);
   }
   const asked = end.kind === "failed" ? end.retryDelayMs : null;
   return {
@@ -163,13 +168,22 @@ function returned(execution: ActiveExecution, end: AttemptOutcome & { kind: "ret
   return again(execution, delayMs, end.message, { returnStreak, attemptState: "SKIPPED", returnReason: end.reason });
 }
 
-function lost(execution: ActiveExecution, message: string, returnReason: ReturnReason | null): Settlement {
+function lost(
+  execution: ActiveExecution,
+  message: string,
+  returnReason: ReturnReason | null,
+  random: () => number,
+): Settlement {
   const lossCount = execution.lossCount + 1;
   const failure: Failure = { code: FailureCode.UNAVAILABLE, message, reason: "EXECUTOR_LOST" };
   const atLimit = lossCount >= execution.policy.maxLosses;
   if (atLimit || execution.policy.lostPolicy === "FAIL") {
     const reason: StateReason = execution.policy.lostPolicy === "FAIL" ? "EXECUTOR_LOST" : "LOSS_LIMIT";
     return { ...ended(execution, "LOST", reason, message, failure, "LOST", false), lossCount, returnReason };
+  }
+  // Rule 24: what follows a TIMEOUT waits for the answer or for declared loss; its time was over in either case.
+  if (execution.stop?.reason === "TIMEOUT") {
+    return { ...tried({ ...execution, lossCount }, timedOut(message), random), returnReason };
   }
   const delayMs = lossCount === 1 ? 0 : Math.min(LOSS_BACKOFF_MS * 2 ** (lossCount - 2), MAX_RETURN_BACKOFF_MS);
   return again(execution, delayMs, message, { lossCount, failure, attemptState: "LOST", returnReason });
