@@ -29,7 +29,7 @@ const { store } = await startStore(config, { clock, random });
 stops.add("store", () => store.stop());
 const embedded = await openEmbeddedExecutor(
   config,
-  { clock, random, tracing, log },
+  { store, clock, random, tracing, log },
   {
     runners: [new HandlerRunner(clock, noopHandler(record))],
     descriptorSet: (hash) => (hash === descriptorHash ? descriptors : undefined),

@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import type { DevConfig } from "../common/config/process-settings.ts";
-import type { ExecutorId } from "../common/domain/identifier.ts";
+import type { ExecutorId, Incarnation } from "../common/domain/identifier.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
+import type { Store } from "../common/port/store.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import { type Metrics, silentMetrics } from "../common/telemetry/metrics.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
@@ -39,6 +40,15 @@ export type EmbeddedHandlers = {
   descriptorSet(hash: string): Uint8Array | undefined;
 };
 
+/** What it needs. */
+export type EmbeddedDeps = {
+  readonly store: Pick<Store, "kind" | "executors">;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tracing: Tracing;
+  readonly log: Logger;
+};
+
 const noHandlers: EmbeddedHandlers = { runners: [], descriptorSet: () => undefined };
 
 /**
@@ -48,7 +58,7 @@ const noHandlers: EmbeddedHandlers = { runners: [], descriptorSet: () => undefin
  */
 export async function openEmbeddedExecutor(
   config: DevConfig,
-  deps: { readonly clock: Clock; readonly random: Random; readonly tracing: Tracing; readonly log: Logger },
+  deps: EmbeddedDeps,
   handlers: EmbeddedHandlers = noHandlers,
 ): Promise<EmbeddedExecutor> {
   const dataDir = resolve(config.dataDir);
@@ -61,6 +71,7 @@ export async function openEmbeddedExecutor(
   return {
     executorId,
     start: async (scheduler, metrics = silentMetrics) => {
+      const before = await leftIn(deps.store, executorId);
       executor = new Executor(
         {
           ...deps,
@@ -77,7 +88,7 @@ export async function openEmbeddedExecutor(
           registry: null,
           runners: [...handlers.runners, ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)])],
           commands: spawner,
-          lock,
+          lock: { ...lock, previous: before ?? lock.previous },
           descriptorSet: (hash) => handlers.descriptorSet(hash),
           exitProcess: (why) => {
             deps.log.error({ why }, "the process ends: an attempt does not");
@@ -103,4 +114,14 @@ export async function openEmbeddedExecutor(
     stop: async () => executor?.stop(config.stopGraceMs),
     close: () => lock.release(),
   };
+}
+
+/**
+ * Rule 23: the incarnation that an earlier process left in the data file. One
+ * process has the file at a time, so whoever was the executor inside it is
+ * dead, also where the folder's lock cannot tell: the machine was started anew.
+ */
+async function leftIn({ kind, executors }: EmbeddedDeps["store"], executorId: ExecutorId): Promise<Incarnation | null> {
+  if (kind !== "sqlite") return null;
+  return (await executors.live()).find((record) => record.executorId === executorId)?.incarnation ?? null;
 }

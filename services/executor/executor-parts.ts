@@ -173,14 +173,19 @@ export class ExecutorParts {
 
   #newHomes(): Homes {
     const { clock, random, log, connector } = this.#deps;
+    let said = this.identity.incarnation;
     return new Homes(
       {
         ...{ clock, random, log, connector },
         live: async (link, signal) => {
           await this.rebirth.done;
+          said = this.identity.incarnation;
           return this.conversation.live(link, signal);
         },
-        lost: () => this.rebirth.run("its home said that this incarnation is lost"),
+        // Whoever fenced itself has ended the stream of the incarnation before: the present one is not lost by that.
+        lost: async () => {
+          if (said === this.identity.incarnation) await this.rebirth.run("its home said that this incarnation is lost");
+        },
       },
       this.#config,
     );

@@ -3,7 +3,10 @@ import type { Registry } from "../common/port/registry.ts";
 /** Name that executors register under. */
 export const EXECUTOR_NAME = "executor";
 
-/** ExecutorPresence is which executors have their key in the registry, as this scheduler last saw it. */
+/**
+ * ExecutorPresence is which executors have their key in the registry, as this scheduler last saw it. A key is its
+ * incarnation's: that of the process which came after proves nothing of the one before (rules 14 and 23).
+ */
 export class ExecutorPresence {
   readonly #registry: Registry;
   readonly #onChange: (executorIds: ReadonlySet<string>) => void;
@@ -17,9 +20,12 @@ export class ExecutorPresence {
 
   start(): void {
     this.#unwatch = this.#registry.watch(EXECUTOR_NAME, (members) => {
-      const seen = new Set(members.map(({ instance }) => instance));
-      this.#seen = seen;
-      this.#onChange(seen);
+      this.#seen = new Set(
+        members.map(({ instance, metadata: { incarnation } }) =>
+          incarnation === undefined ? instance : `${instance}/${incarnation}`,
+        ),
+      );
+      this.#onChange(new Set(members.map(({ instance }) => instance)));
     });
   }
 
@@ -28,7 +34,7 @@ export class ExecutorPresence {
   }
 
   /**
-   * executor_ids with a key; null while the registry cannot be asked, or has not answered yet, which says nothing of
+   * "executor_id/incarnation" of those with a key, the executor_id alone where a key names none; null while the registry cannot be asked, or has not answered yet, which says nothing of
    * anybody (rule 14).
    */
   present(): ReadonlySet<string> | null {

@@ -259,7 +259,10 @@ export class Scheduler {
             marginMs: leaseMarginMs,
             maxBatchRows: settings.claimRows,
             busWaitMs: lossBusWaitMs,
-            unjudged: settings.embeddedExecutor,
+            // What an earlier process left under its name is judged like any other, or it would keep this one out.
+            unjudged: ({ executorId, incarnation }) =>
+              executorId === settings.embeddedExecutor &&
+              this.#dispatch.roster.get(executorId)?.profile.incarnation === incarnation,
           },
         ),
       ],

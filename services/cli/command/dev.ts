@@ -50,7 +50,7 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   stops.add("store", () => store.stop());
   const registry = new MemoryRegistry(clock);
   stops.add("registry", () => registry.stop());
-  const embedded = await openEmbeddedExecutor(config, { clock, random, tracing, log });
+  const embedded = await openEmbeddedExecutor(config, { store, clock, random, tracing, log });
   stops.add("executor's folder", () => embedded.close());
   const parts = { store, bus: null, registry, clock, random, tracing, log, embeddedExecutor: embedded.executorId };
   const { scheduler, metrics, address, httpAddress } = await serveScheduler(

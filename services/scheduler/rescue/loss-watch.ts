@@ -34,7 +34,7 @@ export class LossWatch {
   /**
    * Takes one read and answers who is lost by it.
    *
-   * @param present executor_ids whose lease the registry shows; null when the registry could not be asked, which
+   * @param present "executor_id/incarnation" whose lease the registry shows, or executor_ids alone; null when the registry could not be asked, which
    *   counts nothing for executors that register
    * @param nowMs monotonic milliseconds; a read less than a beat after the one before counts nothing
    */
@@ -52,7 +52,7 @@ export class LossWatch {
         continue;
       }
       if (record.registered && present === null) continue;
-      if (record.registered && present?.has(record.executorId)) {
+      if (record.registered && (present?.has(name) || present?.has(record.executorId))) {
         watched.silentReads = 0;
         continue;
       }

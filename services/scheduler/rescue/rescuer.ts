@@ -6,7 +6,6 @@
  * store, so any rescuer goes on where another stopped.
  */
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
-import type { ExecutorId } from "../../common/domain/identifier.ts";
 import type { SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
@@ -24,10 +23,10 @@ export type RescuerConfig = LossTimes & {
   /** How long attempts under LOST_POLICY_RETRY wait for results while the bus is away, milliseconds (rule 15). */
   readonly busWaitMs: number;
   /** The executor inside this process is not judged: it lives as long as its process (rule 14). */
-  readonly unjudged: ExecutorId | null;
+  readonly unjudged: (record: ExecutorRecord) => boolean;
 };
 
-/** executor_ids whose leases the registry shows; null when it cannot be asked now. */
+/** "executor_id/incarnation" whose leases the registry shows; null when it cannot be asked now. */
 export interface PresentExecutors {
   present(): ReadonlySet<string> | null;
 }
@@ -76,7 +75,7 @@ export class Rescuer {
     const { store, clock, log, executors } = this.#deps;
     const records = await store.executors.live();
     for (const record of this.#watch.read(records, executors.present(), clock.monotonicMs())) {
-      if (record.executorId === this.#config.unjudged) continue;
+      if (this.#config.unjudged(record)) continue;
       if (await store.executors.declareLost(record.executorId, record.incarnation, record.heardUs)) {
         log.warn({ executorId: record.executorId, incarnation: record.incarnation }, "an executor is lost");
       }

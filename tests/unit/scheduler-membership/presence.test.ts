@@ -5,6 +5,17 @@ import { TestRegistry } from "./setup.ts";
 
 const executor = (instance: string) => ({ name: "executor", instance, address: "", metadata: {} });
 
+test("rule 23: a key is its incarnation's: that of the process after is no sign of the one before", async () => {
+  const registry = new TestRegistry();
+  const told: string[][] = [];
+  const presence = new ExecutorPresence(registry, (ids) => void told.push([...ids]));
+  presence.start();
+  await registry.register({ ...executor("e-1"), metadata: { incarnation: "second" } });
+  assert.deepEqual([...(presence.present() ?? [])], ["e-1/second"]);
+  assert.deepEqual(told.at(-1), ["e-1"], "the roster goes by the executor");
+  presence.stop();
+});
+
 test("rule 14: who is present is what the registry shows, and unknown while it cannot be asked", async () => {
   const registry = new TestRegistry();
   const told: string[][] = [];

@@ -69,7 +69,8 @@ test("rule 14: the executor inside this process is not judged", async (t) => {
   const rig = await rescueRig(t);
   const own = await rig.dispatched(1);
   const other = await rig.dispatched(1);
-  (await rig.rescuer({ unjudged: executorOf(own).executorId })).rescuer.start();
+  const { executorId } = executorOf(own);
+  (await rig.rescuer({ unjudged: (record) => record.executorId === executorId })).rescuer.start();
   await rig.clock.advance(120_000);
   assert.deepEqual(await rig.states([...own, ...other]), ["DISPATCHED", "READY"]);
 });

@@ -37,7 +37,7 @@ export async function rescueRig(t: TestContext) {
           marginMs: 1_000,
           maxBatchRows: 500,
           busWaitMs: 30_000,
-          unjudged: null,
+          unjudged: () => false,
           ...config,
         },
       );

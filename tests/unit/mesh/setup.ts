@@ -1,0 +1,287 @@
+/**
+ * A whole mesh in one process: real schedulers and real executors on one store in memory, joined by in-process
+ * sessions, on a clock that the test moves. Schedulers die here as by SIGKILL: their streams break, nothing of theirs
+ * reaches the store any more, and their keys are gone.
+ */
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { Target } from "../../../gen/jobmesh/v1/job.ts";
+import { MemoryBus } from "../../../services/common/adapter/memory/bus.ts";
+import { openStore } from "../../../services/common/adapter/open-store.ts";
+import type { Execution, NewExecution } from "../../../services/common/domain/execution.ts";
+import type { ExecutionId, ExecutorId, Incarnation, SchedulerId } from "../../../services/common/domain/identifier.ts";
+import { routeOf, routeText } from "../../../services/common/domain/route.ts";
+import type { SchedulerBus } from "../../../services/common/port/bus.ts";
+import { type Store, StoreUnavailable } from "../../../services/common/port/store.ts";
+import { silentLogger } from "../../../services/common/runtime/log.ts";
+import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
+import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
+import { type ExecutorConfig, executorDefaults } from "../../../services/executor/config.ts";
+import { Executor } from "../../../services/executor/executor.ts";
+import type { ExecutorDeps } from "../../../services/executor/executor-deps.ts";
+import type { SessionConnector } from "../../../services/executor/session-link.ts";
+import { type HandlerDefinition, HandlerRunner } from "../../../services/executor/target/handler.ts";
+import type { HandlerContext } from "../../../services/executor/target/handler-context.ts";
+import { Scheduler } from "../../../services/scheduler/scheduler.ts";
+import type { SchedulerSettings } from "../../../services/scheduler/scheduler-config.ts";
+import { inProcessSession } from "../../../services/scheduler/sessions/in-process-session.ts";
+import { ManualClock } from "../../support/manual-clock.ts";
+import { testExecution } from "../../support/new-execution.ts";
+import { TestRegistry } from "../scheduler-membership/setup.ts";
+
+const METHOD = "test.Work/Do";
+
+const settings: Omit<SchedulerSettings, "schedulerId"> = {
+  version: "1",
+  heartbeatMs: 1_000,
+  suspectMs: 3_000,
+  leaseMs: 5_000,
+  sessionLeaseMs: 45_000,
+  leaseMarginMs: 1_000,
+  killGraceMs: 10_000,
+  reportDelayMs: 250,
+  sweepMs: 250,
+  lookAheadMs: 2_000,
+  missedMs: 15_000,
+  backstopMs: 2_000,
+  resultBackstopMs: 3_000,
+  resultBatchRows: 1_000,
+  submitGroupRows: 500,
+  submitGroupBytes: 4 * 1024 * 1024,
+  claimRows: 500,
+  lossBusWaitMs: 30_000,
+  embeddedExecutor: null,
+};
+
+/** A scheduler that a test can kill. */
+export type TestScheduler = {
+  readonly scheduler: Scheduler;
+  readonly links: Set<{ drop(): void }>;
+  alive: boolean;
+  /** Nothing of it is done any more, and nobody is told. */
+  kill(): void;
+};
+
+/** An executor with the handler contexts of what it was given, and how each is ended. */
+export type TestExecutor = {
+  readonly executor: Executor;
+  readonly started: { readonly context: HandlerContext; readonly end: PromiseWithResolvers<Uint8Array> }[];
+  /** While true the way to every home is cut: what is said is lost, and nobody is told. */
+  cut: boolean;
+};
+
+export type MeshOptions = { readonly bus?: boolean };
+
+/** What all of a mesh share. */
+type Base = Awaited<ReturnType<typeof meshBase>>;
+
+async function meshBase(t: TestContext, options: MeshOptions) {
+  const clock = new ManualClock();
+  const random = new SystemRandom();
+  const tracing = propagatingTracing(random);
+  const outage = { away: false };
+  const store = openStore("sqlite::memory:", {
+    clock,
+    random,
+    onStatement: (_name, sql) => {
+      if (outage.away && sql !== "ROLLBACK") throw new StoreUnavailable("away");
+    },
+  });
+  await store.start();
+  const registry = new TestRegistry();
+  const bus = options.bus === true ? new MemoryBus(clock, { resultPartitions: 2 }) : null;
+  const schedulers: TestScheduler[] = [];
+  const executors: TestExecutor[] = [];
+  const schedulerBuses: SchedulerBus[] = [];
+  t.after(async () => {
+    outage.away = false;
+    for (const one of executors) for (const { end } of one.started) end.resolve(new Uint8Array());
+    const stopped = Promise.all(executors.map(({ executor }) => executor.stop(0)));
+    for (let seconds = 0; seconds < 40; seconds++) await clock.advance(1_000);
+    await stopped;
+    const over = Promise.all(schedulers.map(({ scheduler }) => scheduler.stop()));
+    for (let seconds = 0; seconds < 5; seconds++) await clock.advance(1_000);
+    await over;
+    for (const one of schedulerBuses) await one.stop();
+    await clock.settle();
+    assert.equal(clock.armedCount, 0, "no timer is left");
+    await store.stop();
+  });
+  return { clock, random, tracing, outage, store, registry, bus, schedulers, executors, schedulerBuses };
+}
+
+function schedulersOn({ clock, random, tracing, store, registry, bus, schedulers, schedulerBuses }: Base) {
+  return async (name: string, changes: Partial<SchedulerSettings> = {}): Promise<TestScheduler> => {
+    const life = { alive: true };
+    const own = mortal(store, life);
+    const schedulerBus = bus?.scheduler() ?? null;
+    if (schedulerBus !== null) {
+      await schedulerBus.start();
+      schedulerBuses.push(schedulerBus);
+    }
+    const made = new Scheduler(
+      {
+        ...{ store: own, bus: schedulerBus, registry, clock, random, tracing, log: silentLogger },
+        openPeer: () => ({ stream: silentStream(), close: () => {} }),
+      },
+      { ...settings, schedulerId: name as SchedulerId, ...changes },
+    );
+    const one: TestScheduler = {
+      scheduler: made,
+      links: new Set(),
+      alive: true,
+      kill: () => {
+        one.alive = false;
+        life.alive = false;
+        registry.members.delete(`scheduler/${name}`);
+        registry.tell();
+        void schedulerBus?.stop();
+        for (const link of one.links) link.drop();
+      },
+    };
+    schedulers.push(one);
+    const starting = made.start(`${name}:1`);
+    await clock.advance(1);
+    await starting;
+    return one;
+  };
+}
+
+/** Each goes from one living scheduler to the next. */
+function connectorTo(schedulers: readonly TestScheduler[], isCut: () => boolean): SessionConnector {
+  let turn = 0;
+  return {
+    open: async () => {
+      const live = schedulers.filter((candidate) => candidate.alive);
+      const home = live[turn++ % live.length];
+      if (home === undefined || isCut()) throw new Error("no scheduler can be reached");
+      const { peer, link } = inProcessSession();
+      const { send } = link;
+      link.send = (messages) => (isCut() ? true : send(messages));
+      home.scheduler.connect(peer);
+      home.links.add(link);
+      link.onClosed(() => void home.links.delete(link));
+      return link;
+    },
+    close: () => {},
+  };
+}
+
+function definitionOf(started: TestExecutor["started"]): HandlerDefinition {
+  return {
+    method: METHOD,
+    slots: 0,
+    descriptorHash: "0".repeat(64),
+    decode: (bytes) => Buffer.from(bytes),
+    encodeJson: null,
+    encode: (response) => response as Uint8Array,
+    run: (_request, context) => {
+      const end = Promise.withResolvers<Uint8Array>();
+      started.push({ context, end });
+      return end.promise;
+    },
+  };
+}
+
+function executorsOn({ clock, random, tracing, bus, schedulers, executors }: Base) {
+  return async (
+    name: string,
+    config: Partial<ExecutorConfig> = {},
+    deps: Partial<ExecutorDeps> = {},
+  ): Promise<TestExecutor> => {
+    const started: TestExecutor["started"] = [];
+    const made = new Executor(
+      {
+        ...{ clock, random, tracing, log: silentLogger },
+        connector: connectorTo(schedulers, () => one.cut),
+        bus: bus?.executor() ?? null,
+        registry: null,
+        runners: [new HandlerRunner(clock, definitionOf(started))],
+        commands: null,
+        lock: null,
+        descriptorSet: () => undefined,
+        load: () => ({ cpuLoad: 0, memoryBytes: 0 }),
+        exitProcess: () => {},
+        ...deps,
+      },
+      { ...executorDefaults, executorId: name as ExecutorId, lane: 3, slots: 4, ...config },
+    );
+    const one: TestExecutor = { executor: made, started, cut: false };
+    executors.push(one);
+    await made.start();
+    await clock.advance(10);
+    return one;
+  };
+}
+
+/** Makes an empty mesh. */
+export async function meshRig(t: TestContext, options: MeshOptions = {}) {
+  const base = await meshBase(t, options);
+  const { clock, store } = base;
+  return {
+    ...base,
+    scheduler: schedulersOn(base),
+    executor: executorsOn(base),
+    /** Stores executions that are READY, as another scheduler would. */
+    submit: async (count: number, changes: Partial<NewExecution> = {}): Promise<ExecutionId[]> => {
+      const made = Array.from({ length: count }, () => work(clock.wallUs(), changes));
+      await store.routes.ensure([routeText(routeOf(made[0] ?? assert.fail()))]);
+      const outcomes = await store.executions.submit(
+        made.map((execution) => ({ execution, request: null, slot: null })),
+      );
+      assert.ok(outcomes.every(({ kind }) => kind === "stored"));
+      return made.map(({ executionId }) => executionId);
+    },
+    get: async (executionId: ExecutionId): Promise<Execution> =>
+      (await store.executions.get(executionId)) ?? assert.fail("the execution is there"),
+    /** Lets time pass in small steps, as sessions and loops answer each other. */
+    pass: async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 50) await clock.advance(Math.min(left, 50));
+    },
+  };
+}
+
+/** The named incarnation before, as a data folder's lock tells it. */
+export function lockNaming(previous: string | null): ExecutorDeps["lock"] {
+  return { previous: previous as Incarnation | null, note: () => {}, release: async () => {} };
+}
+
+function work(nowUs: number, changes: Partial<NewExecution>): NewExecution {
+  const payload = { $case: "request" as const, value: Buffer.from("work") };
+  const bytes = Target.encode({ kind: { $case: "handler", value: { method: METHOD, payload } } }).finish();
+  return testExecution(nowUs, { target: { kind: "handler", method: METHOD, summary: METHOD, bytes }, ...changes });
+}
+
+/** A store that answers nobody once its process is dead. */
+function mortal(store: Store, life: { readonly alive: boolean }): Store {
+  const guard = <T extends object>(target: T): T =>
+    new Proxy(target, {
+      get: (of, name) => {
+        const value: unknown = Reflect.get(of, name, of);
+        if (typeof value === "function") {
+          return (...given: unknown[]): unknown =>
+            life.alive ? value.apply(of, given) : Promise.reject(new StoreUnavailable("its process is dead"));
+        }
+        return typeof value === "object" && value !== null ? guard(value) : value;
+      },
+    });
+  return guard(store);
+}
+
+/** Hints are lost here: they cost time, never truth. */
+function silentStream() {
+  return {
+    buffered: 0,
+    closed: false,
+    ready: async () => {},
+    send: () => true,
+    onMessage: () => {},
+    onEnd: () => {},
+    onClosed: () => {},
+    onDrain: () => {},
+    pause: () => {},
+    resume: () => {},
+    end: () => {},
+    fail: () => {},
+  };
+}
