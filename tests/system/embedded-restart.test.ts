@@ -1,6 +1,6 @@
 /** A restart of the embedded mesh on the same folder goes on, after Ctrl-C and after kill -9. */
 import assert from "node:assert/strict";
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Execution, ExecutionState } from "../../gen/jobmesh/v1/execution.ts";
@@ -39,7 +39,7 @@ async function setup(t: TestContext, slots: number) {
       { env: { TRUTH: truth, LIFELINE: lifeline.path } },
     );
   const runs = (): string[] => readFileSync(truth, "utf8").trim().split("\n").sort();
-  return { processes, folder, start, held, runs, open: () => appendFileSync(`${truth}.open`, "") };
+  return { processes, dataDir, folder, start, held, runs, open: () => appendFileSync(`${truth}.open`, "") };
 }
 
 async function attemptsOf(client: MeshClient, { executionId }: Execution): Promise<ExecutionState[]> {
@@ -117,6 +117,21 @@ test("after kill -9 what ran is killed first: under RETRY it runs again, under L
   assert.deepEqual(await attemptsOf(next.client, again), [LOST, SUCCEEDED]);
   assert.deepEqual(await attemptsOf(next.client, never), [LOST]);
   assert.deepEqual(runs(), ["again 1", "again 2", "never 1"]);
+});
+
+test("rule 23: after a power cut, under another boot id, the embedded mesh goes on at once as well", async (t) => {
+  const { dataDir, folder, start, held } = await setup(t, 4);
+  const lifeline = new Lifeline(folder);
+  t.after(() => lifeline.close());
+  const { mesh, client } = await start();
+  const ran = await client.submit({ target: held("ran", lifeline), policy: FAIL });
+  await lifeline.written(1);
+  await mesh.end("SIGKILL");
+  await lifeline.ended;
+  const note = join(dataDir, "executor.json");
+  writeFileSync(note, JSON.stringify({ ...JSON.parse(readFileSync(note, "utf8")), bootId: "before" }));
+  const next = await start();
+  assert.equal((await next.client.waitUntilEnded(ran.executionId)).state, LOST);
 });
 
 test("what had ended before kill -9 stays as it was", async (t) => {
