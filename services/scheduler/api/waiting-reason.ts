@@ -17,7 +17,7 @@ export async function explained(store: Store, execution: Execution): Promise<Exe
     return { ...execution, stateReason: "NO_MATCHING_EXECUTOR", stateMessage };
   }
   if (matching.some(hasRoom)) return execution;
-  const stateMessage = `all ${matching.length} executors that can run it are full or leaving`;
+  const stateMessage = `no executor that can run it has a free slot; ${matching.length} could run it`;
   return { ...execution, stateReason: "NO_FREE_SLOT", stateMessage };
 }
 
