@@ -48,11 +48,16 @@ export class DistributedMesh {
     return { process, address };
   }
 
-  /** Starts an executor of commands and of the truth handler, and waits until a scheduler took it. */
-  async executor(executorId: string, slots: number, env: Readonly<Record<string, string>> = {}): Promise<MeshProcess> {
+  /** Starts an executor, of commands and of the truth handler where no other program is named; waits until a scheduler took it. */
+  async executor(
+    executorId: string,
+    slots: number,
+    env: Readonly<Record<string, string>> = {},
+    program: string = TRUTH_EXECUTOR,
+  ): Promise<MeshProcess> {
     const { JOBMESH_STORE: _, ...shared } = this.#env;
     const process = this.#processes.start([], {
-      program: [globalThis.process.execPath, TRUTH_EXECUTOR],
+      program: [globalThis.process.execPath, program],
       env: {
         ...shared,
         JOBMESH_EXECUTOR_ID: executorId,

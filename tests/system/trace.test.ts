@@ -31,8 +31,8 @@ const SECOND_TIME = '[ "$JOBMESH_ATTEMPT" = 2 ] && echo "$TRACEPARENT"';
 
 async function setup(t: TestContext, env: Readonly<Record<string, string>> = {}) {
   const receiver = await startOtlpReceiver();
-  t.after(() => receiver[Symbol.asyncDispose]());
   const processes = new MeshProcesses(t);
+  t.after(() => receiver[Symbol.asyncDispose]());
   const mesh = await processes.dev({ dataDir: processes.folder(), env: { ...receiver.env, ...env } });
   const client = processes.client(mesh.address);
   return { receiver, processes, mesh, client };
