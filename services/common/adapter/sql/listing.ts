@@ -1,7 +1,8 @@
 import type { Execution, ExecutionState } from "../../domain/execution.ts";
+import { EXECUTION_ID_PATTERN } from "../../domain/execution-id.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import type { Clock } from "../../port/clock.ts";
-import type { Page } from "../../port/store.ts";
+import { type Page, PageTokenFault } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
@@ -63,7 +64,7 @@ export function listExecutions(
 ): Promise<Page<Execution>> {
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
   return db.read("list_executions", async (session): Promise<Page<Execution>> => {
-    const where = filterOf(filter, token === null ? null : parsePageToken(token, ["string"])[0]);
+    const where = filterOf(filter, token === null ? null : placeOf(token));
     const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
     const rows = await session.query(
       `SELECT ${full ? FULL_COLUMNS : BASIC_COLUMNS} FROM executions${whereText(downTo(where, floor))}
@@ -75,6 +76,13 @@ export function listExecutions(
     const next = items.length === rows.length ? floor : last;
     return { items, nextToken: next === null ? null : pageToken([next]) };
   });
+}
+
+/** The identifier that a token names. Throws PageTokenFault, for a token of another list too. */
+function placeOf(token: string): string {
+  const [executionId] = parsePageToken(token, ["string"]);
+  if (EXECUTION_ID_PATTERN.test(executionId)) return executionId;
+  throw new PageTokenFault("the page token is not one that the list of executions gave");
 }
 
 /**
