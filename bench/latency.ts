@@ -5,10 +5,10 @@ import { handler } from "../services/client/targets.ts";
 import type { BenchMesh } from "./mesh.ts";
 import { type Latencies, latenciesOf } from "./statistics.ts";
 
-/** Waits between two submissions: the mesh is idle when each one comes. */
-const GAP_MS = 15;
+/** Between two looks at whether all have run. */
+const POLL_MS = 15;
 
-/** From the call of SubmitExecution to the start of its handler, one at a time on an idle mesh. */
+/** From the call of SubmitExecution to the start of its handler: each comes when the one before has ended. */
 export async function measureStart(mesh: BenchMesh, client: MeshClient, submissions: number): Promise<Latencies> {
   await mesh.report();
   const target = handler(ReportServiceService.render, RenderRequest.fromPartial({}));
@@ -17,9 +17,9 @@ export async function measureStart(mesh: BenchMesh, client: MeshClient, submissi
     const nowUs = (performance.timeOrigin + performance.now()) * 1000;
     const { executionId } = await client.submit({ target });
     sentUs.set(executionId, nowUs);
-    await sleep(GAP_MS);
+    await client.waitUntilEnded(executionId);
   }
-  while ((await mesh.count()) < submissions) await sleep(GAP_MS);
+  while ((await mesh.count()) < submissions) await sleep(POLL_MS);
   const { starts } = await mesh.report();
   return latenciesOf(
     starts.flatMap(([id, startUs]) => (sentUs.has(id) ? [(startUs - (sentUs.get(id) ?? 0)) / 1000] : [])),

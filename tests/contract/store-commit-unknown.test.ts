@@ -1,5 +1,6 @@
 /** Rule 5: what becomes of a group whose COMMIT was lost. */
 import assert from "node:assert/strict";
+import type { SqlDatabase } from "../../services/common/adapter/sql/session.ts";
 import { CommitUnknown } from "../../services/common/adapter/sql/store-fault.ts";
 import { StoreUnavailable } from "../../services/common/port/store.ts";
 import type { RequestClaim } from "../../services/common/port/store-executions.ts";
@@ -27,18 +28,22 @@ async function losingCommits(
   count: number,
   body: () => Promise<void>,
 ): Promise<number> {
-  const transact = database.transact.bind(database);
+  const real = { transact: database.transact.bind(database), transactOne: database.transactOne.bind(database) };
   let lost = 0;
-  database.transact = async (name, work) => {
-    if (name !== kind || lost >= count) return await transact(name, work);
-    lost++;
-    if (when === "after") await transact(name, work);
-    throw new CommitUnknown("the connection was lost in COMMIT");
-  };
+  const losing =
+    (transact: SqlDatabase["transact"]): SqlDatabase["transact"] =>
+    async (name, work) => {
+      if (name !== kind || lost >= count) return await transact(name, work);
+      lost++;
+      if (when === "after") await transact(name, work);
+      throw new CommitUnknown("the connection was lost in COMMIT");
+    };
+  database.transact = losing(real.transact);
+  database.transactOne = losing(real.transactOne);
   try {
     await body();
   } finally {
-    database.transact = transact;
+    Object.assign(database, real);
   }
   return lost;
 }

@@ -25,7 +25,9 @@ class LockLog {
   readonly transactions: { readonly name: string; readonly tables: string[] }[] = [];
 
   readonly note = (name: string, sql: string): void => {
-    if (sql === "START TRANSACTION") this.transactions.push({ name, tables: [] });
+    // A change that is a transaction of its own has no beginning but its name.
+    const isOther = this.transactions.at(-1)?.name !== name;
+    if (sql === "START TRANSACTION" || isOther) this.transactions.push({ name, tables: [] });
     const table = lockedTable(sql);
     if (table !== null) this.transactions.at(-1)?.tables.push(table);
   };

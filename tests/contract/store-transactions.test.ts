@@ -208,6 +208,35 @@ mysqlTest("a connection lost in the body is StoreUnavailable, one lost in COMMIT
   await run();
 });
 
+mysqlTest(
+  "a connection that is lost in a change that is its own transaction leaves the outcome unknown",
+  async (open) => {
+    const looker = await open();
+    let connectionId = 0;
+    let killBefore = "";
+    const victim = await open({
+      onStatement: async (name, sql) => {
+        if (name !== "victim" || killBefore === "" || !sql.startsWith(killBefore)) return;
+        await looker.database.read("kill", (session) => session.execute(`KILL ${connectionId}`));
+      },
+    });
+    let runs = 0;
+    const run = (value: string) =>
+      victim.database.transactOne("victim", async (session) => {
+        runs += 1;
+        const [row] = await session.queryWithNow("SELECT CONNECTION_ID() AS id");
+        connectionId = row === undefined ? 0 : int(row, "id");
+        assert.ok((await session.nowUs()) > 0);
+        await put(session, value);
+      });
+    await run("alone");
+    assert.equal(await factOf(looker, "alone"), "0");
+    killBefore = "INSERT";
+    await assert.rejects(run("lost"), CommitUnknown);
+    assert.equal(runs, 2, "a change whose outcome is unknown does not run again by itself");
+  },
+);
+
 mysqlTest("a connection that died in the pool costs a transaction nothing", async (open) => {
   const looker = await open();
   let runs = 0;

@@ -127,6 +127,10 @@ function listening(database: SqlDatabase, listener: Listener): SqlDatabase {
       listener.heard?.({ sql, params });
       return await session.query(sql, params);
     },
+    async queryWithNow(sql, params = []) {
+      listener.heard?.({ sql, params });
+      return await session.queryWithNow(sql, params);
+    },
     async execute(sql, params = []) {
       listener.heard?.({ sql, params });
       if (listener.refused?.(sql, params)) throw new StatementRefused("the store refuses the row: test");
@@ -142,6 +146,7 @@ function listening(database: SqlDatabase, listener: Listener): SqlDatabase {
     dialect: database.dialect,
     read: (name, body) => database.read(name, (session) => body(wrapped(session))),
     transact: (name, body) => database.transact(name, (session) => body(wrapped(session))),
+    transactOne: (name, body) => database.transactOne(name, (session) => body(wrapped(session))),
   };
 }
 

@@ -49,10 +49,18 @@ export class MysqlDatabase implements SqlDatabase {
     this.#deps = deps;
   }
 
-  async transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+  transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return this.#untilItWins(name, () => this.#run(name, body));
+  }
+
+  transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return this.#untilItWins(name, () => this.#runOne(name, body));
+  }
+
+  async #untilItWins<T>(name: string, once: () => Promise<T>): Promise<T> {
     for (let run = 1; ; run++) {
       try {
-        return await this.#run(name, body);
+        return await once();
       } catch (error) {
         const again = error instanceof LostToAnother || error instanceof StaleConnection;
         if (!again || run === MAX_RUNS) throw error;
@@ -83,6 +91,20 @@ export class MysqlDatabase implements SqlDatabase {
     } catch (error) {
       await rollback(session);
       throw error;
+    } finally {
+      this.#giveBack(connection, session);
+    }
+  }
+
+  async #runOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    const connection = await this.#acquire();
+    const session = new MysqlSession(connection, name, this.#deps);
+    try {
+      return await body(session);
+    } catch (error) {
+      if (!(error instanceof ConnectionGone)) throw error;
+      if (session.changes > 0) throw new CommitUnknown("the connection was lost in a change", { cause: error });
+      throw new StaleConnection(error.message, { cause: error });
     } finally {
       this.#giveBack(connection, session);
     }
@@ -159,6 +181,9 @@ export class MysqlDatabase implements SqlDatabase {
   }
 }
 
+/** The store's clock. */
+const NOW_US = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
+
 /** The pool's connection had died before the transaction began. */
 class StaleConnection extends ConnectionGone {}
 
@@ -171,6 +196,8 @@ class MysqlSession implements SqlSession {
   #ended = false;
   /** Set when the transaction cannot commit any more, whatever its body makes of it. */
   fault: StoreUnavailable | undefined;
+  /** Changes that were begun. */
+  changes = 0;
 
   constructor(connection: PoolConnection, name: string, deps: MysqlDatabaseDeps) {
     this.#connection = connection;
@@ -185,6 +212,7 @@ class MysqlSession implements SqlSession {
   }
 
   async execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
+    this.changes += 1;
     const result = await this.#statement(sql, params);
     assert(typeof result === "object" && result !== null && "affectedRows" in result, "not a change");
     return Number(result.affectedRows);
@@ -203,9 +231,19 @@ class MysqlSession implements SqlSession {
 
   async nowUs(): Promise<number> {
     if (this.#nowUs !== undefined) return this.#nowUs;
-    const [row] = await this.query("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED) AS now_us");
+    const [row] = await this.query(`SELECT ${NOW_US} AS now_us`);
     this.#nowUs = Number(row?.now_us);
     return this.#nowUs;
+  }
+
+  /** The clock is a row of its own, joined to each row of the query, and there when it has none. */
+  async queryWithNow(sql: string, params: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    if (this.#nowUs !== undefined) return await this.query(sql, params);
+    const clock = `SELECT ${NOW_US} AS now_us`;
+    const joined = `SELECT * FROM (${clock}) AS c LEFT JOIN (SELECT q.*, 1 AS has_row FROM (${sql}) AS q) AS r ON TRUE`;
+    const rows = await this.query(joined, params);
+    this.#nowUs = Number(rows[0]?.now_us);
+    return rows.filter((row) => row.has_row !== null);
   }
 
   end(): void {

@@ -19,6 +19,10 @@ export class LateDatabase implements SqlDatabase {
     return await this.#get().transact(name, body);
   }
 
+  async transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return await this.#get().transactOne(name, body);
+  }
+
   async read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
     return await this.#get().read(name, body);
   }

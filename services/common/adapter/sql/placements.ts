@@ -16,7 +16,7 @@ export async function standingPlacements<P extends Placement>(
   if (placements.length === 0) return new Set();
   const sessions = new Map<string, number>();
   for (const list of valueLists([...new Set(placements.map(({ executorId }) => executorId))])) {
-    const rows = await session.query(
+    const rows = await session.queryWithNow(
       `SELECT executor_id, incarnation, session_number FROM executors
         WHERE executor_id IN (${list.sql}) AND lost_us IS NULL AND left_us IS NULL`,
       list.values,

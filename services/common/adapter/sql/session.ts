@@ -15,6 +15,8 @@ export interface SqlSession {
   execute(sql: string, params?: readonly SqlValue[]): Promise<number>;
   /** Runs a change once for each list of parameters; the sum of what it matched. The quick way on SQLite, one round trip a row on MySQL. */
   executeEach(sql: string, paramLists: readonly (readonly SqlValue[])[]): Promise<number>;
+  /** As `query`, which also gives the store's clock to this transaction: one round trip for both. */
+  queryWithNow(sql: string, params?: readonly SqlValue[]): Promise<readonly Row[]>;
   /** The store's clock in microseconds, read once in a transaction and the same until its end. */
   nowUs(): Promise<number>;
 }
@@ -33,6 +35,12 @@ export interface SqlDatabase {
    * @param name kind of transaction, for metrics and tests: a constant.
    */
   transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T>;
+  /**
+   * The same for a body that reads without locks and then makes one change,
+   * which is its own transaction: without BEGIN and COMMIT, each of which is a
+   * round trip. A connection that was lost in the change throws CommitUnknown.
+   */
+  transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T>;
   /** Reads outside a transaction of ours: each SELECT sees what is committed; on SQLite all see one state. */
   read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T>;
 }

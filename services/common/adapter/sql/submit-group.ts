@@ -13,9 +13,9 @@ import type { SqlSession } from "./session.ts";
  * locks (rule 1): executors are read, requests, gates, executions.
  */
 export async function storeGroup(session: SqlSession, group: readonly Submission[]): Promise<SubmitOutcome[]> {
-  const nowUs = await session.nowUs();
-  const slots = group.flatMap(({ slot, execution }) => (slot !== null && takesSlot(execution, nowUs) ? [slot] : []));
+  const slots = group.flatMap(({ slot }) => (slot === null ? [] : [slot]));
   const standing = await standingPlacements(session, slots);
+  const nowUs = await session.nowUs();
   const settled = await repeatedOf(session, group);
   const fresh = group.filter((submission) => !settled.has(submission));
   const ready = fresh.filter(({ execution }) => execution.gateKeys.length > 0 && execution.readyUs <= nowUs);
@@ -26,7 +26,7 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   const rows = new Map<Submission, NewRow>();
   for (const submission of fresh) {
     const { execution, slot } = submission;
-    const usable = slot !== null && standing.has(slot) ? slot : null;
+    const usable = slot !== null && takesSlot(execution, nowUs) && standing.has(slot) ? slot : null;
     rows.set(submission, newRow(execution, beginningOf(execution, usable, gates, nowUs), nowUs));
   }
   await gates.save();
@@ -38,6 +38,20 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
     assert(outcome !== undefined, "a submission is stored or settled by its request");
     return outcome;
   });
+}
+
+/** Submissions in a group that is one statement, and the bytes of their targets: far below what a statement takes. */
+const MAX_ONE_STATEMENT_ROWS = 20;
+const MAX_ONE_STATEMENT_BYTES = 256 * 1024;
+
+/** True for a group whose only change is one INSERT: no requests, no gates, few rows. */
+export function isOneStatement(group: readonly Submission[]): boolean {
+  const bytes = group.reduce((sum, { execution }) => sum + execution.target.bytes.length, 0);
+  return (
+    group.length <= MAX_ONE_STATEMENT_ROWS &&
+    bytes <= MAX_ONE_STATEMENT_BYTES &&
+    group.every(({ request, execution }) => request === null && execution.gateKeys.length === 0)
+  );
 }
 
 /** How an execution begins that is stored now: waiting for its time, at its gate, claimable, or sent to a slot. */

@@ -5,9 +5,9 @@ import type { Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { rowFault } from "./execution-insert.ts";
 import { executionOf, FULL_COLUMNS } from "./execution-row.ts";
 import { requestKey } from "./requests.ts";
-import type { SqlDatabase } from "./session.ts";
+import type { SqlDatabase, SqlSession } from "./session.ts";
 import { CommitUnknown, StatementRefused } from "./store-fault.ts";
-import { storeGroup } from "./submit-group.ts";
+import { isOneStatement, storeGroup } from "./submit-group.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -97,7 +97,8 @@ async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Pro
 async function storeSurely(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {
   for (let unknown = 0; ; unknown++) {
     try {
-      return await db.transact("submit", (session) => storeGroup(session, group));
+      const body = (session: SqlSession): Promise<SubmitOutcome[]> => storeGroup(session, group);
+      return await (isOneStatement(group) ? db.transactOne("submit", body) : db.transact("submit", body));
     } catch (error) {
       if (!(error instanceof CommitUnknown) || unknown >= MAX_UNKNOWN_COMMITS) throw error;
     }

@@ -57,6 +57,11 @@ export class SqliteDatabase implements SqlDatabase {
   }
 
   /** Waits for all turns and closes the file. */
+  /** One writer, in this process: BEGIN and COMMIT are no round trips. */
+  transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return this.transact(name, body);
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -173,6 +178,10 @@ class SqliteSession implements SqlSession {
   /** BEGIN, COMMIT or ROLLBACK. */
   async control(sql: string): Promise<void> {
     await this.execute(sql);
+  }
+
+  queryWithNow(sql: string, params: readonly SqlValue[] = []): Promise<readonly Row[]> {
+    return this.query(sql, params);
   }
 
   async nowUs(): Promise<number> {
