@@ -20,13 +20,21 @@ const SWEEP_INTERVAL_MS = 250;
 export class EndedWaits {
   readonly #deps: { store: Store; hints: Hints; clock: Clock; log: Logger };
   readonly #waiters = new Map<ExecutionId, Set<() => void>>();
+  readonly #maxWaiters: number;
   #count = 0;
   #stop = new AbortController();
   #running: Promise<void> | null = null;
   #unlisten: () => void = () => {};
 
-  constructor(deps: { store: Store; hints: Hints; clock: Clock; log: Logger }) {
+  /** @param maxWaiters calls that wait at once; one more is refused */
+  constructor(deps: { store: Store; hints: Hints; clock: Clock; log: Logger }, maxWaiters: number = MAX_WAITERS) {
     this.#deps = deps;
+    this.#maxWaiters = maxWaiters;
+  }
+
+  /** Calls that wait now. */
+  get count(): number {
+    return this.#count;
   }
 
   start(): void {
@@ -44,15 +52,20 @@ export class EndedWaits {
     for (const executionId of [...this.#waiters.keys()]) this.#wake(executionId);
   }
 
-  /** Resolves when the execution may have ended, or when the signal aborts: look at the store then. */
+  /**
+   * Resolves when the execution may have ended, or when the signal aborts: look
+   * at the store then. Throws OVERLOADED when too many wait, and SHUTTING_DOWN after stop.
+   */
   wait(executionId: ExecutionId, signal: AbortSignal): Promise<void> {
-    if (this.#count >= MAX_WAITERS) {
+    if (this.#count >= this.#maxWaiters) {
       throw new JobmeshError("OVERLOADED", {
-        message: `more than ${MAX_WAITERS} calls wait already`,
+        message: `${this.#maxWaiters} calls wait already`,
         retryDelayMs: 1000,
       });
     }
-    if (signal.aborted || this.#stop.signal.aborted) return Promise.resolve();
+    // Who was woken by the stop looks once more, and would else look again and again.
+    if (this.#stop.signal.aborted) throw new JobmeshError("SHUTTING_DOWN");
+    if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const waiters = this.#waiters.get(executionId) ?? new Set();
       this.#waiters.set(executionId, waiters);

@@ -33,6 +33,7 @@ export type ApiOptions = CoreOptions & {
   readonly sink?: (submitter: SubmissionSink) => SubmissionSink;
   readonly schedulers?: readonly SchedulerView[];
   readonly server?: Partial<RpcServerConfig>;
+  readonly maxWaiters?: number;
 };
 
 /** The API of one scheduler: real handlers, served over a real connection, on a real store in memory; time moves by hand. */
@@ -45,7 +46,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const random = new SystemRandom();
   const meshClock = { nowUs: () => clock.wallUs(), uncertaintyUs: () => 0 };
   const checkPayload = payloadCheck(store.descriptors, clock);
-  const waits = new EndedWaits({ store, hints, clock, log: silentLogger });
+  const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
   const submissions = new Submissions({
     reader: new SubmissionReader({ store, meshClock, random, checkPayload }),
     sink: options.sink?.(core.submitter) ?? core.submitter,
