@@ -1,6 +1,7 @@
 import type { SessionUp } from "../common/domain/session.ts";
 import type { Clock, Timer } from "../common/port/clock.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { attemptFacts } from "../common/telemetry/attempt-facts.ts";
 import type { RunningAttempt } from "./running-attempt.ts";
 
 /**
@@ -104,8 +105,7 @@ export class AttemptWatch {
   }
 
   #unsettled(attempt: RunningAttempt, nowMs: number): void {
-    const { executionId } = attempt.order.key;
-    const facts = { executionId, attempt: attempt.order.key.attempt, target: attempt.order.target.summary };
+    const facts = attemptFacts(attempt.order);
     if (!attempt.warned) {
       attempt.warned = true;
       this.#deps.log.warn(facts, "an attempt was told to end and does not; it keeps its slot");

@@ -5,6 +5,7 @@ import { keyText } from "../common/domain/identifier.ts";
 import type { SessionUp, StopMessage } from "../common/domain/session.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { attemptFacts } from "../common/telemetry/attempt-facts.ts";
 import type { ActiveSpan, Attributes, Tracing } from "../common/telemetry/tracing.ts";
 import type { ExecutorMetrics } from "./executor-metrics.ts";
 import type { Identity } from "./identity.ts";
@@ -195,10 +196,7 @@ export class Attempts {
 
   /** A runner that throws is a fault of ours; the attempt ends all the same. */
   #broken(attempt: RunningAttempt, bug: unknown, span: ActiveSpan | null): void {
-    this.#deps.log.error(
-      { err: bug, executionId: attempt.order.key.executionId },
-      "an attempt ended without an outcome",
-    );
+    this.#deps.log.error({ err: bug, ...attemptFacts(attempt.order) }, "an attempt ended without an outcome");
     const failure = {
       code: FailureCode.INTERNAL,
       message: "the executor failed; its log says more",

@@ -4,6 +4,7 @@ import type { Execution } from "../../common/domain/execution.ts";
 import type { SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import type { Logger } from "../../common/runtime/log.ts";
+import { attemptFacts } from "../../common/telemetry/attempt-facts.ts";
 import type { ActiveSpan, Tracing } from "../../common/telemetry/tracing.ts";
 import type { HomedExecutor } from "../sessions/homed-executor.ts";
 import type { Roster } from "../sessions/roster.ts";
@@ -103,7 +104,7 @@ export class Sender {
       (thrown: unknown) => {
         if (this.#finish(sending)) this.#sendBySession(order);
         span?.end({ error: "the bus did not take it" });
-        this.#deps.log.debug({ err: thrown, executionId: order.key.executionId }, "the bus did not take an order");
+        this.#deps.log.debug({ err: thrown, ...attemptFacts(order) }, "the bus did not take an order");
       },
     );
   }
