@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StoreUnavailable } from "../../../services/common/port/store.ts";
+import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
+import { createMetrics } from "../../../services/common/telemetry/create-metrics.ts";
+import { measured } from "../../../services/scheduler/measured-calls.ts";
+import { measuredStore } from "../../../services/scheduler/measured-store.ts";
+import {
+  addExecutor,
+  dispatched,
+  failed,
+  newExecution,
+  resultOf,
+  routeId,
+  type StoreSetup,
+  slots,
+  submitAll,
+} from "../../support/execution-store.ts";
+import { Scrape } from "../../support/scrape.ts";
+import { storeBackends } from "../../support/store.ts";
+
+async function setup() {
+  const backend = storeBackends.find(({ name }) => name === "sqlite memory") ?? assert.fail();
+  const opened = await backend.open();
+  const metrics = await createMetrics({ serviceName: "jobmesh-test", instanceId: "i", version: "1" });
+  const store = measuredStore(opened.store, metrics, new SystemClock());
+  return {
+    store,
+    rig: { kind: opened.kind, store: store.executions, sql: opened.sql } as StoreSetup,
+    scrape: async () => new Scrape(await metrics.render()),
+    [Symbol.asyncDispose]: async () => {
+      await metrics.stop();
+      await opened.close();
+    },
+  };
+}
+
+test("submissions, dispatches, results and ends are counted by what the store answered", async () => {
+  await using measuring = await setup();
+  const { rig } = measuring;
+  const executor = await addExecutor(rig);
+  const direct = await dispatched(rig, executor);
+  await submitAll(rig, [newExecution({ cause: "RUN_JOB" }), newExecution()]);
+  const [claimed] = await rig.store.claim({ routeId, slots: slots(executor, 1) });
+  assert.ok(claimed);
+  await rig.store.storeResults([resultOf(direct), resultOf(claimed, failed())], null);
+  // The same once more: the attempts are not current any more.
+  await rig.store.storeResults([resultOf(direct)], null);
+  const seen = await measuring.scrape();
+  assert.equal(seen.value('jobmesh_submissions_total{source="submit"}'), 2);
+  assert.equal(seen.value('jobmesh_submissions_total{source="run"}'), 1);
+  assert.equal(seen.value('jobmesh_dispatches_total{way="direct"}'), 1);
+  assert.equal(seen.value('jobmesh_dispatches_total{way="claim"}'), 1);
+  assert.equal(seen.value('jobmesh_results_total{outcome="stored"}'), 2);
+  assert.equal(seen.value('jobmesh_results_total{outcome="stale"}'), 1);
+  assert.equal(seen.value('jobmesh_attempts_ended_total{state="FAILED"}'), 1);
+  assert.equal(seen.value('jobmesh_executions_ended_total{state="SUCCEEDED"}'), 1);
+  assert.equal(seen.value("jobmesh_submit_group_rows_count"), 2);
+  assert.equal(seen.value('jobmesh_store_seconds_count{call="executions.claim"}'), 1);
+});
+
+test("a loss is counted by whoever declared it, and its attempts as LOST", async () => {
+  await using measuring = await setup();
+  const { store, rig } = measuring;
+  const { executorId, incarnation } = await addExecutor(rig);
+  await dispatched(rig, { executorId, incarnation, sessionNumber: 1 });
+  const [record] = await store.executors.live();
+  assert.ok(record);
+  assert.equal(await store.executors.declareLost(executorId, incarnation, record.heardUs), true);
+  assert.equal(await store.executors.declareLost(executorId, incarnation, record.heardUs), false);
+  await store.executions.endLost(executorId, incarnation, 10);
+  const seen = await measuring.scrape();
+  assert.equal(seen.value("jobmesh_executors_lost_total"), 1);
+  assert.equal(seen.value('jobmesh_attempts_ended_total{state="LOST"}'), 1);
+});
+
+test("a call that fails goes through as it came: timed, and heard by nobody", async () => {
+  const tooks: number[] = [];
+  const heard: unknown[] = [];
+  let nowMs = 5;
+  const part = {
+    get: async (id: string): Promise<string> => {
+      nowMs += 7;
+      if (id === "away") throw new StoreUnavailable("away");
+      return `${id}!`;
+    },
+  };
+  const measure = () => ({ nowMs: () => nowMs, took: (ms: number) => void tooks.push(ms) });
+  const wrapped = measured(part, "part", measure, { get: (answer, id) => void heard.push([answer, id]) });
+  assert.equal(await wrapped.get("a"), "a!");
+  await assert.rejects(wrapped.get("away"), StoreUnavailable);
+  assert.deepEqual(heard, [["a!", "a"]]);
+  assert.deepEqual(tooks, [7, 7]);
+});
