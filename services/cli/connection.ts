@@ -3,6 +3,12 @@ import { type LoadedConfig, loadConfig } from "../common/config/load-config.ts";
 import type { ClientConfig } from "../common/config/process-settings.ts";
 import { renderHelp } from "../common/config/render-settings.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
+import { createLogger } from "../common/runtime/log.ts";
+import { SystemClock } from "../common/runtime/system-clock.ts";
+import { SystemRandom } from "../common/runtime/system-random.ts";
+import { createTracing } from "../common/telemetry/create-tracing.ts";
+import type { Tracing } from "../common/telemetry/tracing.ts";
+import { VERSION } from "./version.ts";
 
 /** A command that calls the mesh: its client, and what is left of its arguments. */
 export type Connection = {
@@ -10,6 +16,9 @@ export type Connection = {
   readonly config: ClientConfig;
   readonly rest: readonly string[];
 };
+
+/** A person waits for the command: spans that are not gone by then are given up. */
+const TRACING_STOP_MS = 2_000;
 
 /** Target where nothing else is said: the embedded mesh. */
 export const DEFAULT_TARGET = "127.0.0.1:7070";
@@ -32,7 +41,8 @@ export async function withConnection(
   const { config, rest } = loaded;
   const names = config.etcdEndpoints === null ? null : await openNames(config.etcdEndpoints, config.cluster);
   const target = config.scheduler ?? (names === null ? DEFAULT_TARGET : "etcd:///scheduler");
-  const client = new MeshClient({ target, waitForReady: names !== null });
+  const tracing = await openTracing(config);
+  const client = new MeshClient({ target, waitForReady: names !== null, tracing });
   try {
     return await work({ client, config, rest });
   } catch (thrown) {
@@ -40,7 +50,15 @@ export async function withConnection(
   } finally {
     client.close();
     await names?.close();
+    await tracing.stop(TRACING_STOP_MS);
   }
+}
+
+/** By OTEL_*: what a command submits is then one trace from the command on. */
+function openTracing(config: ClientConfig): Promise<Tracing> {
+  const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-client" });
+  const process_ = { serviceName: "jobmesh-client", instanceId: String(process.pid), version: VERSION };
+  return createTracing({ clock: new SystemClock(), random: new SystemRandom(), log }, config, process_);
 }
 
 /** gRPC's own words about a connection that cannot be made are not for people. */

@@ -82,6 +82,17 @@ test("an embedded execution is one trace from the caller's span to its stored re
   assert.equal(output.trim(), `00-${CALLER.traceId}-${succeeded?.spanId}-01`, "a command gets the span of its run");
 });
 
+test("what `jobmesh run` submits is one trace from the command on", async (t) => {
+  const { receiver, processes, mesh } = await setup(t);
+  const args = ["run", "--scheduler", mesh.address, "--", 'echo "$TRACEPARENT"'];
+  const { code, stdout, stderr } = await processes.run(args, { env: receiver.env });
+  assert.equal(code, 0, stderr);
+  await mesh.end("SIGINT");
+  const [, traceId = ""] = /00-([0-9a-f]{32})-/.exec(stdout) ?? assert.fail(stdout);
+  const inside = submitted("jobmesh-dev", ["SUCCEEDED"]).replaceAll(/^/gm, "  ");
+  assert.equal(traceTree(receiver.spans, traceId), `jobmesh.rpc.client [jobmesh-client client]\n${inside}`);
+});
+
 test("a handler in another process, reached by its session, continues the trace and hands it on", async (t) => {
   const { receiver, processes, mesh, client } = await setup(t, { JOBMESH_ALLOW_COMMANDS: "false" });
   const executor = processes.start([], {
