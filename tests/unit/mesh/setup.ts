@@ -5,14 +5,22 @@
  */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import type { Execution as ExecutionMessage } from "../../../gen/jobmesh/v1/execution.ts";
+import {
+  type DeepPartial,
+  ExecutionServiceService,
+  SubmitExecutionRequest,
+} from "../../../gen/jobmesh/v1/execution_service.ts";
 import { Target } from "../../../gen/jobmesh/v1/job.ts";
+import { command } from "../../../services/client/targets.ts";
 import { MemoryBus } from "../../../services/common/adapter/memory/bus.ts";
 import { openStore } from "../../../services/common/adapter/open-store.ts";
 import type { Execution, NewExecution } from "../../../services/common/domain/execution.ts";
 import type { ExecutionId, ExecutorId, Incarnation, SchedulerId } from "../../../services/common/domain/identifier.ts";
 import { routeOf, routeText } from "../../../services/common/domain/route.ts";
 import type { SchedulerBus } from "../../../services/common/port/bus.ts";
-import { type Store, StoreUnavailable } from "../../../services/common/port/store.ts";
+import { StoreUnavailable } from "../../../services/common/port/store.ts";
+import type { CallContext } from "../../../services/common/rpc/contract.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
@@ -28,6 +36,8 @@ import { inProcessSession } from "../../../services/scheduler/sessions/in-proces
 import { ManualClock } from "../../support/manual-clock.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { TestRegistry } from "../scheduler-membership/setup.ts";
+import { mortal } from "./mortal-store.ts";
+import { silentStream, Way } from "./way.ts";
 
 const METHOD = "test.Work/Do";
 
@@ -58,18 +68,29 @@ export type TestScheduler = {
   readonly scheduler: Scheduler;
   readonly links: Set<{ drop(): void }>;
   alive: boolean;
+  /** SubmitExecution of a command by its API. */
+  submit(input?: DeepPartial<SubmitExecutionRequest>): Promise<ExecutionId>;
   /** Nothing of it is done any more, and nobody is told. */
   kill(): void;
+};
+
+/** A run of an attempt. */
+export type StartedRun = {
+  readonly context: HandlerContext;
+  readonly end: PromiseWithResolvers<Uint8Array>;
+  /** Another attempt of the same execution ran when it began. */
+  readonly overlapped: boolean;
 };
 
 /** An executor with the handler contexts of what it was given, and how each is ended. */
 export type TestExecutor = {
   readonly executor: Executor;
-  readonly started: { readonly context: HandlerContext; readonly end: PromiseWithResolvers<Uint8Array> }[];
-  /** While true the way to every home is cut: what is said is lost, and nobody is told. */
-  cut: boolean;
+  readonly started: StartedRun[];
+  /** To and from every home. */
+  readonly way: Way;
 };
 
+/** How a mesh is made; without a bus all goes by sessions. */
 export type MeshOptions = { readonly bus?: boolean };
 
 /** What all of a mesh share. */
@@ -126,10 +147,16 @@ function schedulersOn({ clock, random, tracing, store, registry, bus, schedulers
       },
       { ...settings, schedulerId: name as SchedulerId, ...changes },
     );
+    const { submitExecution: submit } = servedBy(made);
     const one: TestScheduler = {
       scheduler: made,
       links: new Set(),
       alive: true,
+      submit: async (input = {}) => {
+        const request = SubmitExecutionRequest.fromPartial({ target: command("true"), ...input });
+        const { execution } = await submit(request, CALL);
+        return execution?.executionId as ExecutionId;
+      },
       kill: () => {
         one.alive = false;
         life.alive = false;
@@ -147,27 +174,46 @@ function schedulersOn({ clock, random, tracing, store, registry, bus, schedulers
   };
 }
 
+const CALL = { traceparent: null, tracestate: null } as unknown as CallContext;
+
+function servedBy(scheduler: Scheduler): { submitExecution: UnarySubmit } {
+  const served = scheduler.services().find(({ definition }) => definition === ExecutionServiceService);
+  return served?.handlers as { submitExecution: UnarySubmit };
+}
+
+type UnarySubmit = (
+  request: SubmitExecutionRequest,
+  context: CallContext,
+) => Promise<{ readonly execution: ExecutionMessage | undefined }>;
+
 /** Each goes from one living scheduler to the next. */
-function connectorTo(schedulers: readonly TestScheduler[], isCut: () => boolean): SessionConnector {
+function connectorTo(schedulers: readonly TestScheduler[], way: Way): SessionConnector {
   let turn = 0;
   return {
     open: async () => {
       const live = schedulers.filter((candidate) => candidate.alive);
       const home = live[turn++ % live.length];
-      if (home === undefined || isCut()) throw new Error("no scheduler can be reached");
+      if (home === undefined || way.cut) throw new Error("no scheduler can be reached");
       const { peer, link } = inProcessSession();
-      const { send } = link;
-      link.send = (messages) => (isCut() ? true : send(messages));
       home.scheduler.connect(peer);
       home.links.add(link);
       link.onClosed(() => void home.links.delete(link));
-      return link;
+      return {
+        ...link,
+        send: (messages) => {
+          way.pass(() => void link.send(messages));
+          return true;
+        },
+        onMessages: (callback) => link.onMessages((messages) => way.pass(() => callback(messages))),
+        end: () => way.pass(() => link.end()),
+      };
     },
     close: () => {},
   };
 }
 
-function definitionOf(started: TestExecutor["started"]): HandlerDefinition {
+/** @param running executions that run anywhere in the mesh */
+function definitionOf(started: StartedRun[], running: Set<string>): HandlerDefinition {
   return {
     method: METHOD,
     slots: 0,
@@ -176,27 +222,33 @@ function definitionOf(started: TestExecutor["started"]): HandlerDefinition {
     encodeJson: null,
     encode: (response) => response as Uint8Array,
     run: (_request, context) => {
+      const { executionId, signal } = context;
       const end = Promise.withResolvers<Uint8Array>();
-      started.push({ context, end });
-      return end.promise;
+      started.push({ context, end, overlapped: running.has(executionId) });
+      running.add(executionId);
+      signal.addEventListener("abort", () => end.reject(new Error("aborted")), { once: true });
+      return end.promise.finally(() => running.delete(executionId));
     },
   };
 }
 
 function executorsOn({ clock, random, tracing, bus, schedulers, executors }: Base) {
+  const running = new Set<string>();
   return async (
     name: string,
     config: Partial<ExecutorConfig> = {},
     deps: Partial<ExecutorDeps> = {},
   ): Promise<TestExecutor> => {
     const started: TestExecutor["started"] = [];
+    const way = new Way();
+    const work = new HandlerRunner(clock, definitionOf(started, running));
     const made = new Executor(
       {
         ...{ clock, random, tracing, log: silentLogger },
-        connector: connectorTo(schedulers, () => one.cut),
+        connector: connectorTo(schedulers, way),
         bus: bus?.executor() ?? null,
         registry: null,
-        runners: [new HandlerRunner(clock, definitionOf(started))],
+        runners: [work, { capability: { kind: "command" }, keepsTimeout: false, run: (attempt) => work.run(attempt) }],
         commands: null,
         lock: null,
         descriptorSet: () => undefined,
@@ -206,13 +258,16 @@ function executorsOn({ clock, random, tracing, bus, schedulers, executors }: Bas
       },
       { ...executorDefaults, executorId: name as ExecutorId, lane: 3, slots: 4, ...config },
     );
-    const one: TestExecutor = { executor: made, started, cut: false };
+    const one: TestExecutor = { executor: made, started, way };
     executors.push(one);
     await made.start();
     await clock.advance(10);
     return one;
   };
 }
+
+/** A mesh under test. */
+export type MeshRig = Awaited<ReturnType<typeof meshRig>>;
 
 /** Makes an empty mesh. */
 export async function meshRig(t: TestContext, options: MeshOptions = {}) {
@@ -250,38 +305,4 @@ function work(nowUs: number, changes: Partial<NewExecution>): NewExecution {
   const payload = { $case: "request" as const, value: Buffer.from("work") };
   const bytes = Target.encode({ kind: { $case: "handler", value: { method: METHOD, payload } } }).finish();
   return testExecution(nowUs, { target: { kind: "handler", method: METHOD, summary: METHOD, bytes }, ...changes });
-}
-
-/** A store that answers nobody once its process is dead. */
-function mortal(store: Store, life: { readonly alive: boolean }): Store {
-  const guard = <T extends object>(target: T): T =>
-    new Proxy(target, {
-      get: (of, name) => {
-        const value: unknown = Reflect.get(of, name, of);
-        if (typeof value === "function") {
-          return (...given: unknown[]): unknown =>
-            life.alive ? value.apply(of, given) : Promise.reject(new StoreUnavailable("its process is dead"));
-        }
-        return typeof value === "object" && value !== null ? guard(value) : value;
-      },
-    });
-  return guard(store);
-}
-
-/** Hints are lost here: they cost time, never truth. */
-function silentStream() {
-  return {
-    buffered: 0,
-    closed: false,
-    ready: async () => {},
-    send: () => true,
-    onMessage: () => {},
-    onEnd: () => {},
-    onClosed: () => {},
-    onDrain: () => {},
-    pause: () => {},
-    resume: () => {},
-    end: () => {},
-    fail: () => {},
-  };
 }
