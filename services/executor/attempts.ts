@@ -188,6 +188,7 @@ export class Attempts {
           errorOutput: ending.errorOutput,
           outputPieceCount: attempt.pieceCount,
           traceparent: attempt.traceparent,
+          ...(order.tracestate === "" ? {} : { tracestate: order.tracestate }),
         },
         attempt.capability,
       );

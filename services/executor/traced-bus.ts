@@ -45,6 +45,7 @@ class TracedBus implements ExecutorBus {
     if (!this.#tracing.records(result.traceparent)) return this.#bus.sendResult(partition, result);
     const span = this.#tracing.startSpan("jobmesh.produce", {
       parent: result.traceparent,
+      tracestate: result.tracestate ?? null,
       kind: "producer",
       attributes: {
         "jobmesh.execution_id": result.key.executionId,

@@ -40,7 +40,7 @@ async function setup(t: TestContext, env: Readonly<Record<string, string>> = {})
 
 async function run(client: MeshClient, request: Partial<SubmitExecutionRequest>, traceparent?: string) {
   const submission = SubmitExecutionRequest.fromPartial(request);
-  const options = traceparent === undefined ? {} : { traceparent };
+  const options = traceparent === undefined ? {} : { traceparent, tracestate: "vendor=1" };
   const { execution } = await client.executions.submitExecution(submission, options);
   return client.waitUntilEnded(execution?.executionId ?? "");
 }
@@ -74,7 +74,10 @@ test("an embedded execution is one trace from the caller's span to its stored re
   const own = receiver.spans.filter(({ traceId }) => traceId === CALLER.traceId);
   assert.equal(own.find(({ name }) => name === "jobmesh.rpc.server")?.parentSpanId, CALLER.spanId);
   const inside = own.filter(({ name }) => name !== "jobmesh.rpc.server");
-  for (const span of inside) assert.equal(attributeOf(span, "jobmesh.execution_id"), execution.executionId, span.name);
+  for (const span of inside) {
+    assert.equal(attributeOf(span, "jobmesh.execution_id"), execution.executionId, span.name);
+    assert.equal(span.traceState, "vendor=1", span.name);
+  }
   const [failed, succeeded] = own.filter(({ name }) => name === "jobmesh.run");
   assert.deepEqual(failed?.status, { code: 2, message: "exit:1" });
   assert.equal(attributeOf(succeeded as never, "jobmesh.namespace"), "billing");

@@ -38,6 +38,8 @@ export type AttemptResult = {
   readonly outputPieceCount: number;
   /** W3C trace context of the attempt's run; empty when there is none. */
   readonly traceparent: string;
+  /** W3C trace state that goes with it; unset when there is none. */
+  readonly tracestate?: string;
 };
 
 /** States that an attempt's row can show. */

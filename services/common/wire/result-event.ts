@@ -39,7 +39,7 @@ export function resultToMessage(result: AttemptResult): ResultEvent {
 }
 
 /** Reads a result. Throws TypeError when it names no attempt or says no outcome. */
-export function resultFromMessage(message: ResultEvent, traceparent: string): AttemptResult {
+export function resultFromMessage(message: ResultEvent, traceparent: string, tracestate = ""): AttemptResult {
   return {
     key: keyFromMessage(message.key),
     executorId: message.executorId as ExecutorId,
@@ -52,6 +52,7 @@ export function resultFromMessage(message: ResultEvent, traceparent: string): At
     errorOutput: message.errorOutput,
     outputPieceCount: Number(message.outputPieceCount),
     traceparent,
+    ...(tracestate === "" ? {} : { tracestate }),
   };
 }
 
@@ -61,8 +62,12 @@ export function encodeResult(result: AttemptResult): Uint8Array {
 }
 
 /** Reads a record's value. Throws when it is no result. */
-export function decodeResult(bytes: Uint8Array | BinaryReader, traceparent: string): AttemptResult {
-  return resultFromMessage(ResultEvent.decode(bytes), traceparent);
+export function decodeResult(
+  bytes: Uint8Array | BinaryReader,
+  traceparent: string,
+  tracestate?: string,
+): AttemptResult {
+  return resultFromMessage(ResultEvent.decode(bytes), traceparent, tracestate);
 }
 
 function outcomeToFields(outcome: AttemptOutcome): OutcomeFields {

@@ -38,9 +38,9 @@ export function decodeSessionUp(bytes: Uint8Array): SessionUp {
     case "leaving":
       return { kind: "leaving", reason: kind.value.reason };
     case "result": {
-      const { sequence, event, traceparent } = kind.value;
+      const { sequence, event, traceparent, tracestate } = kind.value;
       if (event === undefined) throw new TypeError("result.event: is not set");
-      return { kind: "result", sequence: Number(sequence), result: resultFromMessage(event, traceparent) };
+      return { kind: "result", sequence: Number(sequence), result: resultFromMessage(event, traceparent, tracestate) };
     }
     case "descriptors":
       return { kind: "descriptors", descriptorSets: kind.value.descriptorSets };
@@ -71,7 +71,8 @@ function kindOf(message: SessionUp): SessionRequest["kind"] {
     case "result": {
       const { sequence, result } = message;
       const event = resultToMessage(result);
-      const value = { sequence: BigInt(sequence), event, traceparent: result.traceparent, tracestate: "" };
+      const { traceparent, tracestate = "" } = result;
+      const value = { sequence: BigInt(sequence), event, traceparent, tracestate };
       return { $case: "result", value };
     }
     case "descriptors":

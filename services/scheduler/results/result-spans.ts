@@ -22,6 +22,7 @@ export class ResultSpans {
       spans.push(
         this.#tracing.startSpan("jobmesh.result", {
           parent: result.traceparent,
+          tracestate: result.tracestate ?? null,
           kind: "consumer",
           attributes: {
             "jobmesh.execution_id": result.key.executionId,

@@ -54,6 +54,7 @@ const ups: readonly SessionUp[] = [
   { kind: "progress", key: sampleKey, fraction: 0.25, message: "a quarter" },
   { kind: "leaving", reason: "SIGTERM" },
   { kind: "result", sequence: 11, result: sampleResult() },
+  { kind: "result", sequence: 12, result: sampleResult({ tracestate: "vendor=1" }) },
   { kind: "descriptors", descriptorSets: [Buffer.from([1]), Buffer.from([2])] },
 ];
 

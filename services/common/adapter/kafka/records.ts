@@ -24,7 +24,7 @@ export function orderRecord(topic: string, lane: number, order: DispatchOrder): 
 
 /** A result as a record. The executor chose the partition. */
 export function resultRecord(topic: string, partition: number, result: AttemptResult): OutgoingRecord {
-  const headers = traceHeaders(result.traceparent, "");
+  const headers = traceHeaders(result.traceparent, result.tracestate ?? "");
   return { topic, partition, key: result.key.executionId, value: bufferOf(encodeResult(result)), headers };
 }
 
@@ -62,7 +62,7 @@ export function recordBytes({ key, value, headers }: OutgoingRecord): number {
 function decoded({ value, headers }: KafkaMessage): AttemptResult | null {
   if (value === null) return null;
   try {
-    return decodeResult(value, headerText(headers, "traceparent"));
+    return decodeResult(value, headerText(headers, "traceparent"), headerText(headers, "tracestate"));
   } catch {
     return null;
   }
