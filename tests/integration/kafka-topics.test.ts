@@ -7,6 +7,7 @@ import { JobmeshError } from "../../services/common/error/jobmesh-error.ts";
 import { BusUnavailable, type ExecutorBus } from "../../services/common/port/bus.ts";
 import { type Backends, startBackends, testCluster } from "../support/backends.ts";
 import { eventually, gatherOrders, gatherResults, numberOf, openKafkaBus, order, result } from "../support/bus.ts";
+import { outsideTurn } from "../support/outside-turn.ts";
 
 let backends: Backends;
 let admin: Admin;
@@ -166,6 +167,16 @@ test("a record of the lane that is no order is passed over", async (t) => {
   assert.equal(executor.health().healthy, true);
 });
 
+/** A broker takes a change of a topic's config over some moments after it has answered. */
+async function configShown(topic: string, name: string, value: string): Promise<void> {
+  for (;;) {
+    const resources = [{ type: 2, name: topic, configNames: [name] }];
+    const described = await admin.describeConfigs({ resources, includeSynonyms: false });
+    if (described.resources[0]?.configEntries.some((entry) => entry.configValue === value)) return;
+    await outsideTurn();
+  }
+}
+
 test("rule 28: batches are cut so that large orders pass, and what the broker refuses fails alone", async (t) => {
   const bus = openKafkaBus(backends.kafkaBrokers);
   t.after(bus.close);
@@ -185,6 +196,7 @@ test("rule 28: batches are cut so that large orders pass, and what the broker re
     { type: 2, name: `${bus.cluster}.dispatch.v1`, configEntries: [{ name: "max.message.bytes", value: "100000" }] },
   ];
   await admin.alterConfigs({ validateOnly: false, resources });
+  await configShown(`${bus.cluster}.dispatch.v1`, "max.message.bytes", "100000");
   const small = [25, 26, 27, 28, 29].map((number) =>
     scheduler.sendOrder(0, sized(number, number === 27 ? 150_000 : 10)),
   );

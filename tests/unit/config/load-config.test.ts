@@ -42,7 +42,12 @@ test("a setting has one meaning and one default, but where a process needs anoth
       seen.set(env, value);
     }
   }
-  assert.deepEqual([...differing].sort(), ["JOBMESH_ALLOW_COMMANDS", "JOBMESH_HTTP_LISTEN", "JOBMESH_LOG_LEVEL"]);
+  assert.deepEqual([...differing].sort(), [
+    "JOBMESH_ALLOW_COMMANDS",
+    "JOBMESH_DATA_DIR",
+    "JOBMESH_HTTP_LISTEN",
+    "JOBMESH_LOG_LEVEL",
+  ]);
 });
 
 test("the values of the protocol are the defaults", () => {
