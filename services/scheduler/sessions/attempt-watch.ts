@@ -55,11 +55,19 @@ export function judgeAttempt(
 ): AttemptVerdict {
   if (attempt.stop !== null) return "leave";
   const marginMs = config.killGraceMs + BEATS_A_ROUND * config.heartbeatIntervalMs;
-  const sinceUs = attempt.startUs ?? attempt.dispatchUs;
+  const sinceUs = startOf(attempt, nowUs);
   if (nowUs - sinceUs >= (attempt.timeoutMs + marginMs) * 1_000) return "timeout";
   if (known) return "leave";
   const unconfirmed = attempt.state === "DISPATCHED";
   return unconfirmed && nowUs - attempt.dispatchUs >= config.rerouteAfterMs * 1_000 ? "reroute" : "resend";
+}
+
+/**
+ * When it started, in mesh time. The executor says it by its own clock, which may be wrong by any amount: what cannot be
+ * is not believed, or a clock that is behind would stop attempts at once, and one that is ahead would never.
+ */
+function startOf({ startUs, dispatchUs }: ActiveAttempt, nowUs: number): number {
+  return startUs !== null && startUs >= dispatchUs && startUs <= nowUs ? startUs : dispatchUs;
 }
 
 type Backoff = { readonly times: number; readonly nextRound: number };

@@ -5,14 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import type { Execution as ExecutionMessage } from "../../../gen/jobmesh/v1/execution.ts";
-import {
-  type DeepPartial,
-  ExecutionServiceService,
-  SubmitExecutionRequest,
-} from "../../../gen/jobmesh/v1/execution_service.ts";
 import { Target } from "../../../gen/jobmesh/v1/job.ts";
-import { command } from "../../../services/client/targets.ts";
 import { MemoryBus } from "../../../services/common/adapter/memory/bus.ts";
 import { openStore } from "../../../services/common/adapter/open-store.ts";
 import type { Execution, NewExecution } from "../../../services/common/domain/execution.ts";
@@ -20,7 +13,6 @@ import type { ExecutionId, ExecutorId, Incarnation, SchedulerId } from "../../..
 import { routeOf, routeText } from "../../../services/common/domain/route.ts";
 import type { SchedulerBus } from "../../../services/common/port/bus.ts";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
-import type { CallContext } from "../../../services/common/rpc/contract.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
@@ -37,6 +29,7 @@ import { ManualClock } from "../../support/manual-clock.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { TestRegistry } from "../scheduler-membership/setup.ts";
 import { mortal } from "./mortal-store.ts";
+import { submitTo } from "./served.ts";
 import { silentStream, Way } from "./way.ts";
 
 const METHOD = "test.Work/Do";
@@ -69,7 +62,7 @@ export type TestScheduler = {
   readonly links: Set<{ drop(): void }>;
   alive: boolean;
   /** SubmitExecution of a command by its API. */
-  submit(input?: DeepPartial<SubmitExecutionRequest>): Promise<ExecutionId>;
+  readonly submit: ReturnType<typeof submitTo>;
   /** Nothing of it is done any more, and nobody is told. */
   kill(): void;
 };
@@ -147,16 +140,11 @@ function schedulersOn({ clock, random, tracing, store, registry, bus, schedulers
       },
       { ...settings, schedulerId: name as SchedulerId, ...changes },
     );
-    const { submitExecution: submit } = servedBy(made);
     const one: TestScheduler = {
       scheduler: made,
       links: new Set(),
       alive: true,
-      submit: async (input = {}) => {
-        const request = SubmitExecutionRequest.fromPartial({ target: command("true"), ...input });
-        const { execution } = await submit(request, CALL);
-        return execution?.executionId as ExecutionId;
-      },
+      submit: submitTo(made),
       kill: () => {
         one.alive = false;
         life.alive = false;
@@ -173,18 +161,6 @@ function schedulersOn({ clock, random, tracing, store, registry, bus, schedulers
     return one;
   };
 }
-
-const CALL = { traceparent: null, tracestate: null } as unknown as CallContext;
-
-function servedBy(scheduler: Scheduler): { submitExecution: UnarySubmit } {
-  const served = scheduler.services().find(({ definition }) => definition === ExecutionServiceService);
-  return served?.handlers as { submitExecution: UnarySubmit };
-}
-
-type UnarySubmit = (
-  request: SubmitExecutionRequest,
-  context: CallContext,
-) => Promise<{ readonly execution: ExecutionMessage | undefined }>;
 
 /** Each goes from one living scheduler to the next. */
 function connectorTo(schedulers: readonly TestScheduler[], way: Way): SessionConnector {

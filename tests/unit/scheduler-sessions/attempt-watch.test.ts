@@ -38,6 +38,16 @@ test("rule 24: the scheduler's timeout comes at timeout + kill grace + two beats
   assert.equal(judge({ stop: { reason: "CANCEL", message: "" } }, 99 * SECOND_US), "leave");
 });
 
+test("rule 24: a start by a clock that is behind or ahead is not believed: the dispatch counts", () => {
+  const dispatchUs = 1_000 * SECOND_US;
+  const judge = (startUs: number, nowUs: number) =>
+    judgeAttempt(attempt({ state: "RUNNING", dispatchUs, startUs }), true, nowUs, sessionDefaults);
+  assert.equal(judge(dispatchUs - 500 * SECOND_US, dispatchUs + 3 * SECOND_US), "leave");
+  assert.equal(judge(dispatchUs - 500 * SECOND_US, dispatchUs + 72 * SECOND_US), "timeout");
+  assert.equal(judge(dispatchUs + 500 * SECOND_US, dispatchUs + 71 * SECOND_US), "leave");
+  assert.equal(judge(dispatchUs + 500 * SECOND_US, dispatchUs + 72 * SECOND_US), "timeout");
+});
+
 test("rule 19: what the executor is not known to have is sent again; rule 21: what stays unconfirmed is rerouted", () => {
   const judge = (known: boolean, changes: Partial<ActiveAttempt>, nowUs: number) =>
     judgeAttempt(attempt(changes), known, nowUs, sessionDefaults);
