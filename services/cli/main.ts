@@ -22,6 +22,11 @@ async function main(argv: readonly string[]): Promise<number> {
   return run(rest);
 }
 
+// Whoever reads our output may stop (`jobmesh run … | head`): that ends the process in order, as SIGTERM does.
+process.stdout.once("error", () => {
+  process.stdout.on("error", () => {});
+  process.kill(process.pid, "SIGTERM");
+});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (thrown) {

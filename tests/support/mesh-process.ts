@@ -110,17 +110,22 @@ export class MeshProcess {
     }
   }
 
-  /** Sends a signal and waits for the end; rejects after the time. */
-  async end(signal: NodeJS.Signals, waitMs: number = DEFAULT_WAIT_MS): Promise<Ended> {
-    this.signal(signal);
+  /** Waits for the end; rejects after the time. */
+  async over(waitMs: number = DEFAULT_WAIT_MS): Promise<Ended> {
     const late = new Promise<never>((_, failed) => {
       const timer = setTimeout(
-        () => failed(new Error(`the process did not end within ${waitMs} ms of ${signal}:\n${this.#shown()}`)),
+        () => failed(new Error(`the process did not end within ${waitMs} ms:\n${this.#shown()}`)),
         waitMs,
       );
       void this.ended.finally(() => clearTimeout(timer));
     });
     return await Promise.race([this.ended, late]);
+  }
+
+  /** Sends a signal and waits for the end; rejects after the time. */
+  async end(signal: NodeJS.Signals, waitMs: number = DEFAULT_WAIT_MS): Promise<Ended> {
+    this.signal(signal);
+    return await this.over(waitMs);
   }
 
   #shown(): string {

@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { ExecutionState, StateReason } from "../../gen/jobmesh/v1/execution.ts";
 import { CancelExecutionRequest } from "../../gen/jobmesh/v1/execution_service.ts";
 import { command } from "../../services/client/targets.ts";
-import { MeshProcesses, type Outcome } from "../support/mesh-process.ts";
+import { CLI_MAIN, MeshProcesses, type Outcome } from "../support/mesh-process.ts";
 
 async function setup(t: TestContext, args: readonly string[] = []) {
   const processes = new MeshProcesses(t);
@@ -64,6 +64,36 @@ test("run follows the output while the command runs, and says how it ended when 
   const ended = await running.ended;
   assert.notEqual(ended.code, 0);
   assert.match(running.stderr, /jobmesh: CANCELLED/);
+});
+
+test("run goes on where it was when the mesh comes back, whatever became of the attempt", async (t) => {
+  const processes = new MeshProcesses(t);
+  const dataDir = processes.folder();
+  const mesh = await processes.dev({ dataDir });
+  const env = { JOBMESH_SCHEDULER: mesh.address };
+  const script = 'echo "attempt $JOBMESH_ATTEMPT"; [ "$JOBMESH_ATTEMPT" = 1 ] && sleep 60; echo whole; exit 4';
+  const running = processes.start(["run", "--", script], { env });
+  await running.printed(/^attempt 1$/m);
+  await mesh.end("SIGKILL");
+  await running.printed(/^jobmesh: no scheduler answers now, waiting for one$/m, { stream: "stderr" });
+  await processes.dev({ dataDir, listen: mesh.address });
+  assert.deepEqual(await running.ended, { code: 4, signal: null });
+  assert.equal(running.stdout, "attempt 1\nattempt 2\nwhole\n");
+});
+
+test("whoever reads the output may stop", async (t) => {
+  const { processes, env } = await setup(t);
+  const lines = 'i=0; while [ $i -lt 20000 ]; do echo "line $i"; i=$((i + 1)); done';
+  const script = '"$0" "$@" | head -n 2';
+  const program = ["/bin/sh", "-c", script, process.execPath, CLI_MAIN];
+  for (const args of [
+    ["run", "--", lines],
+    ["dev", "--help"],
+  ]) {
+    const outcome = await processes.run(args, { env, program });
+    assert.equal(outcome.stdout.split("\n").length, 3, outcome.stdout);
+    assert.doesNotMatch(outcome.stderr, /EPIPE|^\s+at /m);
+  }
 });
 
 test("run without a command, or with an unknown option, is one line", async (t) => {

@@ -29,8 +29,9 @@ async function setup(t: TestContext, args: readonly string[] = []) {
     const begin = '[ "$JOBMESH_ATTEMPT" = 1 ] && exec 9>"$LIFELINE" && echo begun >&9';
     const script = `${begin}; until [ -e "$GATE" ]; do sleep 0.05; done; echo went on`;
     const target = command(script, { env: { LIFELINE: lifeline.path, GATE: gate } });
+    const begun = lifeline.written(1);
     const { executionId } = await processes.client(mesh.address).submit({ target });
-    await lifeline.written(lifeline.lines.length + 1);
+    await begun;
     return executionId;
   };
   return { processes, dataDir, mesh, lifeline, hold, open: () => writeFile(gate, "") };
@@ -49,7 +50,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     mesh.signal(signal);
     await mesh.printed(/^stopping.*Ctrl-C again/m);
     await open();
-    assert.deepEqual(await mesh.ended, CLEAN);
+    assert.deepEqual(await mesh.over(), CLEAN);
     await lifeline.ended;
     assert.match(mesh.stdout, /SUCCEEDED .*: went on\n/, "what ends while it stops has its line");
     assert.equal(mesh.stderr, "");
@@ -97,7 +98,7 @@ test("the same press twice, as npm forwards it, is one", async (t) => {
   await mesh.printed(/^stopping/m);
   mesh.signal("SIGINT");
   await open();
-  assert.deepEqual(await mesh.ended, CLEAN);
+  assert.deepEqual(await mesh.over(), CLEAN);
 });
 
 test("callers that wait or follow do not hold up the stop", async (t) => {

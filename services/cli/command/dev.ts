@@ -36,7 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     await stops.stop();
     throw error;
   }
-  return life.untilStopped(stops, () => process.stdout.write("stopping; Ctrl-C again stops at once\n"));
+  return life.untilStopped(stops, () => process.stdout.write(stoppingLine()));
 }
 
 async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<void> {
@@ -66,6 +66,11 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   await embedded.start(scheduler, metrics);
   stops.add("executor", () => embedded.stop());
   process.stdout.write(greeting({ address, httpAddress, name }));
+}
+
+/** Below the ^C that a terminal shows. */
+function stoppingLine(): string {
+  return `${process.stdout.isTTY ? "\n" : ""}stopping, once what runs has ended; Ctrl-C again stops at once\n`;
 }
 
 function greeting(facts: { address: string; httpAddress: string; name: string }): string {

@@ -18,6 +18,8 @@ const FIRST_SIGNAL_EXIT = 128;
 const MAX_NAME_CHARACTERS = 255;
 /** Between two looks at an execution that waits for another attempt, or for a scheduler to come back. */
 const LOOK_AGAIN_MS = 250;
+/** How long no scheduler may answer before `run` gives up; the execution goes on without it. */
+const MAX_AWAY_MS = 60_000;
 
 /** `jobmesh run -- COMMAND`: submits, shows the output as it is written, exits as the command did. */
 export function run(argv: readonly string[]): Promise<number> {
@@ -42,17 +44,22 @@ async function showOutput(client: MeshClient, executionId: string): Promise<Exec
   const clock = new SystemClock();
   const view = ExecutionView.EXECUTION_VIEW_FULL;
   let place: Place = { attempt: 0, afterSequence: 0n };
+  let awaySinceMs: number | null = null;
   for (;;) {
     try {
       await showAttempt(client, executionId, place);
       const { execution } = await client.executions.getExecution({ executionId, waitUntilEnded: false, view });
       if (execution === undefined) throw new JobmeshError("INTERNAL", { message: "the answer has no execution" });
+      awaySinceMs = null;
       const shown = place.attempt === 0 ? execution.attempt : place.attempt;
       if (execution.attempt > shown) place = { attempt: shown + 1, afterSequence: 0n };
       else if (isEnded(execution)) return execution;
       else await clock.sleep(LOOK_AGAIN_MS);
     } catch (error) {
       if (JobmeshError.from(error).code !== "UNAVAILABLE") throw error;
+      if (awaySinceMs === null) process.stderr.write("jobmesh: no scheduler answers now, waiting for one\n");
+      awaySinceMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - awaySinceMs > MAX_AWAY_MS) throw error;
       await clock.sleep(LOOK_AGAIN_MS);
     }
   }
@@ -61,7 +68,7 @@ async function showOutput(client: MeshClient, executionId: string): Promise<Exec
 /** Shows one attempt, the current one where none is known yet, from where it was left. */
 async function showAttempt(client: MeshClient, executionId: string, place: Place): Promise<void> {
   const request = ReadLogsRequest.fromPartial({ executionId, ...place, follow: true });
-  for await (const piece of client.executions.readLogs(request, { waitForReady: true })) {
+  for await (const piece of client.executions.readLogs(request)) {
     const output = piece.stream === LogStream.LOG_STREAM_STDERR ? process.stderr : process.stdout;
     if (piece.content !== undefined) output.write(piece.content.value);
     place.attempt = piece.attempt;
