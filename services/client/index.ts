@@ -1,4 +1,5 @@
 /** The client's public entry. */
 export { JobmeshError } from "../common/error/jobmesh-error.ts";
+export { connectMesh, type MeshConnection, type MeshConnectionOptions } from "./connect-mesh.ts";
 export { MeshClient, type MeshClientOptions, type SubmissionInput } from "./mesh-client.ts";
 export { type CommandOptions, command, handler } from "./targets.ts";
