@@ -104,7 +104,7 @@ test("rule 12: a measurement that is a little earlier holds mesh time still; it 
   const rig = setup(t);
   await rig.start();
   const seen: number[] = [];
-  rig.store.offsetUs = -700;
+  rig.store.offsetUs = -5_000;
   for (let ms = 0; ms < 10_010; ms += 1) {
     await rig.clock.advance(1);
     seen.push(rig.meshClock.nowUs());

@@ -66,12 +66,17 @@ test("a process that stood still says nothing of its store", async (t) => {
       return super.monotonicMs() + pause.ms;
     }
   }
-  const { clock, health, told } = setup(t, new PausedClock());
+  const { clock, health, told, store } = setup(t, new PausedClock());
   health.start();
   await clock.advance(200);
-  // The next probe has not come yet, and everything armed comes five seconds late.
+  const answer = Promise.withResolvers<number>();
+  t.mock.method(store, "nowUs", () => answer.promise);
+  // The probe has been sent. Its answer waits to be read when everything comes five seconds late.
+  await clock.advance(700);
   pause.ms = 5_000;
-  await clock.advance(5_000);
+  await clock.advance(200);
+  answer.resolve(1);
+  await clock.advance(500);
   assert.deepEqual(told, []);
 });
 

@@ -26,6 +26,7 @@ class StuckStream implements DuplexStream<LinkResponse, LinkRequest> {
   }
 
   close(): void {
+    if (this.closed) return;
     this.closed = true;
     this.#onClosed(null);
   }
@@ -44,7 +45,7 @@ class StuckStream implements DuplexStream<LinkResponse, LinkRequest> {
   fail = () => {};
 }
 
-function setup(addresses: readonly string[]) {
+function setup(addresses: string[]) {
   const clock = new ManualClock();
   const hints = new Hints();
   const opened: StuckStream[] = [];
@@ -56,7 +57,7 @@ function setup(addresses: readonly string[]) {
   const open = () => {
     const stream = new StuckStream();
     opened.push(stream);
-    return { stream, close: () => {} };
+    return { stream, close: () => stream.close() };
   };
   const routes = { known: () => undefined, resolve: async () => new Map() };
   const links = new PeerLinks({ peers, hints, open, routes, clock, log: silentLogger });
@@ -96,4 +97,23 @@ test("a link that ends is dialled again within half a second", async () => {
   hints.tell({ kind: "free" });
   assert.deepEqual([opened[0]?.sent.length, opened[1]?.sent.length], [0, 1]);
   await links.stop();
+});
+
+test("a link to a peer that left is closed, and nothing goes there", async () => {
+  const addresses = ["a:1", "b:1"];
+  const { clock, hints, opened, links } = setup(addresses);
+  links.start();
+  await clock.settle();
+  addresses.shift();
+  await clock.advance(500);
+  hints.tell({ kind: "free" });
+  assert.deepEqual(
+    opened.map(({ closed, sent }) => [closed, sent.length]),
+    [
+      [true, 0],
+      [false, 1],
+    ],
+  );
+  await links.stop();
+  assert.ok(opened.every(({ closed }) => closed));
 });

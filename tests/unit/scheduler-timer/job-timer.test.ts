@@ -251,3 +251,47 @@ test("start and stop are idempotent, and a stopped timer fires nothing", async (
   await rig.clock.advance(100);
   assert.equal((await rig.executions(job)).length, 3);
 });
+
+test("rule 9: what is read while a job fires is looked at again once it has fired", async (t) => {
+  const rig = await timerRig(t);
+  const job = await addJob(rig, everySecond, { firstMs: START_MS + 1_400 });
+  const timers = rig.timers();
+  const fireAll = rig.store.jobs.fireAll.bind(rig.store.jobs);
+  let calls = 0;
+  t.mock.method(rig.store.jobs, "fireAll", async (...parts: Parameters<typeof fireAll>) => {
+    calls += 1;
+    const outcomes = await fireAll(...parts);
+    if (calls > 1) return outcomes;
+    // The job is changed after the fire was stored and before its answer is here.
+    const schedule = { ...everySecond, when: { kind: "interval", intervalMs: 250 } } as const;
+    await rig.store.jobs.update(
+      { ...job, schedule: { ...scheduleDefaults, ...schedule } },
+      (START_MS + 1_500) * 1_000,
+      null,
+    );
+    timers.hints.tell({ kind: "changed", jobUid: job.jobUid });
+    await rig.clock.sleep(50);
+    return outcomes;
+  });
+  timers.start();
+  await rig.clock.advance(1_500);
+  assert.deepEqual(nominals(await rig.executions(job)).at(-1), 1_500);
+});
+
+test("rule 12: a fire that a new measurement of mesh time finds early is armed again", async (t) => {
+  const rig = await timerRig(t);
+  const jobs = [
+    await addJob(rig, at(1_400), { firstMs: START_MS + 1_400 }),
+    await addJob(rig, at(1_400), { firstMs: START_MS + 1_400 }),
+  ];
+  let aheadUs = 0;
+  const fireAll = rig.store.jobs.fireAll.bind(rig.store.jobs);
+  t.mock.method(rig.store.jobs, "fireAll", async (...parts: Parameters<typeof fireAll>) => {
+    const outcomes = await fireAll(...parts);
+    aheadUs = -60_000;
+    return outcomes;
+  });
+  rig.timers({ aheadUs: () => aheadUs, job: { maxConcurrentFires: 1 } }).start();
+  await rig.clock.advance(1_460);
+  for (const job of jobs) assert.equal((await rig.executions(job)).length, 1);
+});

@@ -215,3 +215,23 @@ test("who waits for an execution that overlap skips hears of its end", async (t)
     [{ kind: "ended", executionId: skipped?.executionId }],
   );
 });
+
+test("rule 10: a schedule that has made its max_fires shows no next fire", async (t) => {
+  const rig = await timerRig(t);
+  const schedule = { when: { kind: "interval", intervalMs: MINUTE_MS }, maxFires: 1 } as const;
+  const job = await addJob(rig, schedule, { firstMs: START_MS + MINUTE_MS });
+  rig.timers().start();
+  await rig.clock.advance(MINUTE_MS);
+  const stored = await rig.store.jobs.getByUid(job.jobUid);
+  assert.deepEqual([stored?.fireCount, stored?.nextFireUs], [1, null]);
+});
+
+test("a next fire that is no nominal time moves on, and is no fire", async (t) => {
+  const rig = await timerRig(t);
+  const job = await addJob(rig, cron("* * * * *"), { firstMs: START_MS + 500 });
+  rig.timers().start();
+  await rig.clock.advance(1_000);
+  const stored = await rig.store.jobs.getByUid(job.jobUid);
+  assert.deepEqual([stored?.lastFireUs, stored?.nextFireUs], [null, (START_MS + MINUTE_MS) * 1_000]);
+  assert.deepEqual(await rig.executions(job), []);
+});
