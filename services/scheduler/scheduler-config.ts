@@ -12,8 +12,8 @@ export type SchedulerSettings = {
   readonly leaseMs: number;
   /** Lease of executors that keep no key in the registry. */
   readonly sessionLeaseMs: number;
-  /** Added to the lease before an executor is lost. */
-  readonly leaseMarginMs: number;
+  /** Silence, with the lease gone, after which an executor is lost; over the lease, so that one cut off has stopped. */
+  readonly lossMs: number;
   readonly killGraceMs: number;
   readonly reportDelayMs: number;
   /** Between sweeps for READY work, stops and waiters at gates. */

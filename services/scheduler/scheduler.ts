@@ -30,6 +30,7 @@ import { Membership } from "./membership.ts";
 import { type OpenLink, PeerLinks } from "./peers/peer-links.ts";
 import { Admitter } from "./rescue/admitter.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
+import { Cleaner } from "./retention/cleaner.ts";
 import type { SchedulerSettings } from "./scheduler-config.ts";
 import { showScheduler } from "./scheduler-metrics.ts";
 import type { SessionPeer } from "./sessions/session-peer.ts";
@@ -228,7 +229,7 @@ export class Scheduler {
     });
     const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
     const timed = { store, owners: membership, hints, meshClock, clock, log };
-    const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, leaseMarginMs, resultBatchRows, lossBusWaitMs } = settings;
+    const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, lossMs, resultBatchRows, lossBusWaitMs } = settings;
     return {
       membership,
       outage: new StoreOutage({
@@ -249,6 +250,7 @@ export class Scheduler {
       loops: [
         new JobTimer({ ...timed, routes: this.#dispatch.routes, tracing }, { ...settings, ...TIMER_LIMITS }),
         new WaitTimer(timed, { ...settings, maxBatchRows: resultBatchRows }),
+        new Cleaner({ store, owners: membership, meshClock, clock, log }),
         new Admitter({ store, hints, clock, log }, { intervalMs: sweepMs, ...ADMITTER_LIMITS }),
         new Rescuer(
           { store, bus, executors: presence, hints, clock, log },
@@ -256,7 +258,7 @@ export class Scheduler {
             heartbeatMs,
             leaseMs,
             sessionLeaseMs,
-            marginMs: leaseMarginMs,
+            marginMs: lossMs - leaseMs,
             maxBatchRows: settings.claimRows,
             busWaitMs: lossBusWaitMs,
             // What an earlier process left under its name is judged like any other, or it would keep this one out.

@@ -11,8 +11,6 @@ export interface RelatedValues {
   readonly lossMs?: number;
   readonly sessionLeaseMs?: number;
   readonly leaseMarginMs?: number;
-  readonly aheadMs?: number;
-  readonly lookAheadMs?: number;
   readonly listen?: string;
   readonly httpListen?: string | null;
   readonly insecure?: boolean;
@@ -26,15 +24,7 @@ export function checkRelations(values: RelatedValues): FieldViolation[] {
   return [...checkTimes(values), ...checkAddresses(values)];
 }
 
-type TimeName =
-  | "heartbeatMs"
-  | "suspectMs"
-  | "leaseMs"
-  | "lossMs"
-  | "sessionLeaseMs"
-  | "leaseMarginMs"
-  | "aheadMs"
-  | "lookAheadMs";
+type TimeName = "heartbeatMs" | "suspectMs" | "leaseMs" | "lossMs" | "sessionLeaseMs" | "leaseMarginMs";
 
 /** Pairs of times of which the first has to be shorter: the shorter one acts before the longer one is over. */
 const SHORTER: readonly (readonly [TimeName, TimeName])[] = [
@@ -43,7 +33,6 @@ const SHORTER: readonly (readonly [TimeName, TimeName])[] = [
   ["leaseMs", "lossMs"],
   ["suspectMs", "sessionLeaseMs"],
   ["leaseMarginMs", "leaseMs"],
-  ["aheadMs", "lookAheadMs"],
 ];
 
 const ENVS: Readonly<Record<TimeName, string>> = {
@@ -53,8 +42,6 @@ const ENVS: Readonly<Record<TimeName, string>> = {
   lossMs: "JOBMESH_LOSS",
   sessionLeaseMs: "JOBMESH_SESSION_LEASE",
   leaseMarginMs: "JOBMESH_LEASE_MARGIN",
-  aheadMs: "JOBMESH_AHEAD",
-  lookAheadMs: "JOBMESH_LOOK_AHEAD",
 };
 
 function checkTimes(values: RelatedValues): FieldViolation[] {

@@ -34,14 +34,6 @@ export const schedulerLoops = {
     { env: "JOBMESH_LOOK_AHEAD", default: "2s", meaning: "How far ahead the timer reads fires from the store." },
     { min: 200, max: 10 * MINUTE },
   ),
-  aheadMs: duration(
-    {
-      env: "JOBMESH_AHEAD",
-      default: "300ms",
-      meaning: "How far ahead a fire is dispatched, to be held by its executor.",
-    },
-    { min: 0, max: 10 * SECOND },
-  ),
   missedMs: duration(
     { env: "JOBMESH_MISSED", default: "15s", meaning: "A fire that is later than this was missed." },
     { min: SECOND, max: 24 * HOUR },
@@ -58,10 +50,6 @@ export const schedulerLoops = {
     },
     { min: 200, max: 10 * MINUTE },
   ),
-  shardCount: integer(
-    { env: "JOBMESH_SHARDS", default: "256", meaning: "Shards of the timers; the same in the whole mesh." },
-    { min: 1, max: 4096 },
-  ),
   resultBatchRows: integer(
     { env: "JOBMESH_RESULT_BATCH", default: "1000", meaning: "Results stored in one transaction." },
     { min: 1, max: 10_000 },
@@ -77,18 +65,6 @@ export const schedulerLoops = {
   claimRows: integer(
     { env: "JOBMESH_CLAIM", default: "500", meaning: "Executions claimed by one query." },
     { min: 1, max: 5_000 },
-  ),
-  feedMs: duration(
-    { env: "JOBMESH_FEED", default: "250ms", meaning: "Between first reads of the feed of ended executions." },
-    { min: 20, max: MINUTE },
-  ),
-  feedBehindMs: duration(
-    {
-      env: "JOBMESH_FEED_BEHIND",
-      default: "20s",
-      meaning: "How far behind the feed is read again; over the longest life of a transaction, 10s.",
-    },
-    { min: 11 * SECOND, max: 10 * MINUTE },
   ),
   lossBusWaitMs: duration(
     {

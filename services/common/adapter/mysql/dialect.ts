@@ -15,6 +15,7 @@ export const mysqlDialect: Dialect = {
     return `INSERT INTO ${table} (${columns.join(", ")}) VALUES ${placeholders(columns.length, rowCount)}${conflict}`;
   },
   updateMany: updateByJoin,
+  deleteSome: (table, condition, limit) => `DELETE FROM ${table} WHERE ${condition} LIMIT ${limit}`,
 };
 
 /** UPDATE of a table joined with the new values, which neither engine can index: the table is found by its key for each. */

@@ -25,6 +25,8 @@ export interface Dialect {
    * through `updateRows`, which cuts rows into statements.
    */
   updateMany(update: RowUpdate, rowCount: number): string;
+  /** DELETE of at most `limit` rows that a condition on the table's own columns finds. */
+  deleteSome(table: string, condition: string, limit: number): string;
   /** True when a row's parameters of updateMany are its values, then its keys; else keys, then values. */
   readonly valuesFirst: boolean;
 }

@@ -33,6 +33,7 @@ import { claim, waitingRoutes } from "./claims.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
+import { pruneRequests } from "./requests.ts";
 import { storeResults } from "./results.ts";
 import type { SqlDatabase } from "./session.ts";
 import { markStarted } from "./starts.ts";
@@ -132,6 +133,10 @@ export class SqlExecutionStore implements ExecutionStore {
 
   recountGates(): Promise<readonly GateDrift[]> {
     return recountGates(this.#db);
+  }
+
+  pruneRequests(limit: number): Promise<number> {
+    return pruneRequests(this.#db, limit);
   }
 
   get(executionId: ExecutionId): Promise<Execution | null> {

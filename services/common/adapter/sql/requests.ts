@@ -2,7 +2,7 @@ import { assert } from "../../domain/assert.ts";
 import type { RequestClaim } from "../../port/store-executions.ts";
 import { insertRows, updateRows } from "./many-rows.ts";
 import { int, text } from "./row-reader.ts";
-import type { Row, SqlSession } from "./session.ts";
+import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -94,4 +94,12 @@ function idText(row: Row): string {
   const value = row.request_id;
   assert(value instanceof Uint8Array, "request_id is not bytes");
   return Buffer.from(value).toString();
+}
+
+/** Forgets up to `limit` requests that have expired; a repeat of one makes a new execution. */
+export function pruneRequests(db: SqlDatabase, limit: number): Promise<number> {
+  return db.transact("requests.prune", async (session) => {
+    const nowUs = await session.nowUs();
+    return await session.execute(session.dialect.deleteSome("requests", "expire_us <= ?", limit), [nowUs]);
+  });
 }

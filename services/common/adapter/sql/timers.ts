@@ -153,7 +153,7 @@ async function lockScheduled(session: SqlSession, ids: readonly ExecutionId[], n
   for (const list of valueLists(ids)) {
     const found = await session.query(
       `SELECT execution_id, state, ready_us, CAST(route_id AS CHAR) AS route_id, gate_keys, gates_held, overlap, cause,
-        job_uid FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
+        job_uid, scheduled_us FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
       list.values,
     );
     rows.push(...found.filter((row) => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs));
@@ -167,10 +167,26 @@ function isFire(row: Row): boolean {
   return int(row, "cause") === SCHEDULE_CAUSE && textOrNull(row, "job_uid") !== null;
 }
 
+/**
+ * A schedule that its max_fires had ended has one to make again: it goes on
+ * from the fire that was refused, which is there and so only moves it on. One
+ * that ended by itself ends again by that.
+ */
 async function takeFiresBack(session: SqlSession, refused: readonly Row[]): Promise<void> {
-  const counts = new Map<string, number>();
-  for (const row of refused) counts.set(text(row, "job_uid"), (counts.get(text(row, "job_uid")) ?? 0) + 1);
-  for (const [jobUid, count] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    await session.execute("UPDATE jobs SET fire_count = fire_count - ? WHERE job_uid = ?", [count, jobUid]);
+  const jobs = new Map<string, { count: number; firstUs: number }>();
+  for (const row of refused) {
+    const known = jobs.get(text(row, "job_uid"));
+    const scheduledUs = int(row, "scheduled_us");
+    const firstUs = Math.min(scheduledUs, known?.firstUs ?? scheduledUs);
+    jobs.set(text(row, "job_uid"), { count: (known?.count ?? 0) + 1, firstUs });
+  }
+  const ended = "next_fire_us IS NULL AND paused = 0";
+  for (const [jobUid, { count, firstUs }] of [...jobs].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    // The shard first: MySQL sets one column after the other.
+    await session.execute(
+      `UPDATE jobs SET fire_count = fire_count - ?, due_shard = CASE WHEN ${ended} THEN shard ELSE due_shard END,
+        next_fire_us = CASE WHEN ${ended} THEN ? ELSE next_fire_us END WHERE job_uid = ?`,
+      [count, firstUs, jobUid],
+    );
   }
 }

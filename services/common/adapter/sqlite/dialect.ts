@@ -19,4 +19,6 @@ export const sqliteDialect: Dialect = {
     if (where !== undefined) conditions.push(where);
     return `UPDATE ${table} AS t SET ${assignments.join(", ")} WHERE ${conditions.join(" AND ")}`;
   },
+  deleteSome: (table, condition, limit) =>
+    `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE ${condition} LIMIT ${limit})`,
 };
