@@ -235,3 +235,32 @@ test("a next fire that is no nominal time moves on, and is no fire", async (t) =
   assert.deepEqual([stored?.lastFireUs, stored?.nextFireUs], [null, (START_MS + MINUTE_MS) * 1_000]);
   assert.deepEqual(await rig.executions(job), []);
 });
+
+test("rule 10: a last fire that overlap refuses when it becomes ready leaves one to make", async (t) => {
+  const rig = await timerRig(t);
+  const jobUid = "33333333-0000-4000-8000-000000000000" as JobUid;
+  const schedule = { ...everySecond, jitterMs: 900, maxFires: 1, overlapPolicy: "SKIP" } as const;
+  const firstMs = START_MS + 1_000;
+  assert.ok(jitterOf(jobUid, firstMs, 900) > 10, "this job's jitter is some");
+  const job = await addJob(rig, schedule, { firstMs, jobUid });
+  // A run of the job that a caller asked for holds its gate.
+  const run = testExecution(rig.clock.wallUs(), { jobUid, gateKeys: [`job:${jobUid}`], overlap: "QUEUE_ALL" });
+  await rig.store.executions.submit([{ execution: run, request: null, slot: null }]);
+  rig.timers().start();
+  await rig.clock.advance(1_005);
+  assert.deepEqual(
+    (await rig.executions(job)).map(({ state }) => state),
+    ["SCHEDULED"],
+  );
+  assert.equal((await rig.store.jobs.getByUid(jobUid))?.nextFireUs, null);
+  await rig.clock.advance(4_000);
+  await rig.store.executions.requestStop(run.executionId, "CANCEL", "");
+  await rig.clock.advance(5_000);
+  const executions = await rig.executions(job);
+  const stored = await rig.store.jobs.getByUid(jobUid);
+  assert.deepEqual([stored?.fireCount, stored?.nextFireUs], [1, null]);
+  assert.deepEqual(
+    executions.map(({ state }) => state).filter((state) => state !== "SKIPPED"),
+    ["READY"],
+  );
+});
