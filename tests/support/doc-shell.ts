@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { DocCommand } from "./doc-blocks.ts";
 import { CLI_MAIN, type MeshProcess, type MeshProcesses } from "./mesh-process.ts";
@@ -20,37 +20,39 @@ export type DocShellOptions = {
   readonly listen?: { readonly grpc: string; readonly http: string };
 };
 
+/** What of a clone the commands see. */
+const CLONED = ["examples", "gen", "node_modules", "package.json", "proto", "services"];
 /** Commands that run until they are stopped, and what each prints on standard error once it serves. */
 const SERVING: readonly { readonly command: RegExp; readonly ready: RegExp }[] = [
   { command: /^npx jobmesh scheduler\b/, ready: /"the scheduler serves"/ },
   { command: /^npx jobmesh executor\b/, ready: /"a home took the executor"/ },
-  { command: /^node examples\/\w+\/main\.ts\b/, ready: /"a home took the executor"/ },
+  { command: /^(?:env (?:[A-Z_]+=\S+ )+)?node (?:examples\/\w+\/)?main\.ts\b/, ready: /"a home took the executor"/ },
 ];
+/** For `npm install`: what the machine needs to reach its registry, and what it has already is enough. */
+const REGISTRY = { NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS, npm_config_prefer_offline: "true" };
 /** Longest that a command of a page may take. */
 const COMMAND_MS = 60_000;
 
 /**
  * A terminal in a folder like a clone: the commands of one page, one after the
- * other, with the variables that they set. `npx jobmesh` is the command's
- * source, `npx buf` and `node` are what the clone has installed.
+ * other, with the variables and the working directory that they set. `npx
+ * jobmesh` is the command's source, `npx buf` and `node` are what is installed.
  */
 export class DocShell {
   readonly #processes: MeshProcesses;
   readonly #options: DocShellOptions;
-  readonly #folder: string;
   readonly #state: string;
   readonly #bin: string;
 
   constructor(processes: MeshProcesses, options: DocShellOptions) {
     this.#processes = processes;
     this.#options = options;
-    this.#folder = processes.folder();
+    const folder = join(processes.folder(), "jobmesh");
+    mkdirSync(folder);
+    for (const name of CLONED) symlinkSync(join(ROOT, name), join(folder, name));
     this.#bin = processes.folder();
     this.#state = join(this.#bin, "state");
-    writeFileSync(this.#state, "");
-    for (const name of ["examples", "node_modules", "package.json"]) {
-      symlinkSync(join(ROOT, name), join(this.#folder, name));
-    }
+    writeFileSync(this.#state, `cd "${folder}"`);
     this.#write("npx", npxScript(options));
     this.#write("grpcurl", `exec "${options.grpcurl}" "$@"`);
   }
@@ -58,17 +60,20 @@ export class DocShell {
   /** Runs a command to its end, or starts it and waits until it serves; asserts that it does what the page says. */
   async run(command: DocCommand): Promise<MeshProcess> {
     const place = `${command.page}:${command.line}: ${command.text}`;
-    const serving = SERVING.find((one) => one.command.test(command.text));
+    const exits = /\bexits (\d+)/.exec(command.comment)?.[1];
+    const serving = exits === undefined ? SERVING.find((one) => one.command.test(command.text)) : undefined;
     const started = this.#start(command.text, serving !== undefined);
     if (serving !== undefined) {
       await started.printed(serving.ready, { stream: "stderr", waitMs: COMMAND_MS });
       return started;
     }
     const late = AbortSignal.timeout(COMMAND_MS);
-    late.addEventListener("abort", () => started.signal("SIGKILL"));
+    const onLate = (): void => killAll(started);
+    late.addEventListener("abort", onLate);
     const { code } = await started.ended;
+    late.removeEventListener("abort", onLate);
     const printed = `${started.stdout}${started.stderr}`;
-    const wanted = Number(/\bexits (\d+)/.exec(command.comment)?.[1] ?? 0);
+    const wanted = Number(exits ?? 0);
     assert.equal(code, wanted, `${place}\nended with ${code}, not ${wanted}:\n${printed}`);
     if (command.shown !== null) assertShown(place, command.shown, printed);
     return started;
@@ -80,18 +85,26 @@ export class DocShell {
     // A process that serves takes the shell's place, so that a signal reaches it.
     const script = isServing
       ? `set -a; . "${this.#state}"; exec ${line}`
-      : `set -a -o pipefail; . "${this.#state}"\n${line}\ncode=$?; export -p > "${this.#state}"; exit $code`;
+      : `set -a -o pipefail; . "${this.#state}"\n${line}\ncode=$?; { export -p; echo "cd '$PWD'"; } > "${this.#state}"; exit $code`;
     const { env } = this.#options;
     const path = `${this.#bin}:${join(ROOT, "node_modules/.bin")}:${process.env.PATH ?? ""}`;
     return this.#processes.start(["-c", script], {
-      program: ["bash"],
-      cwd: this.#folder,
-      env: { ...env, PATH: path },
+      // A session of its own, so that what a command has started can be ended with it.
+      program: ["setsid", "bash"],
+      env: { ...env, ...REGISTRY, PATH: path },
     });
   }
 
   #write(name: string, script: string): void {
     writeFileSync(join(this.#bin, name), `#!/usr/bin/env bash\n${script}\n`, { mode: 0o755 });
+  }
+}
+
+function killAll({ pid }: MeshProcess): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has ended.
   }
 }
 
@@ -101,7 +114,10 @@ function npxScript({ scheduler, listen }: DocShellOptions): string {
   const served = listen === undefined ? "" : `--listen ${listen.grpc} --http-listen ${listen.http}`;
   return `
 name=$1; shift
-[ "$name" = jobmesh ] || exec "${join(ROOT, "node_modules/.bin")}/$name" "$@"
+if [ "$name" != jobmesh ]; then
+  PATH=$PWD/node_modules/.bin:$PATH
+  exec "$name" "$@"
+fi
 subcommand=$1; shift
 case "$subcommand $*" in
   run*|status*) [ -n "$JOBMESH_ETCD_ENDPOINTS" ] || set -- ${called} "$@" ;;

@@ -135,15 +135,12 @@ async function checkDrain(mesh: ReportMesh, example: MeshProcess): Promise<void>
   const { client, t } = mesh;
   const request = { title: "June", rows: [{ name: "orders", amount: 1n }] };
   const target = handler(ReportServiceService.render, request);
+  assert.deepEqual(await activeReports(client), ["reports-1"]);
   const submitted = Array.from({ length: DRAINED }, async () => (await client.submit({ target })).executionId);
   await client.waitUntilEnded((await submitted[DRAINED / 8]) ?? "", AbortSignal.timeout(20_000));
   assert.deepEqual(await example.end("SIGTERM", 30_000), { code: 0, signal: null }, example.stderr);
   const ids = await Promise.all(submitted);
-  const { executors } = await client.mesh.listExecutors({
-    ...{ labels: {}, pageSize: 0, pageToken: "", namespace: "", capability: `handler:${RENDER}` },
-    states: [ExecutorState.EXECUTOR_STATE_ACTIVE],
-  });
-  assert.deepEqual(executors, [], "it has left");
+  assert.deepEqual(await activeReports(client), [], "it has left");
   const left = await Promise.all(ids.map((executionId) => stateOf(client, executionId)));
   const waiting = left.filter((state) => state !== ExecutionState.EXECUTION_STATE_SUCCEEDED);
   const waits = new Set([ExecutionState.EXECUTION_STATE_READY, ExecutionState.EXECUTION_STATE_SCHEDULED]);
@@ -164,6 +161,14 @@ async function checkDrain(mesh: ReportMesh, example: MeshProcess): Promise<void>
   }
   t.diagnostic(`of ${DRAINED}: ${DRAINED - waiting.length} ran before the drain ended, ${returned} attempts came back`);
   assert.deepEqual(await next.end("SIGTERM", 30_000), { code: 0, signal: null }, next.stderr);
+}
+
+async function activeReports(client: MeshClient): Promise<string[]> {
+  const { executors } = await client.mesh.listExecutors({
+    ...{ labels: {}, pageSize: 0, pageToken: "", namespace: "", capability: RENDER },
+    states: [ExecutorState.EXECUTOR_STATE_ACTIVE],
+  });
+  return executors.map(({ executorId }) => executorId);
 }
 
 async function stateOf(client: MeshClient, executionId: string): Promise<Execution["state"] | undefined> {

@@ -10,6 +10,12 @@ import { distributedCommands } from "../support/doc-runs.ts";
 import { DocShell } from "../support/doc-shell.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
 
+/** Ports that the pages name. */
+const PORTS = ["7070", "7071", "7072", "7073", "7074", "7075"];
+/** After the commands of this page something has run, and the statements of all pages find it. */
+const QUERIED = "docs/deploy.md";
+assert.ok(docPages().includes(QUERIED));
+
 for (const page of docPages()) {
   const commands = distributedCommands(page);
   if (commands.length === 0) continue;
@@ -19,21 +25,26 @@ for (const page of docPages()) {
     const database = await createDatabase(backends.mysqlUrl);
     t.after(() => database.drop());
     t.after(() => backends.stop());
-    const ports = ["7070", "7071", "7072", "7073", "7081"];
-    const free = await freePorts(ports.length);
+    const free = await freePorts(PORTS.length);
     const shell = new DocShell(processes, {
       grpcurl: await ensureGrpcurl(),
       replaced: {
         "mysql://user:password@db:3306/jobmesh": database.url,
         "kafka:9092": backends.kafkaBrokers.join(","),
         "http://etcd:2379": backends.etcdEndpoints.join(","),
-        ...Object.fromEntries(ports.map((port, index) => [`127.0.0.1:${port}`, `127.0.0.1:${free[index]}`])),
+        ...Object.fromEntries(
+          PORTS.flatMap((port, index) => [
+            [`127.0.0.1:${port}`, `127.0.0.1:${free[index]}`],
+            [`0.0.0.0:${port}`, `0.0.0.0:${free[index]}`],
+            [`10.0.0.3:${port}`, `127.0.0.1:${free[index]}`],
+          ]),
+        ),
       },
       env: { JOBMESH_CLUSTER: testCluster() },
       listen: { grpc: `127.0.0.1:${free[0]}`, http: `127.0.0.1:${free[1]}` },
     });
     for (const command of commands) await shell.run(command);
-    await queries(database.url);
+    if (page === QUERIED) await queries(database.url);
   });
 }
 

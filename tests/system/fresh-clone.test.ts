@@ -69,7 +69,10 @@ function newcomersEnvironment(): Record<string, string | undefined> {
     /^(?:npm_(?:lifecycle|package|command|execpath|node_execpath)|npm_config_(?:local_prefix|global_prefix|prefix|node_gyp)|INIT_CWD|NODE$)/;
   const names = Object.keys(process.env).filter((name) => said.test(name));
   const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.endsWith("node_modules/.bin"));
-  return { ...Object.fromEntries(names.map((name) => [name, undefined])), PATH: folders.join(delimiter) };
+  const removed = Object.fromEntries(names.map((name) => [name, undefined]));
+  // How this machine reaches its registry is its own.
+  const { NODE_EXTRA_CA_CERTS } = process.env;
+  return { ...removed, NODE_EXTRA_CA_CERTS, PATH: folders.join(delimiter) };
 }
 
 function seconds(ms: number): string {
