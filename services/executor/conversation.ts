@@ -50,6 +50,8 @@ export class Conversation {
   #leaseMs = 0;
   /** The last beat said that results fill the executor. */
   #saidFull = false;
+  /** The last Hello named a lane. */
+  #namedLane = false;
   #leaving: string | null = null;
   #onOver: () => void = () => {};
 
@@ -115,9 +117,11 @@ export class Conversation {
     const { identity, slots } = this.#deps;
     const sessionNumber = identity.nextSession();
     slots.newSession();
+    const profile = this.#deps.profile();
+    this.#namedLane = profile.lane !== null;
     return {
       kind: "hello",
-      profile: this.#deps.profile(),
+      profile,
       sessionNumber,
       taken: this.#taken(),
       previousIncarnation: identity.previous,
@@ -197,6 +201,8 @@ export class Conversation {
   #welcome(welcome: WelcomeMessage, helloMs: number): void {
     const { fence, kept, output } = this.#deps;
     this.#leaseMs = welcome.leaseTtlMs;
+    // Not earlier: rescuers await what was produced only by those whose lane the store has (rule 15).
+    kept.busUsable = this.#namedLane;
     fence?.heard(helloMs, welcome.leaseTtlMs);
     this.#deps.onWelcome(welcome);
     this.#describe(welcome.missingDescriptorHashes);

@@ -165,7 +165,6 @@ export class ExecutorParts {
       if (this.fence?.check() !== true) this.attempts.take(order, "lane");
     };
     const onLate = (): void => {
-      this.kept.busUsable = true;
       this.conversation.drop(new JobmeshError("PEER_UNAVAILABLE", { message: "Hello again: the lane stands" }));
     };
     return new Lane({ clock, log, bus, onOrder, onLate }, this.#config.lane);

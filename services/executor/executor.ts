@@ -99,7 +99,7 @@ export class Executor {
 
   async #start(): Promise<void> {
     const { commands, lock, log } = this.#deps;
-    const { identity, lane, membership, kept, homes } = this.#parts;
+    const { identity, lane, membership, homes } = this.#parts;
     const { executorId, incarnation } = identity;
     lock?.note(incarnation);
     // Rule 23: Hello is said after what an earlier process left is dead.
@@ -107,7 +107,6 @@ export class Executor {
     const { signal } = this.#closing;
     await Promise.all([lane?.start(this.#config.laneWaitMs, signal), membership?.start(incarnation, signal)]);
     const joined = lane?.joined ?? null;
-    kept.busUsable = joined !== null;
     log.info({ executorId, incarnation, slots: this.#config.slots, lane: joined }, "executor started");
     this.#started = true;
     this.#homing = homes.run(signal);

@@ -15,6 +15,8 @@ export class KeptResult {
   partition = -1;
   generation = -1;
   offset = -1;
+  /** Lowest offset that the topic could give it when it was produced. */
+  floorOffset = 0;
   /** When it was handed to the bus; it is on its way while `pending`. */
   sentMs = 0;
   pending = false;

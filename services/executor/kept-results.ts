@@ -86,7 +86,7 @@ export class KeptResults {
     return this.#all.size >= this.#config.maxKeptResults + this.#config.maxKeptReturns;
   }
 
-  /** Whether the lane stands: only then do homes await what was produced (rule 15). */
+  /** Whether the store has this executor's lane: only then do rescuers await what was produced (rule 15). */
   set busUsable(usable: boolean) {
     this.#busUsable = usable;
   }
@@ -179,6 +179,7 @@ export class KeptResults {
     kept.partition = partition;
     kept.generation = own.generation;
     kept.offset = -1;
+    kept.floorOffset = own.nextOffset;
     kept.sentMs = this.#deps.clock.monotonicMs();
     kept.pending = true;
     this.#onTheirWay.push(kept);
@@ -194,6 +195,7 @@ export class KeptResults {
     if (kept.gone) return;
     const way = own.acknowledged(kept, position.offset);
     if (way === "stands") this.#sent(kept);
+    else if (way === "stored") this.#forget(kept);
     else if (way === "again") this.#produce(kept);
     else if (!kept.relayed) this.#relayed(kept);
   }

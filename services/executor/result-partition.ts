@@ -6,9 +6,10 @@ import type { KeptResult } from "./kept-result.ts";
  * result is forgotten when the partition is stored past its offset in the
  * generation that it was produced under. A generation that rises means that
  * records were lost: what was produced under a lower one is produced again. An
- * offset that is not above an earlier one means that the topic was made anew,
- * though no home has said so yet: nothing produced since is forgotten under
- * that generation, and until it rises results go by the session.
+ * offset that is not above an earlier one, or below what was stored before it
+ * was produced, means that the topic was made anew, though no home has said so:
+ * nothing produced since is forgotten under that generation, and until it rises
+ * results go by the session.
  */
 export class ResultPartition {
   readonly partition: number;
@@ -29,6 +30,11 @@ export class ResultPartition {
     return this.#generation;
   }
 
+  /** Up to where it is stored: what is produced now comes to stand there or behind. */
+  get nextOffset(): number {
+    return this.#nextOffset;
+  }
+
   /** False while what is produced could not be known to be stored: results go by the session then. */
   get usable(): boolean {
     return this.#generation >= 0 && !this.#remade;
@@ -39,13 +45,15 @@ export class ResultPartition {
     return !kept.relayed && kept.generation === this.#generation && kept.offset >= this.#nextOffset;
   }
 
-  /** The broker has it: it stands, or has to go another way. */
-  acknowledged(kept: KeptResult, offset: number): "stands" | "again" | "relay" {
+  /** The broker has it: it stands, or is stored already, or has to go another way. */
+  acknowledged(kept: KeptResult, offset: number): "stands" | "stored" | "again" | "relay" {
     kept.offset = offset;
     if (kept.generation !== this.#generation) return "again";
-    if (offset <= this.#highestOffset) this.#remade = true;
+    if (offset <= this.#highestOffset || offset < kept.floorOffset) this.#remade = true;
     if (this.#remade) return "relay";
     this.#highestOffset = offset;
+    // A home may say that it is stored before the broker's own word comes, and says it once.
+    if (offset < this.#nextOffset) return "stored";
     this.#standing.push(kept);
     return "stands";
   }

@@ -53,6 +53,7 @@ export class SessionOpening {
   /** The session stands: what came behind Hello is handed to it. */
   opened(session: Session): void {
     this.#session = session;
+    if (this.#closed) return session.closed();
     for (const message of this.#held ?? []) session.receive(message);
     this.#held = [];
   }

@@ -151,8 +151,19 @@ export class Session implements SessionLink {
 
   /** Rule 25: asks that an attempt end. */
   sendStop(key: AttemptKey, reason: StopReason, message: string): void {
-    if (this.#stopped.size < MAX_REMEMBERED_STOPS) this.#stopped.add(keyText(key));
+    this.#remember(keyText(key));
     this.#peer.send({ kind: "stop", key, reason, graceMs: this.#scope.config.killGraceMs, message });
+  }
+
+  /** Those whose result came by the bus are never asked for: the oldest goes. */
+  #remember(stopped: string): void {
+    this.#stopped.delete(stopped);
+    this.#stopped.add(stopped);
+    if (this.#stopped.size <= MAX_REMEMBERED_STOPS) return;
+    for (const oldest of this.#stopped) {
+      this.#stopped.delete(oldest);
+      break;
+    }
   }
 
   /** Asks the executor to leave. */

@@ -169,6 +169,31 @@ test("rule 27: a generation that rises while a result is on its way has it produ
   assert.equal(rig.executor.status.keptResults, 0);
 });
 
+test("rule 18: a result whose offset was stored before the broker's word came is forgotten with that word", async (t) => {
+  const bus = new HeldBus();
+  const rig = await setup(t, { deps: { bus }, manners: { stored: [{ partition: 0, generation: 0, nextOffset: 0 }] } });
+  await rig.dispatch();
+  rig.homes.manners.stored = [{ partition: 0, generation: 0, nextOffset: 8 }];
+  rig.homes.last.acknowledge(1);
+  rig.homes.manners.stored = [];
+  await rig.clock.settle();
+  assert.equal(rig.executor.status.keptResults, 1);
+  bus.sends[0]?.resolve({ partition: 0, offset: 7 });
+  await rig.clock.settle();
+  assert.deepEqual([rig.executor.status.keptResults, rig.executor.status.heldSlots], [0, 0]);
+});
+
+test("rule 27: an offset below what was stored before means a remade topic, also to who never produced there", async (t) => {
+  const bus = new HeldBus();
+  const stored = [{ partition: 0, generation: 0, nextOffset: 1_000 }];
+  const rig = await setup(t, { deps: { bus }, manners: { stored, store: false } });
+  await rig.dispatch();
+  bus.sends[0]?.resolve({ partition: 0, offset: 3 });
+  await rig.clock.advance(1_000);
+  assert.equal(rig.executor.status.keptResults, 1, "what was stored up to there was another topic's");
+  assert.equal(rig.homes.all("result").length, 1, "it goes by the session");
+});
+
 test("rule 19: a send that never settles is overtaken by the session within about a second", async (t) => {
   const bus = new HeldBus();
   const rig = await setup(t, { deps: { bus }, manners: { stored: [{ partition: 0, generation: 0, nextOffset: 0 }] } });
@@ -197,4 +222,26 @@ test("results that wait for a home are sent in order when one is there, numbered
     rig.homes.last.all("result").map(({ sequence, result }) => [sequence, result.key]),
     orders.map(({ key }, index) => [index + 1, key]),
   );
+});
+
+test("rule 15: results go to the bus only once the store has the lane: rescuers do not await them before", async (t) => {
+  const work = new HeldWork();
+  const rig = await setup(t, { way: "bus", work: work.run, start: false });
+  await rig.startBus();
+  assert.ok(rig.bus !== null);
+  rig.bus.away = true;
+  const starting = rig.executor.start();
+  await rig.clock.advance(11_000);
+  await starting;
+  await rig.clock.settle();
+  assert.equal(rig.homes.last.hello.profile.lane, null);
+  rig.homes.last.dispatch(rig.order());
+  await rig.clock.settle();
+  rig.homes.manners.welcome = false;
+  rig.bus.away = false;
+  await rig.clock.advance(2_000);
+  assert.notEqual(rig.homes.last.hello.profile.lane, null, "the lane stands, and no home knows it");
+  work.finish(0);
+  await rig.clock.advance(2_000);
+  assert.deepEqual(rig.topic.flat(), []);
 });

@@ -40,7 +40,7 @@ const settings: Omit<SchedulerSettings, "schedulerId"> = {
   suspectMs: 3_000,
   leaseMs: 5_000,
   sessionLeaseMs: 45_000,
-  leaseMarginMs: 1_000,
+  lossMs: 6_000,
   killGraceMs: 10_000,
   reportDelayMs: 250,
   sweepMs: 250,
