@@ -93,7 +93,10 @@ export class PeerLinks {
   serve(stream: DuplexStream<LinkRequest, LinkResponse>, context: CallContext): void {
     stream.onMessage((request) => this.#receive(request.hint));
     stream.onEnd(() => stream.end());
-    context.stopping.addEventListener("abort", () => stream.end(), { once: true });
+    const end = (): void => stream.end();
+    context.stopping.addEventListener("abort", end, { once: true });
+    // The signal outlives the stream: peers dial again and again.
+    stream.onClosed(() => context.stopping.removeEventListener("abort", end));
   }
 
   /** Dials peers that have no link and closes links to those that left. */
