@@ -658,7 +658,10 @@ export interface Execution {
   shardIndex: number;
   /** Number of a broadcast's executions; 0 when it is none. */
   shardCount: number;
-  /** The result as JSON, when its descriptor is known or an HTTP answer is JSON. */
+  /**
+   * The result as JSON, when its descriptor is known or an HTTP answer is JSON;
+   * this version leaves it unset.
+   */
   resultJson:
     | any
     | undefined;
@@ -668,7 +671,7 @@ export interface Execution {
   nextAttemptTime:
     | Timestamp
     | undefined;
-  /** How far its attempt says it is, 0 to 1. */
+  /** How far its attempt says it is, 0 to 1; this version leaves it 0. */
   progressFraction: number;
   /** What its attempt says of that. */
   progressMessage: string;

@@ -406,7 +406,10 @@ export interface ListExecutionsResponse {
   executions: Execution[];
   /** Empty on the last page. */
   nextPageToken: string;
-  /** WatchExecutions with this goes on from when the list was read. */
+  /**
+   * WatchExecutions with this goes on from when the list was read; empty in
+   * this version, which has no WatchExecutions.
+   */
   resumeToken: string;
 }
 

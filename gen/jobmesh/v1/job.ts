@@ -552,7 +552,7 @@ export interface Job {
   parameters: { [key: string]: string };
   /** Identity of this creation: a job deleted and created again under the same job_id has another. Output only. */
   uid: string;
-  /** How it has gone lately. Output only. */
+  /** How it has gone lately. Output only; this version leaves it unset. */
   health: JobHealth | undefined;
 }
 

@@ -117,7 +117,7 @@ export interface Executor {
   memoryBytes: bigint;
   /** Namespaces that it serves; all when empty. */
   namespaces: string[];
-  /** Its clock minus the scheduler's. */
+  /** Its clock minus the scheduler's; this version leaves it unset. */
   clockOffset: Duration | undefined;
 }
 
