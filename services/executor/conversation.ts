@@ -50,6 +50,7 @@ export class Conversation {
   #leaseMs = 0;
   /** The last beat said that results fill the executor. */
   #saidFull = false;
+  #answeredMs = Number.NEGATIVE_INFINITY;
   /** The last Hello named a lane. */
   #namedLane = false;
   #leaving: string | null = null;
@@ -63,6 +64,11 @@ export class Conversation {
   /** True while a home has the executor. */
   get homed(): boolean {
     return this.#session?.welcomed === true;
+  }
+
+  /** When the last beat was sent that a home has answered: it has heard all that was said before. */
+  get answeredMs(): number {
+    return this.#answeredMs;
   }
 
   /** Lives a stream from Hello to its end. */
@@ -158,11 +164,11 @@ export class Conversation {
   }
 
   #events(resolve: (end: StreamEnd) => void): SessionEvents {
-    const { attempts, kept, output, mesh, fence } = this.#deps;
+    const { attempts, kept, output, fence } = this.#deps;
     return {
       welcome: (welcome, helloMs) => this.#welcome(welcome, helloMs),
       acknowledged: (ack, news) => {
-        if (news.sentMs !== null) mesh.observe(news.sentMs, ack.timeUs);
+        if (news.sentMs !== null) this.#answered(news.sentMs, ack.timeUs);
         if (news.heardMs !== null) fence?.heard(news.heardMs, this.#leaseMs);
         kept.storedUpTo(ack.stored);
         this.#forgot();
@@ -196,6 +202,11 @@ export class Conversation {
         resolve({ error, welcomed });
       },
     };
+  }
+
+  #answered(sentMs: number, timeUs: number): void {
+    this.#answeredMs = Math.max(this.#answeredMs, sentMs);
+    this.#deps.mesh.observe(sentMs, timeUs);
   }
 
   #welcome(welcome: WelcomeMessage, helloMs: number): void {

@@ -3,13 +3,15 @@ import type { Logger } from "../common/runtime/log.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Conversation } from "./conversation.ts";
 import type { KeptResults } from "./kept-results.ts";
+import type { KnownKeys } from "./known-keys.ts";
 import type { OutputQueue } from "./output-queue.ts";
 import type { Slots } from "./slots.ts";
 
 /**
  * How an executor leaves: no new work; what runs may end until a soft deadline;
  * the rest is cut off, never failed (rule 21); results and output are handed
- * over until the store has them. A handler that does not settle has no result:
+ * over until the store has them; what was on its way when its home heard that it
+ * leaves is awaited and handed back, or it would be lost with it. A handler that does not settle has no result:
  * its process ends with it, and its attempt is lost with the executor.
  */
 
@@ -18,6 +20,7 @@ export interface DepartureDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly slots: Slots;
+  readonly known: KnownKeys;
   readonly attempts: Attempts;
   readonly kept: KeptResults;
   readonly output: OutputQueue;
@@ -33,6 +36,8 @@ export type DepartureConfig = {
 
 /** Looks whether everything has ended. */
 const LOOK_MS = 20;
+/** No order for so long, after the home has heard that it leaves: none is on its way. */
+const QUIET_MS = 200;
 
 /** Departure drains an executor. */
 export class Departure {
@@ -54,6 +59,7 @@ export class Departure {
   async run(softMs: number): Promise<void> {
     const { slots, attempts, kept, output, conversation, log } = this.#deps;
     slots.closed = true;
+    const leftMs = this.#deps.clock.monotonicMs();
     conversation.leave("the executor stops");
     conversation.roomGrew();
     const running = attempts.running.size;
@@ -67,8 +73,26 @@ export class Departure {
       }
     }
     const flushed = (): boolean => kept.count === 0 && output.bytes === 0;
-    if (await this.#until(flushed, this.#config.flushMs)) return;
+    const { flushMs } = this.#config;
+    if (await this.#until(flushed, flushMs)) {
+      await this.#quiet(leftMs);
+      if (await this.#until(flushed, flushMs)) return;
+    }
     log.warn({ results: kept.count, outputBytes: output.bytes }, "leaving before everything is stored");
+  }
+
+  /** Waits until nothing can be on its way any more: the home sends nothing, and what it had sent has come. */
+  async #quiet(leftMs: number): Promise<void> {
+    const { clock, conversation, known } = this.#deps;
+    const { signal } = this.#hurry;
+    const endMs = clock.monotonicMs() + this.#config.flushMs;
+    const heard = (): boolean => !conversation.homed || conversation.answeredMs >= leftMs;
+    if (!(await this.#until(heard, this.#config.flushMs, signal))) return;
+    for (let size = -1; known.size !== size && conversation.homed && clock.monotonicMs() < endMs; ) {
+      size = known.size;
+      await clock.sleep(QUIET_MS, signal);
+      if (signal.aborted) return;
+    }
   }
 
   /** True when it came to be in time. Asks for beats meanwhile: their answers say what is stored. */
