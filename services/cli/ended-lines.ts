@@ -16,6 +16,7 @@ export class EndedLines {
   readonly #deps: { store: Store; hints: Hints; log: Logger };
   #waiting: ExecutionId[] = [];
   #left = 0;
+  #isOpen = false;
   #writing: Promise<void> | null = null;
   #unlisten: () => void = () => {};
 
@@ -23,17 +24,28 @@ export class EndedLines {
     this.#deps = deps;
   }
 
+  /** Notes what ends from now on; nothing is written yet. */
   start(): void {
     this.#unlisten = this.#deps.hints.on("ended", ({ executionId }) => {
       if (this.#waiting.length >= MAX_WAITING) this.#left += 1;
       else this.#waiting.push(executionId);
-      this.#writing ??= this.#write();
+      this.#begin();
     });
+  }
+
+  /** Writes what was noted, and what ends from now on. */
+  open(): void {
+    this.#isOpen = true;
+    this.#begin();
   }
 
   async stop(): Promise<void> {
     this.#unlisten();
     await this.#writing;
+  }
+
+  #begin(): void {
+    if (this.#isOpen && this.#waiting.length > 0) this.#writing ??= this.#write();
   }
 
   async #write(): Promise<void> {

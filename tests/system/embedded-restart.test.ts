@@ -90,6 +90,7 @@ for (const signal of ["SIGINT", "SIGKILL"] as const) {
     );
     assert.deepEqual(runs(), ["running 1"]);
     await next.mesh.printed(/SUCCEEDED each-second.*SUCCEEDED each-second/s);
+    assert.match(next.mesh.stdout, /^jobmesh \S+ is ready\n/, "what ends before it is ready is told after that");
     assert.equal((await processes.run(["status", "--scheduler", next.mesh.address])).code, 0);
   });
 }

@@ -66,6 +66,7 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   await embedded.start(scheduler, metrics);
   stops.add("executor", () => embedded.stop());
   process.stdout.write(greeting({ address, httpAddress, name }));
+  lines.open();
 }
 
 /** Below the ^C that a terminal shows. */
