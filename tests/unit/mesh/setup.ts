@@ -77,6 +77,7 @@ export type StartedRun = {
 
 /** An executor with the handler contexts of what it was given, and how each is ended. */
 export type TestExecutor = {
+  readonly executorId: ExecutorId;
   readonly executor: Executor;
   readonly started: StartedRun[];
   /** To and from every home. */
@@ -234,7 +235,7 @@ function executorsOn({ clock, random, tracing, bus, schedulers, executors }: Bas
       },
       { ...executorDefaults, executorId: name as ExecutorId, lane: 3, slots: 4, ...config },
     );
-    const one: TestExecutor = { executor: made, started, way };
+    const one: TestExecutor = { executorId: name as ExecutorId, executor: made, started, way };
     executors.push(one);
     await made.start();
     await clock.advance(10);

@@ -42,3 +42,30 @@ for (const [seed, bus] of [
     );
   });
 }
+
+for (const [seed, bus] of [
+  [5, false],
+  [6, true],
+] as const) {
+  const way = bus ? "bus" : "session";
+
+  test(`rules 14, 15, 16: in storm ${seed} by ${way}, with losses, no attempt runs beside another of its execution`, async (t) => {
+    const mesh = await meshRig(t, { bus });
+    for (const name of ["s-1", "s-2"]) await mesh.scheduler(name);
+    const { registry } = mesh;
+    const all = [await mesh.executor("one", {}, { registry }), await mesh.executor("two", {}, { registry })];
+    const storm = new Storm(mesh, all, seed, { lostPolicy: "RETRY", maxStepMs: 2_500, cutsKeys: true });
+    await storm.rage(FAULTS);
+    await storm.calm();
+    const ends = await storm.ends();
+    let losses = 0;
+    for (const id of storm.ids) losses += (await mesh.get(id)).lossCount;
+    t.diagnostic(`${storm.ids.size} executions, ${losses} losses, ${[...ends.keys()].join(", ")}`);
+    assert.ok(losses > 0, "somebody was lost");
+    assert.equal(ends.get("LOST"), undefined);
+    const runs = all.flatMap(({ started }) => started);
+    const keys = runs.map(({ context }) => `${context.executionId} ${context.attempt}`);
+    assert.equal(new Set(keys).size, keys.length, "no attempt ran twice");
+    assert.ok(runs.every(({ overlapped }) => !overlapped));
+  });
+}

@@ -6,22 +6,31 @@ import type { ExecutionId } from "../../../services/common/domain/identifier.ts"
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import type { MeshRig, TestExecutor, TestScheduler } from "./setup.ts";
 
-/** Nobody may run a second time but for what an executor handed back. */
-const policy = { ...defaultPolicy, lostPolicy: "FAIL" } as const;
+/** What a storm may do, and with what. */
+export type StormOptions = {
+  /** FAIL: nobody may run a second time but for what an executor handed back. */
+  readonly lostPolicy: "FAIL" | "RETRY";
+  /** Longest time between two faults, milliseconds. */
+  readonly maxStepMs: number;
+  /** A way that is cut takes the executor's key in the registry along. */
+  readonly cutsKeys: boolean;
+};
+
+const shortStorm: StormOptions = { lostPolicy: "FAIL", maxStepMs: 700, cutsKeys: false };
 /** Few enough that each is used by several calls, at the same time and later, at any scheduler. */
 const REQUESTS = 40;
-/** Longest time between two faults, milliseconds. */
-const MAX_STEP_MS = 700;
 
-/** Storm does to a mesh what happens to meshes, shorter than any lease. */
+/** Storm does to a mesh what happens to meshes. */
 export class Storm {
   readonly ids = new Set<ExecutionId>();
   readonly #mesh: MeshRig;
   readonly #executors: readonly TestExecutor[];
   readonly #draw: (below: number) => number;
+  readonly #options: StormOptions;
   readonly #requests = new Map<string, ExecutionId>();
 
-  constructor(mesh: MeshRig, executors: readonly TestExecutor[], seed: number) {
+  constructor(mesh: MeshRig, executors: readonly TestExecutor[], seed: number, options: StormOptions = shortStorm) {
+    this.#options = options;
     this.#mesh = mesh;
     this.#executors = executors;
     this.#draw = seeded(seed);
@@ -44,7 +53,7 @@ export class Storm {
     ];
     for (let turn = 0; turn < turns; turn += 1) {
       await steps[this.#draw(steps.length)]?.();
-      await this.#mesh.clock.advance(this.#draw(MAX_STEP_MS));
+      await this.#mesh.clock.advance(this.#draw(this.#options.maxStepMs));
     }
   }
 
@@ -53,7 +62,7 @@ export class Storm {
     const { outage, bus, clock } = this.#mesh;
     outage.away = false;
     if (bus !== null) bus.away = false;
-    for (const { way } of this.#executors) way.cut = false;
+    for (const executor of this.#executors) this.#setCut(executor, false);
     for (let seconds = 0; seconds < 40; seconds += 1) {
       for (const { started } of this.#executors) for (const { end } of started) end.resolve(new Uint8Array());
       await clock.advance(1_000);
@@ -73,6 +82,7 @@ export class Storm {
 
   async #submit(most: number): Promise<void> {
     if (this.#mesh.outage.away) return;
+    const policy = { ...defaultPolicy, lostPolicy: this.#options.lostPolicy, maxLosses: 1_000 };
     for (const id of await this.#mesh.submit(1 + this.#draw(most), { policy })) this.ids.add(id);
   }
 
@@ -80,7 +90,8 @@ export class Storm {
   #askAll(): void {
     for (let count = 1 + this.#draw(4); count > 0; count -= 1) {
       const requestId = `request-${this.#draw(REQUESTS)}`;
-      const input = { policy: { lostPolicy: LostPolicy.LOST_POLICY_FAIL }, requestId };
+      const lostPolicy = LostPolicy[`LOST_POLICY_${this.#options.lostPolicy}`];
+      const input = { policy: { lostPolicy, maxLosses: 1_000 }, requestId };
       this.#living()
         .submit(input)
         .then(
@@ -116,7 +127,19 @@ export class Storm {
 
   #cut(): void {
     const executor = this.#executors[this.#draw(this.#executors.length)];
-    if (executor !== undefined) executor.way.cut = this.#draw(3) === 0;
+    if (executor !== undefined) this.#setCut(executor, this.#draw(3) === 0);
+  }
+
+  #setCut(executor: TestExecutor, cut: boolean): void {
+    const { registry } = this.#mesh;
+    executor.way.cut = cut;
+    if (!this.#options.cutsKeys) return;
+    const { executorId } = executor;
+    const { incarnation } = executor.executor.status;
+    const member = { name: "executor", instance: executorId, address: "", metadata: { incarnation } };
+    if (cut) registry.members.delete(`executor/${executorId}`);
+    else registry.members.set(`executor/${executorId}`, member);
+    registry.tell();
   }
 
   async #kill(): Promise<void> {
