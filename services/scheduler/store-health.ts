@@ -2,7 +2,7 @@ import type { Health } from "../common/port/bus.ts";
 import type { Clock, Timer } from "../common/port/clock.ts";
 import type { Store } from "../common/port/store.ts";
 import type { Logger } from "../common/runtime/log.ts";
-import { WakeableLoop } from "./dispatch/wakeable-loop.ts";
+import { WakeableLoop } from "./wakeable-loop.ts";
 
 /** Between two looks at the store. */
 const PROBE_INTERVAL_MS = 250;

@@ -7,10 +7,10 @@ import type { ClaimedSlot } from "../../common/port/store-executions.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { Hints } from "../hints.ts";
 import type { Roster } from "../sessions/roster.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 import type { RouteBook } from "./route-book.ts";
 import type { Sender } from "./sender.ts";
 import type { WaitingView } from "./waiting.ts";
-import { WakeableLoop } from "./wakeable-loop.ts";
 
 /** What a dispatcher needs. */
 export type DispatcherDeps = {

@@ -4,9 +4,9 @@ import type { Clock } from "../../common/port/clock.ts";
 import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { RouteBook } from "../dispatch/route-book.ts";
-import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hint, Hints } from "../hints.ts";
 import type { SchedulerView } from "../scheduler-views.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 import { hintFromMessage, hintToMessage } from "./peer-hint.ts";
 
 /** A link that this scheduler opened: hints out as requests, hints in as responses. */

@@ -1,8 +1,8 @@
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
-import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 
 /** Times and limits of the admitter. */
 export type AdmitterConfig = {

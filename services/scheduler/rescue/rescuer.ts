@@ -10,9 +10,9 @@ import type { SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
-import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
 import { tellOutcomes } from "../results/result-effects.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 import { type LossTimes, LossWatch } from "./loss-watch.ts";
 import { ResultsOnTheWay } from "./results-on-the-way.ts";
 

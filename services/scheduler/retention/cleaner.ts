@@ -1,8 +1,8 @@
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
-import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { MeshClock } from "../mesh-clock.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 
 /** Between two rounds. */
 const ROUND_MS = 60_000;

@@ -2,7 +2,7 @@ import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
-import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 import type { Roster } from "./roster.ts";
 import type { Session } from "./session.ts";
 import type { SessionConfig } from "./session-config.ts";

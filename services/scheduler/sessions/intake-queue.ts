@@ -1,7 +1,7 @@
 import type { Clock } from "../../common/port/clock.ts";
 import { StoreUnavailable } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
-import { type GroupLimits, GroupQueue } from "../dispatch/group-queue.ts";
+import { type GroupLimits, GroupQueue } from "../group-queue.ts";
 import { untilStored } from "./until-stored.ts";
 
 /** What an intake stores. */

@@ -3,9 +3,9 @@ import { SHARD_COUNT } from "../../common/domain/job.ts";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
-import { WakeableLoop } from "../dispatch/wakeable-loop.ts";
 import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
+import { WakeableLoop } from "../wakeable-loop.ts";
 import { DueTimes } from "./due-times.ts";
 import type { ShardOwners } from "./job-timer.ts";
 

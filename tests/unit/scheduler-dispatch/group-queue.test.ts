@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
-import { type GroupLimits, GroupQueue } from "../../../services/scheduler/dispatch/group-queue.ts";
+import { type GroupLimits, GroupQueue } from "../../../services/scheduler/group-queue.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
 const LIMITS: GroupLimits = { maxItems: 3, maxBytes: 100, maxWaiting: 10 };

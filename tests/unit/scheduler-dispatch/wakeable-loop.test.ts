@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
 import { type Logger, silentLogger } from "../../../services/common/runtime/log.ts";
-import { WakeableLoop } from "../../../services/scheduler/dispatch/wakeable-loop.ts";
+import { WakeableLoop } from "../../../services/scheduler/wakeable-loop.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
 function setup(run: (round: number) => Promise<boolean>, log: Logger = silentLogger) {

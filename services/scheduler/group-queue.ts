@@ -1,5 +1,5 @@
-import { JobmeshError } from "../../common/error/jobmesh-error.ts";
-import type { Clock } from "../../common/port/clock.ts";
+import { JobmeshError } from "../common/error/jobmesh-error.ts";
+import type { Clock } from "../common/port/clock.ts";
 
 /** Where a group ends and what may wait for one. */
 export type GroupLimits = {

@@ -1,7 +1,7 @@
-import { BusUnavailable } from "../../common/port/bus.ts";
-import type { Clock, Timer } from "../../common/port/clock.ts";
-import { StoreUnavailable } from "../../common/port/store.ts";
-import type { Logger } from "../../common/runtime/log.ts";
+import { BusUnavailable } from "../common/port/bus.ts";
+import type { Clock, Timer } from "../common/port/clock.ts";
+import { StoreUnavailable } from "../common/port/store.ts";
+import type { Logger } from "../common/runtime/log.ts";
 
 /** What a loop does and how often. */
 export type LoopWork = {
