@@ -74,6 +74,7 @@ test("each execution that ends has one readable line, whatever its name and outp
   const mesh = await processes.dev({ dataDir: processes.folder() });
   const client = processes.client(mesh.address);
   await mesh.printed(/SUCCEEDED example-disk/);
+  await mesh.printed(/SUCCEEDED example-hello/);
   const before = mesh.stdout.length;
   const runs = [
     { name: "plain", target: command("echo fine") },
@@ -95,7 +96,7 @@ test("each execution that ends has one readable line, whatever its name and outp
   const lines = mesh.stdout
     .slice(before)
     .split("\n")
-    .filter((line) => line !== "" && !line.includes("example-disk"));
+    .filter((line) => line !== "" && !line.includes(" example-"));
   const time = String.raw`^\d\d:\d\d:\d\d\.\d{3} `;
   const expected = [
     "SUCCEEDED +plain in \\d+ ms: fine$",
