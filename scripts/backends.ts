@@ -1,12 +1,16 @@
 /**
  * The real servers of the tests and benchmarks: etcd, Kafka and MariaDB. `node scripts/backends.ts [etcd] [kafka]
  * [mysql]` starts them (all when none is named), prints how to reach them, and stops them at Ctrl-C.
+ *
+ * Each is, in this order: the one that its variable gives (backendVariables); what JOBMESH_TEST_ENGINE=local|container
+ * asks for; a process of this machine, installed where it can be; a container where docker or podman answers
+ * (scripts/backend/test-server.ts). What was started is told in one line a server.
  */
 import { once } from "node:events";
 import { EtcdServer } from "./backend/etcd.ts";
 import { KafkaServer } from "./backend/kafka.ts";
 import { MariaDbServer } from "./backend/mariadb.ts";
-import type { ServerProcess } from "./backend/server-process.ts";
+import { engineVariable, type TestServer } from "./backend/test-server.ts";
 
 /** Which servers are wanted. One that is left out is not started. */
 export interface WantedBackends {
@@ -36,14 +40,15 @@ export const backendVariables = {
 
 /**
  * Gives the wanted servers: those that the environment names (see backendVariables), else new ones, installed where
- * they are missing. Throws when one cannot be had, NotInstallable among others, after ending those it had started.
+ * they are missing or in containers (see TestServer). Throws when one cannot be had, NotInstallable among others, after ending those it had started.
  */
 export async function startBackends(wanted: WantedBackends): Promise<Backends> {
   const given = givenBackends();
-  const started: ServerProcess[] = [];
-  const start = async <S extends ServerProcess>(server: S): Promise<S> => {
+  const started: TestServer[] = [];
+  const start = async <S extends TestServer>(server: S): Promise<S> => {
     started.push(server);
     await server.start();
+    console.error(`jobmesh: ${server.name} runs ${server.way}`); // stdout is for the exports
     return server;
   };
   const stop = async (): Promise<void> => {
@@ -69,9 +74,11 @@ export async function startBackends(wanted: WantedBackends): Promise<Backends> {
   };
 }
 
-/** The environment that hands these servers to another process. */
+/** The environment that hands these servers, and the way to start others, to another process. */
 export function backendEnvironment({ etcdEndpoints, kafkaBrokers, mysqlUrl }: Backends): Record<string, string> {
+  const engine = process.env[engineVariable] ?? "";
   return {
+    ...(engine !== "" ? { [engineVariable]: engine } : {}),
     ...(etcdEndpoints.length > 0 ? { [backendVariables.etcd]: etcdEndpoints.join(",") } : {}),
     ...(kafkaBrokers.length > 0 ? { [backendVariables.kafka]: kafkaBrokers.join(",") } : {}),
     ...(mysqlUrl !== "" ? { [backendVariables.mysql]: mysqlUrl } : {}),

@@ -20,6 +20,26 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports];
 }
 
+const maxPortTries = 3;
+const taken = /address already in use|AddressInUse|BindException|port is already allocated/i;
+
+/** Starts something on free ports, on others when somebody took one between our look and its bind; gives the ports. */
+export async function startOnPorts(
+  count: number,
+  choosePorts: (count: number) => Promise<number[]>,
+  start: (ports: readonly number[]) => Promise<void>,
+): Promise<number[]> {
+  for (let tries = 1; ; tries++) {
+    const ports = await choosePorts(count);
+    try {
+      await start(ports);
+      return ports;
+    } catch (error) {
+      if (tries === maxPortTries || !taken.test(String(error))) throw error;
+    }
+  }
+}
+
 async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   try {

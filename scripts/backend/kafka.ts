@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { freePorts } from "./free-ports.ts";
 import {
   cacheFolder,
   type DebianProgram,
@@ -12,7 +11,8 @@ import {
   runQuietly,
   withLock,
 } from "./installation.ts";
-import { ServerProcess } from "./server-process.ts";
+import type { ContainerRun } from "./server-container.ts";
+import { TestServer, type TestServerRecipe } from "./test-server.ts";
 
 /** The version of Kafka that the tests run. */
 export const kafkaVersion = "4.1.0";
@@ -22,10 +22,16 @@ const java: DebianProgram = { program: "java", packages: ["default-jre-headless"
 const maven: DebianProgram = { program: "mvn", packages: ["maven", "default-jre-headless"], otherwise };
 const installed = join(cacheFolder, `kafka-${kafkaVersion}`);
 
-/** One real Kafka broker for tests (KRaft, one node as broker and controller; Java 17 or newer). */
-export class KafkaServer extends ServerProcess {
+/** Any 16 bytes; each server is a cluster of its own. */
+const clusterId = "am9ibWVzaC10ZXN0cy0wMQ";
+
+/** How to run Kafka, either way. */
+export const kafkaRecipe: TestServerRecipe = { name: "kafka", portCount: 2, prepare, command, container, isReady };
+
+/** One real Kafka broker for tests (KRaft, one node as broker and controller; Java 17 or newer, or a container). */
+export class KafkaServer extends TestServer {
   constructor() {
-    super({ name: "kafka", portCount: 2, prepare, command, isReady }, freePorts);
+    super(kafkaRecipe);
   }
 
   /** The broker's address, such as "127.0.0.1:9092". */
@@ -65,7 +71,6 @@ async function install(): Promise<void> {
     const properties = join(work, "format.properties");
     await writeFile(properties, serverProperties(join(work, "formatted"), [9092, 9093]));
     const classPath = ["-cp", join(work, "libs", "*")];
-    const clusterId = "am9ibWVzaC10ZXN0cy0wMQ"; // any 16 bytes; each server is a cluster of its own
     await runQuietly(await ensureProgram(java), [
       ...classPath,
       "kafka.tools.StorageTool",
@@ -92,6 +97,20 @@ async function command(folder: string, ports: readonly number[]): Promise<{ prog
   return { program: await ensureProgram(java), args };
 }
 
+/** The image takes each setting as a variable, KAFKA_NODE_ID for node.id; its own settings are then left out. */
+function container(ports: readonly number[]): ContainerRun {
+  const settings = serverProperties("/tmp/kraft-combined-logs", ports, "0.0.0.0").split("\n");
+  const variables = settings
+    .filter((line) => line !== "")
+    .map((line): [string, string] => {
+      const [key, ...value] = line.split("=");
+      return [`KAFKA_${key?.toUpperCase().replaceAll(".", "_")}`, value.join("=")];
+    });
+  const heap: [string, string] = ["KAFKA_HEAP_OPTS", "-Xms256m -Xmx512m"];
+  const environment = Object.fromEntries([["CLUSTER_ID", clusterId], heap, ...variables]);
+  return { image: `apache/kafka:${kafkaVersion}`, environment, args: [] };
+}
+
 /** Asks for the metadata of no topic: a broker that names itself has joined its controller and serves. */
 async function isReady(ports: readonly number[]): Promise<boolean> {
   const request = Buffer.alloc(18);
@@ -110,13 +129,13 @@ async function isReady(ports: readonly number[]): Promise<boolean> {
   }
 }
 
-function serverProperties(data: string, ports: readonly number[]): string {
+function serverProperties(data: string, ports: readonly number[], host = "127.0.0.1"): string {
   const [broker, controller] = ports.map((port) => `127.0.0.1:${port}`);
   return [
     "process.roles=broker,controller",
     "node.id=1",
     `controller.quorum.voters=1@${controller}`,
-    `listeners=PLAINTEXT://${broker},CONTROLLER://${controller}`,
+    `listeners=PLAINTEXT://${host}:${ports[0]},CONTROLLER://${controller}`,
     `advertised.listeners=PLAINTEXT://${broker}`,
     "controller.listener.names=CONTROLLER",
     `log.dirs=${data}`,

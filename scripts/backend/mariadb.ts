@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
-import { freePorts } from "./free-ports.ts";
 import { type DebianProgram, ensureProgram, runQuietly } from "./installation.ts";
-import { ServerProcess } from "./server-process.ts";
+import type { ContainerRun } from "./server-container.ts";
+import { TestServer, type TestServerRecipe } from "./test-server.ts";
 
 /** The core packages have the programs and no service, so that installing them starts nothing. */
 const from = {
@@ -12,10 +12,20 @@ const from = {
 const mariadbd: DebianProgram = { program: "mariadbd", ...from };
 const installDb: DebianProgram = { program: "mariadb-install-db", ...from };
 
-/** One real MariaDB for tests (Debian's 10.11), flushing at every commit, with root by TCP from 127.0.0.1 only. */
-export class MariaDbServer extends ServerProcess {
+/** How to run MariaDB, either way. */
+export const mariaDbRecipe: TestServerRecipe = {
+  name: "mariadb",
+  portCount: 1,
+  prepare,
+  command,
+  container,
+  isReady,
+};
+
+/** One real MariaDB for tests (10.11), flushing at every commit, reached as root by TCP from 127.0.0.1 only. */
+export class MariaDbServer extends TestServer {
   constructor() {
-    super({ name: "mariadb", portCount: 1, prepare, command, isReady }, freePorts);
+    super(mariaDbRecipe);
   }
 
   /** The URL of root without a database, such as "mysql://root@127.0.0.1:3306". */
@@ -47,15 +57,25 @@ async function command(folder: string, ports: readonly number[]): Promise<{ prog
     `--datadir=${join(folder, "data")}`,
     `--socket=${join(folder, "sock")}`,
     `--pid-file=${join(folder, "pid")}`,
-    `--port=${ports[0]}`,
     "--bind-address=127.0.0.1",
+    ...settings(ports),
+  ];
+  return { program: await ensureProgram(mariadbd), args };
+}
+
+function container(ports: readonly number[]): ContainerRun {
+  return { image: "mariadb:10.11", environment: { MARIADB_ALLOW_EMPTY_ROOT_PASSWORD: "1" }, args: settings(ports) };
+}
+
+function settings(ports: readonly number[]): string[] {
+  return [
+    `--port=${ports[0]}`,
     "--skip-name-resolve",
     "--innodb-flush-log-at-trx-commit=1",
     "--innodb-buffer-pool-size=256M",
     "--character-set-server=utf8mb4",
     "--max-connections=500",
   ];
-  return { program: await ensureProgram(mariadbd), args };
 }
 
 async function isReady(ports: readonly number[]): Promise<boolean> {

@@ -9,6 +9,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { startOnPorts } from "./free-ports.ts";
 import { findBinary } from "./installation.ts";
 
 /** How to run one kind of server. */
@@ -28,7 +29,6 @@ export interface ServerRecipe {
 const readyTimeoutMs = 90_000;
 const askIntervalMs = 50;
 const stopTimeoutMs = 30_000;
-const maxPortTries = 3;
 
 /** A server that can be started, stopped, killed, paused and resumed; its ports and data stay over restarts. */
 export class ServerProcess {
@@ -62,18 +62,10 @@ export class ServerProcess {
       await this.#recipe.prepare(this.#folder);
     }
     if (this.#ports) return await this.#startOn(this.#folder, this.#ports);
-    for (let tries = 1; ; tries++) {
-      const ports = await this.#choosePorts(this.#recipe.portCount);
-      try {
-        await this.#startOn(this.#folder, ports);
-        this.#ports = ports;
-        return;
-      } catch (error) {
-        // Somebody else took a port between our look and the server's bind.
-        if (tries === maxPortTries || !/address already in use|AddressInUse|BindException/i.test(String(error)))
-          throw error;
-      }
-    }
+    const folder = this.#folder;
+    this.#ports = await startOnPorts(this.#recipe.portCount, this.#choosePorts, (ports) =>
+      this.#startOn(folder, ports),
+    );
   }
 
   /** Ends it in its own orderly way and waits for its end. The data stays for the next start. */
