@@ -51,6 +51,8 @@ export type ServingScheduler = {
   readonly address: string;
   /** Address of /metrics, /healthz and /readyz. */
   readonly httpAddress: string;
+  /** Says that it takes no more work: first of all when the process stops. */
+  leave(): void;
 };
 
 /**
@@ -82,8 +84,9 @@ export async function serveScheduler(
   const httpAddress = await serveHttp(scheduler, config, { log, metrics, stops });
   await scheduler.start(config.advertise ?? address);
   health.setAll("SERVING");
-  stops.add("health", () => health.setAll("NOT_SERVING"));
-  return { scheduler, metrics, address, httpAddress };
+  const leave = (): void => health.setAll("NOT_SERVING");
+  stops.add("health", leave);
+  return { scheduler, metrics, address, httpAddress, leave };
 }
 
 async function openMetrics(schedulerId: SchedulerId, stops: StopStack): Promise<Metrics> {

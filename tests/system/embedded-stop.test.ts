@@ -3,12 +3,16 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { HealthCheckResponse_ServingStatus, HealthService } from "../../gen/grpc/health/v1/health.ts";
 import { ExecutionState } from "../../gen/jobmesh/v1/execution.ts";
 import { ListAttemptsRequest, ReadLogsRequest } from "../../gen/jobmesh/v1/execution_service.ts";
 import { command } from "../../services/client/targets.ts";
+import { RpcChannel } from "../../services/common/rpc/rpc-channel.ts";
+import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { Lifeline } from "../support/lifeline.ts";
 import { type DevMesh, MeshProcesses } from "../support/mesh-process.ts";
 
+const { NOT_SERVING } = HealthCheckResponse_ServingStatus;
 const CLEAN = { code: 0, signal: null };
 const { EXECUTION_STATE_SUCCEEDED: SUCCEEDED, EXECUTION_STATE_SKIPPED: SKIPPED } = ExecutionState;
 
@@ -43,12 +47,23 @@ async function attemptsOf(processes: MeshProcesses, mesh: DevMesh, executionId: 
   return attempts.map(({ attempt, state, counted, output }) => ({ attempt, state, counted, output }));
 }
 
+/** Asks grpc.health.v1 as a probe would. */
+async function healthOf(mesh: DevMesh): Promise<number> {
+  const channel = new RpcChannel({ clock: new SystemClock() }, { target: mesh.address });
+  try {
+    return (await channel.unary(HealthService.check, { service: "" })).status;
+  } finally {
+    channel.close();
+  }
+}
+
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} lets what runs end, stores its result, exits with 0 and leaves no process`, async (t) => {
     const { processes, dataDir, mesh, lifeline, hold, open } = await setup(t);
     const executionId = await hold();
     mesh.signal(signal);
     await mesh.printed(/^stopping.*Ctrl-C again/m);
+    assert.equal(await healthOf(mesh), NOT_SERVING, "what balances load hears before what runs has ended");
     await open();
     assert.deepEqual(await mesh.over(), CLEAN);
     await lifeline.ended;

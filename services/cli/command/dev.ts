@@ -53,7 +53,7 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   const embedded = await openEmbeddedExecutor(config, { store, clock, random, tracing, log });
   stops.add("executor's folder", () => embedded.close());
   const parts = { store, bus: null, registry, clock, random, tracing, log, embeddedExecutor: embedded.executorId };
-  const { scheduler, metrics, address, httpAddress } = await serveScheduler(
+  const { scheduler, metrics, address, httpAddress, leave } = await serveScheduler(
     parts,
     { ...config, schedulerId: "dev", advertise: null },
     stops,
@@ -65,6 +65,8 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   folder.begun();
   await embedded.start(scheduler, metrics);
   stops.add("executor", () => embedded.stop());
+  // What runs may take its time to end; whoever balances load hears at once.
+  stops.add("health", leave);
   process.stdout.write(greeting({ address, httpAddress, name }));
   lines.open();
 }
