@@ -1,8 +1,6 @@
 import { MemoryRegistry } from "../../common/adapter/memory/registry.ts";
-import { loadConfig } from "../../common/config/load-config.ts";
 import type { DevConfig } from "../../common/config/process-settings.ts";
-import { renderHelp } from "../../common/config/render-settings.ts";
-import { createLogger, type Logger } from "../../common/runtime/log.ts";
+import type { Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
@@ -11,32 +9,20 @@ import { openDataFolder } from "../data-folder.ts";
 import { openEmbeddedExecutor } from "../embedded-executor.ts";
 import { EndedLines } from "../ended-lines.ts";
 import { createExampleJobs } from "../example-jobs.ts";
-import { refuseArguments } from "../no-arguments.ts";
-import { ProcessLife } from "../process-life.ts";
+import { runProcess } from "../run-process.ts";
 import { serveScheduler } from "../scheduler-process.ts";
 import { startStore } from "../start-store.ts";
-import { StopStack } from "../stop-stack.ts";
+import type { StopStack } from "../stop-stack.ts";
 import { VERSION } from "../version.ts";
 
 /** `jobmesh dev`, which `npm start` runs: the embedded mesh. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const { config, help, rest, unused } = loadConfig("dev", { env: process.env, argv });
-  if (help) {
-    process.stdout.write(renderHelp("dev", "jobmesh dev [options]   (npm start -- [options])"));
-    return 0;
-  }
-  refuseArguments("dev", rest);
-  const life = new ProcessLife();
-  const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-dev" });
-  if (unused.length > 0) log.warn({ names: unused }, "these variables are not read by the embedded mesh");
-  const stops = new StopStack(log);
-  try {
-    await start(config, log, stops);
-  } catch (error) {
-    await stops.stop();
-    throw error;
-  }
-  return life.untilStopped(stops, () => process.stdout.write(stoppingLine()));
+export function run(argv: readonly string[]): Promise<number> {
+  return runProcess(argv, {
+    process: "dev",
+    usage: "jobmesh dev [options]   (npm start -- [options])",
+    start,
+    onStop: () => process.stdout.write(stoppingLine()),
+  });
 }
 
 async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<void> {

@@ -1,39 +1,25 @@
 import { MemoryRegistry } from "../../common/adapter/memory/registry.ts";
-import { loadConfig } from "../../common/config/load-config.ts";
 import type { SchedulerConfig } from "../../common/config/process-settings.ts";
-import { renderHelp } from "../../common/config/render-settings.ts";
-import { createLogger, type Logger } from "../../common/runtime/log.ts";
+import type { Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
 import { startBus } from "../late-bus.ts";
-import { refuseArguments } from "../no-arguments.ts";
 import { openBus, openRegistry } from "../open-backends.ts";
-import { ProcessLife } from "../process-life.ts";
+import { runProcess } from "../run-process.ts";
 import { newSchedulerId, serveScheduler } from "../scheduler-process.ts";
 import { startStore } from "../start-store.ts";
-import { StopStack } from "../stop-stack.ts";
+import type { StopStack } from "../stop-stack.ts";
 import { VERSION } from "../version.ts";
 
 /** `jobmesh scheduler`. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const { config, help, rest, unused } = loadConfig("scheduler", { env: process.env, argv });
-  if (help) {
-    process.stdout.write(renderHelp("scheduler", "jobmesh scheduler [options]"));
-    return 0;
-  }
-  refuseArguments("scheduler", rest);
-  const life = new ProcessLife();
-  const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-scheduler" });
-  if (unused.length > 0) log.warn({ names: unused }, "these variables are not read by a scheduler");
-  const stops = new StopStack(log);
-  try {
-    await start(config, log, stops);
-  } catch (error) {
-    await stops.stop();
-    throw error;
-  }
-  return life.untilStopped(stops, () => log.info({}, "stopping"));
+export function run(argv: readonly string[]): Promise<number> {
+  return runProcess(argv, {
+    process: "scheduler",
+    usage: "jobmesh scheduler [options]",
+    start,
+    onStop: (log) => log.info({}, "stopping"),
+  });
 }
 
 async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Promise<void> {
