@@ -32,3 +32,13 @@ onEveryStore("rule 5: expired request_ids are forgotten in bounded batches", asy
     [5, 2, 0],
   );
 });
+
+onEveryStore("rule 5: what a request made is found by it until its time is over", async ({ store, sql }) => {
+  const made = newExecution();
+  await store.submit([submission(made, { request })]);
+  assert.deepEqual(await store.repeatOf(request), { kind: "repeated", executionId: made.executionId });
+  assert.deepEqual(await store.repeatOf({ ...request, bodyHash: "b".repeat(64) }), { kind: "request_reused" });
+  assert.equal(await store.repeatOf({ ...request, requestId: "old " }), null);
+  await sql((session) => session.execute("UPDATE requests SET expire_us = 1"));
+  assert.equal(await store.repeatOf(request), null);
+});

@@ -193,6 +193,8 @@ export interface ExecutionStore {
   admit(limit: number): Promise<readonly RouteId[]>;
   /** Rule 7: recounts the gates and answers those whose count had drifted, after mending them. */
   recountGates(): Promise<readonly { readonly gateKey: string; readonly drift: number }[]>;
+  /** Rule 5: what a request made in the last 24 hours; null when it is not known. */
+  repeatOf(request: RequestClaim): Promise<Extract<SubmitOutcome, { kind: "repeated" | "request_reused" }> | null>;
   /** Rule 5: forgets up to `limit` request_ids whose 24 hours are over; answers how many. */
   pruneRequests(limit: number): Promise<number>;
   get(executionId: ExecutionId): Promise<Execution | null>;

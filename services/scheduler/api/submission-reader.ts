@@ -87,8 +87,14 @@ export class SubmissionReader {
         overlap,
         ...trace,
       }),
-      request: requestClaim("run", namespace, message.requestId, () => RunJobMessage.toJSON(message)),
+      request: this.runClaim(message),
     };
+  }
+
+  /** What makes a RunJob call idempotent; null when it has no request_id. */
+  runClaim(message: RunJobRequest): RequestClaim | null {
+    const namespace = message.namespace === "" ? DEFAULT_NAMESPACE : message.namespace;
+    return requestClaim("run", namespace, message.requestId, () => RunJobMessage.toJSON(message));
   }
 
   async #job(namespace: string, jobId: string): Promise<Job> {

@@ -9,7 +9,7 @@ import type { Execution } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
-import type { SubmitOutcome } from "../../common/port/store-executions.ts";
+import type { RequestClaim, SubmitOutcome } from "../../common/port/store-executions.ts";
 import type { CallContext } from "../../common/rpc/contract.ts";
 import { toStatus } from "../../common/rpc/status.ts";
 import type { Logger } from "../../common/runtime/log.ts";
@@ -38,6 +38,9 @@ export type SubmissionsDeps = {
   readonly log: Logger;
 };
 
+/** An execution that was taken in; whole where the store gave it. */
+type Taken = { readonly executionId: ExecutionId; readonly execution: Execution | null };
+
 /** Takes executions in: checks them, stores them, answers when they are durable. */
 export class Submissions {
   readonly #deps: SubmissionsDeps;
@@ -53,7 +56,7 @@ export class Submissions {
 
   /** RunJob, likewise. */
   async run(request: RunJobRequest, parent: CallTrace | null): Promise<Execution> {
-    return this.#whole(await this.#store((trace) => this.#deps.reader.run(request, trace), parent));
+    return this.#whole(await this.#run(request, parent));
   }
 
   /** SubmitExecutions: each request is answered when it is durable, in any order; errors are its own. */
@@ -65,7 +68,7 @@ export class Submissions {
   async #answer(request: StreamRequest): Promise<StreamResponse> {
     try {
       // Each submission of a stream begins a trace of its own: one trace an execution.
-      const { executionId } = await this.#store((trace) => this.#read(request, trace), null);
+      const { executionId } = await this.#take(request);
       return { sequence: request.sequence, executionId, error: undefined };
     } catch (thrown) {
       const error = JobmeshError.from(storeError(thrown));
@@ -75,27 +78,39 @@ export class Submissions {
     }
   }
 
-  #read(request: StreamRequest, trace: TraceContext): Promise<CheckedSubmission> {
+  #take(request: StreamRequest): Promise<Taken> {
     switch (request.kind?.$case) {
-      case "submission":
-        return this.#deps.reader.submission(request.kind.value, trace);
+      case "submission": {
+        const { value } = request.kind;
+        return this.#store((trace) => this.#deps.reader.submission(value, trace), null);
+      }
       case "run":
-        return this.#deps.reader.run(request.kind.value, trace);
+        return this.#run(request.kind.value, null);
       case undefined:
         throw JobmeshError.invalid({ field: "kind", description: "must have a submission or a run" });
     }
   }
 
-  async #store(
-    read: (trace: TraceContext) => Promise<CheckedSubmission>,
-    call: CallTrace | null,
-  ): Promise<{ executionId: ExecutionId; execution: Execution | null }> {
+  /** A repeat is answered also when its job has been deleted since (rule 5). */
+  async #run(request: RunJobRequest, call: CallTrace | null): Promise<Taken> {
+    try {
+      return await this.#store((trace) => this.#deps.reader.run(request, trace), call);
+    } catch (thrown) {
+      const claim = this.#deps.reader.runClaim(request);
+      if (!(thrown instanceof JobmeshError) || thrown.reason !== "JOB_NOT_FOUND" || claim === null) throw thrown;
+      const repeat = await this.#deps.store.executions.repeatOf(claim);
+      if (repeat === null) throw thrown;
+      return answerOf(claim, repeat);
+    }
+  }
+
+  async #store(read: (trace: TraceContext) => Promise<CheckedSubmission>, call: CallTrace | null): Promise<Taken> {
     const { traceparent = null, tracestate = null } = call ?? {};
     const span = this.#deps.tracing.startSpan("jobmesh.submit", { parent: traceparent, tracestate });
     try {
       const submission = await read({ traceparent: span.traceparent, tracestate: span.tracestate ?? "" });
       if (span.recording) span.set(attributesOf(submission));
-      const answer = answerOf(submission, await this.#deps.sink.submit(submission));
+      const answer = answerOf(submission.request, await this.#deps.sink.submit(submission));
       span.end();
       return answer;
     } catch (thrown) {
@@ -104,7 +119,7 @@ export class Submissions {
     }
   }
 
-  async #whole(stored: { executionId: ExecutionId; execution: Execution | null }): Promise<Execution> {
+  async #whole(stored: Taken): Promise<Execution> {
     const execution = stored.execution ?? (await this.#deps.store.executions.get(stored.executionId));
     if (execution !== null) return execution;
     throw new JobmeshError("EXECUTION_NOT_FOUND", {
@@ -123,7 +138,7 @@ function attributesOf({ execution }: CheckedSubmission): Attributes {
   };
 }
 
-function answerOf(submission: CheckedSubmission, outcome: SubmitOutcome) {
+function answerOf(request: RequestClaim | null, outcome: SubmitOutcome): Taken {
   switch (outcome.kind) {
     case "stored":
       return { executionId: outcome.execution.executionId, execution: outcome.execution };
@@ -131,7 +146,7 @@ function answerOf(submission: CheckedSubmission, outcome: SubmitOutcome) {
       return { executionId: outcome.executionId, execution: null };
     case "request_reused":
       throw new JobmeshError("REQUEST_ID_REUSED", {
-        message: `request_id ${submission.request?.requestId ?? ""} was used before with another request`,
+        message: `request_id ${request?.requestId ?? ""} was used before with another request`,
       });
     case "refused":
       throw JobmeshError.invalid({ field: "target", description: `the store refuses it: ${outcome.message}` });

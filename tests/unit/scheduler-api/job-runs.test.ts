@@ -112,6 +112,18 @@ test("what RunJob does not carry out is refused by its name", async (t) => {
   assert.deepEqual(await runsOf(api, "j"), []);
 });
 
+test("rule 5: a repeat of RunJob is answered also when its job has been deleted since", async (t) => {
+  const api = await testApi(t);
+  await api.createJob({ jobId: "j" });
+  const first = await api.runJob({ jobId: "j", requestId: "r" });
+  await api.jobs.deleteJob(DeleteJobRequest.fromPartial({ jobId: "j" }));
+  assert.equal((await api.runJob({ jobId: "j", requestId: "r" })).executionId, first.executionId);
+  const other = { jobId: "j", requestId: "r", scheduledTime: inMs(api, 60_000) };
+  assert.equal((await errorOf(api.runJob(other))).reason, "REQUEST_ID_REUSED");
+  assert.equal((await errorOf(api.runJob({ jobId: "j", requestId: "unknown" }))).reason, "JOB_NOT_FOUND");
+  assert.equal((await errorOf(api.runJob({ jobId: "j" }))).reason, "JOB_NOT_FOUND");
+});
+
 test("a deleted job leaves its executions; with cancel_executions those that have not ended are asked to end", async (t) => {
   const api = await testApi(t);
   const executor = await api.join("e", 1);

@@ -255,3 +255,18 @@ async function stillAt(read: () => number): Promise<number> {
 async function untilEqual(read: () => number, wanted: number): Promise<void> {
   while (read() !== wanted) await new Promise((resolve) => setImmediate(resolve));
 }
+
+test("rule 5: a repeated run of the stream is answered also when its job has been deleted since", async (t) => {
+  const api = await testApi(t);
+  await api.createJob({ jobId: "j" });
+  const first = await api.runJob({ jobId: "j", requestId: "r" });
+  await api.jobs.deleteJob({ namespace: "", jobId: "j", revision: 0n, cancelExecutions: false, allowMissing: false });
+  const { sendAny, answered, answers, stream } = openStream(api);
+  sendAny(1, { $case: "run", value: { jobId: "j", requestId: "r" } });
+  sendAny(2, { $case: "run", value: { jobId: "j", requestId: "other" } });
+  await answered(2);
+  const bySequence = new Map(answers.map((answer) => [answer.sequence, answer]));
+  assert.equal(bySequence.get(1n)?.executionId, first.executionId);
+  assert.equal(bySequence.get(2n)?.executionId, "");
+  stream.end();
+});

@@ -18,6 +18,7 @@ import type {
   ClaimRequest,
   ExecutionFilter,
   ExecutionStore,
+  RequestClaim,
   ResultOutcome,
   StateOf,
   StopOutcome,
@@ -33,7 +34,7 @@ import { claim, waitingRoutes } from "./claims.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
-import { pruneRequests } from "./requests.ts";
+import { findRequest, pruneRequests } from "./requests.ts";
 import { storeResults } from "./results.ts";
 import type { SqlDatabase } from "./session.ts";
 import { markStarted } from "./starts.ts";
@@ -133,6 +134,13 @@ export class SqlExecutionStore implements ExecutionStore {
 
   recountGates(): Promise<readonly GateDrift[]> {
     return recountGates(this.#db);
+  }
+
+  async repeatOf(request: RequestClaim): ReturnType<ExecutionStore["repeatOf"]> {
+    const verdict = await findRequest(this.#db, request);
+    if (verdict === null || verdict.kind === "new") return null;
+    if (verdict.kind === "reused") return { kind: "request_reused" };
+    return { kind: "repeated", executionId: verdict.resultId as ExecutionId };
   }
 
   pruneRequests(limit: number): Promise<number> {

@@ -96,6 +96,21 @@ function idText(row: Row): string {
   return Buffer.from(value).toString();
 }
 
+/** What a request made that is not forgotten yet; null when it is not known. */
+export function findRequest(db: SqlDatabase, request: RequestClaim): Promise<RequestVerdict | null> {
+  return db.read("requests.find", async (session) => {
+    const nowUs = await session.nowUs();
+    const [row] = await session.query(
+      `SELECT body_hash, result_id FROM requests
+        WHERE namespace = ? AND method = ? AND request_id = ? AND expire_us > ?`,
+      [...keyOf(request), nowUs],
+    );
+    if (row === undefined) return null;
+    if (text(row, "body_hash") !== request.bodyHash) return { kind: "reused" };
+    return { kind: "repeated", resultId: text(row, "result_id") };
+  });
+}
+
 /** Forgets up to `limit` requests that have expired; a repeat of one makes a new execution. */
 export function pruneRequests(db: SqlDatabase, limit: number): Promise<number> {
   return db.transact("requests.prune", async (session) => {
