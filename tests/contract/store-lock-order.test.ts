@@ -1,6 +1,7 @@
 /** Rule 1: in whatever a transaction does, its tables are locked in one order. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import test from "node:test";
 import { SqlExecutorStore } from "../../services/common/adapter/sql/executors.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlOffsetStore } from "../../services/common/adapter/sql/offsets.ts";
@@ -95,4 +96,16 @@ onMysql("rule 1: every transaction locks its tables in one order", async (setup)
     [],
     "every table of the order was locked",
   );
+});
+
+test("the log of locks names a transaction that takes a table before one that comes earlier in the order", () => {
+  const log = new LockLog();
+  log.note("complete", "START TRANSACTION");
+  log.note("complete", "SELECT id FROM gates WHERE id = ? FOR UPDATE");
+  log.note("complete", "UPDATE executions SET state = ?");
+  log.note("cancel", "START TRANSACTION");
+  log.note("cancel", "SELECT id FROM executions WHERE id = ? FOR UPDATE");
+  log.note("cancel", "SELECT id FROM jobs WHERE id = ?");
+  log.note("cancel", "DELETE FROM gates WHERE id = ?");
+  assert.deepEqual(log.outOfOrder(), ["cancel: executions, gates"]);
 });
