@@ -6,6 +6,7 @@ import { defaultPolicy } from "../../services/common/domain/policy.ts";
 import { PageTokenFault } from "../../services/common/port/store.ts";
 import type { ExecutionFilter } from "../../services/common/port/store-executions.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
+import { everyExecution } from "../support/execution-filter.ts";
 import {
   addExecutor,
   dispatched,
@@ -22,18 +23,6 @@ import {
 
 const random = new SystemRandom();
 const T0_MS = 1_700_000_000_000;
-const everything: ExecutionFilter = {
-  namespace: null,
-  jobId: "",
-  states: [],
-  reasons: [],
-  causes: [],
-  scheduledAfterUs: null,
-  scheduledBeforeUs: null,
-  executorId: "",
-  handlerMethod: "",
-  labels: {},
-};
 
 function at(ms: number, more: Parameters<typeof newExecution>[0] = {}) {
   const timeMs = T0_MS + ms;
@@ -50,7 +39,7 @@ async function listed({ store }: StoreSetup, filter: Partial<ExecutionFilter>, p
   const ids: ExecutionId[] = [];
   for (let token: string | null = null, pages = 0; pages < 50; pages++) {
     const page: Awaited<ReturnType<typeof store.list>> = await store.list(
-      { ...everything, ...filter },
+      { ...everyExecution, ...filter },
       pageSize,
       token,
       false,
@@ -109,8 +98,8 @@ onEveryStore("a list is filtered by all that a filter names", async (setup) => {
 onEveryStore("a basic list leaves out targets and results, a full one has them", async (setup) => {
   const running = await dispatched(setup, await addExecutor(setup));
   await setup.store.storeResults([resultOf(running, { kind: "succeeded", result: Uint8Array.of(9) })], null);
-  const [basic] = (await setup.store.list(everything, 5, null, false)).items;
-  const [full] = (await setup.store.list(everything, 5, null, true)).items;
+  const [basic] = (await setup.store.list(everyExecution, 5, null, false)).items;
+  const [full] = (await setup.store.list(everyExecution, 5, null, true)).items;
   const whole = await setup.store.get(running.executionId);
   assert.deepEqual(plain(full), plain(whole));
   assert.deepEqual(plain(basic), {
@@ -128,7 +117,7 @@ onEveryStore("rule 28: a page ends at 1 MiB, and the next one goes on", async (s
   );
   const sizes: number[] = [];
   for (let token: string | null = null, pages = 0; pages === 0 || token !== null; pages++) {
-    const page: Awaited<ReturnType<typeof setup.store.list>> = await setup.store.list(everything, 100, token, true);
+    const page: Awaited<ReturnType<typeof setup.store.list>> = await setup.store.list(everyExecution, 100, token, true);
     sizes.push(page.items.length);
     token = page.nextToken;
   }
@@ -137,7 +126,7 @@ onEveryStore("rule 28: a page ends at 1 MiB, and the next one goes on", async (s
 
 onEveryStore("a page token that no page gave is refused", async ({ store }) => {
   for (const token of ["x", "", Buffer.from("[1]").toString("base64url")]) {
-    await assert.rejects(store.list(everything, 5, token, false), PageTokenFault);
+    await assert.rejects(store.list(everyExecution, 5, token, false), PageTokenFault);
   }
   const id = newExecution().executionId;
   await assert.rejects(store.attempts(id, 5, Buffer.from('["a"]').toString("base64url")), PageTokenFault);
@@ -147,18 +136,18 @@ onEveryStore("a count is by state, under the same filter", async (setup) => {
   const placement = await addExecutor(setup);
   await submitAll(setup, [at(0), at(1, { namespace: "other" }), at(2)]);
   await setup.store.storeResults([resultOf(await dispatched(setup, placement, at(3)))], null);
-  assert.deepEqual(await setup.store.count(everything), [
+  assert.deepEqual(await setup.store.count(everyExecution), [
     { state: "READY", count: 3 },
     { state: "SUCCEEDED", count: 1 },
   ]);
-  assert.deepEqual(await setup.store.count({ ...everything, namespace: "other" }), [{ state: "READY", count: 1 }]);
+  assert.deepEqual(await setup.store.count({ ...everyExecution, namespace: "other" }), [{ state: "READY", count: 1 }]);
 });
 
 onEveryStore("a long history is counted and searched in parts, each execution once", async (setup) => {
   const needle = at(0, { cause: "RUN_JOB" });
   const history = Array.from({ length: 10_100 }, (_, index) => at(1 + index));
   await submitAll(setup, [needle, ...history]);
-  assert.deepEqual(await setup.store.count(everything), [{ state: "READY", count: 10_101 }]);
+  assert.deepEqual(await setup.store.count(everyExecution), [{ state: "READY", count: 10_101 }]);
   const reads: string[] = [];
   setup.onStatement((name, sql) => {
     if (name === "list_executions" && /ORDER BY execution_id DESC LIMIT \?/.test(sql)) reads.push(name);

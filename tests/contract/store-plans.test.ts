@@ -6,6 +6,7 @@ import type { JobUid } from "../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
 import { routeIdOf } from "../../services/common/domain/route.ts";
 import type { ExecutionFilter } from "../../services/common/port/store-executions.ts";
+import { everyExecution } from "../support/execution-filter.ts";
 import {
   addExecutor,
   home,
@@ -67,18 +68,7 @@ function calls({ store }: StoreSetup, { active, later, nowUs }: Populated): [str
   const { executorId, incarnation } = one;
   assert.ok(executorId !== null && incarnation !== null);
   const placement = { executorId, incarnation, sessionNumber: 1 };
-  const filter: ExecutionFilter = {
-    namespace: "default",
-    jobId: "job-1",
-    states: ["SUCCEEDED"],
-    reasons: [],
-    causes: [],
-    scheduledAfterUs: null,
-    scheduledBeforeUs: null,
-    executorId: "",
-    handlerMethod: "",
-    labels: {},
-  };
+  const filter: ExecutionFilter = { ...everyExecution, namespace: "default", jobId: "job-1", states: ["SUCCEEDED"] };
   return [
     ["claim", () => store.claim({ routeId: routeIdOf("route 3"), slots: slots(placement, 20) })],
     ["waitingRoutes", () => store.waitingRoutes()],

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../services/common/port/clock.ts";
+import { sleepOn } from "../../services/common/runtime/sleep.ts";
 
 /** Where a manual clock starts: 2026-01-01T00:00:00Z in microseconds. */
 export const MANUAL_CLOCK_START_US = 1_767_225_600_000_000;
@@ -43,16 +44,7 @@ export class ManualClock implements Clock {
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const done = (): void => {
-        timer.cancel();
-        signal?.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = this.setTimer(delayMs, done);
-      signal?.addEventListener("abort", done, { once: true });
-    });
+    return sleepOn(this, delayMs, signal);
   }
 
   /** Moves time on; resolves when everything due has run and settled. */

@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import type { Clock, Timer } from "../port/clock.ts";
+import { sleepOn } from "./sleep.ts";
 
 /** Longest delay that Node's timers take; a longer one is armed again. */
 const MAX_TIMER_MS = 2_147_483_647;
@@ -26,16 +27,7 @@ export class SystemClock implements Clock {
   }
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const done = (): void => {
-        timer.cancel();
-        signal?.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = this.setTimer(delayMs, done);
-      signal?.addEventListener("abort", done, { once: true });
-    });
+    return sleepOn(this, delayMs, signal);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { AttemptOutcome } from "../../common/domain/attempt.ts";
 import { type Failure, FailureCode } from "../../common/domain/failure.ts";
 import type { CommandIo, CommandResult, CommandSpec, OutputStream } from "../spawner/command-spec.ts";
 import type { Spawner } from "../spawner/spawner.ts";
+import type { AttemptEnding } from "../target-runner.ts";
 import { type CommandAttempt, commandEnvironment } from "./command-environment.ts";
 
 /** Settings of the command target. */
@@ -36,20 +37,8 @@ export interface CommandCall {
   onStart(startUs: number): void;
 }
 
-/** How an attempt at a command ended, ready for an AttemptResult. */
-export interface CommandReport {
-  /** How it ended. */
-  readonly outcome: AttemptOutcome;
-  /** µs of wall-clock time; null when no process came to be. */
-  readonly startUs: number | null;
-  /** µs of wall-clock time. */
-  readonly endUs: number;
-  /** Exit code; null when there is none. */
-  readonly exitCode: number | null;
-  /** End of standard output. */
-  readonly output: string;
-  /** End of standard error; the failure's text when it wrote none. */
-  readonly errorOutput: string;
+/** How an attempt at a command ended; errorOutput is the failure's text when the command wrote none. */
+export interface CommandReport extends AttemptEnding {
   /** Bytes of output that nobody was handed. */
   readonly droppedBytes: number;
 }

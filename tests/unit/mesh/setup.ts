@@ -27,34 +27,13 @@ import type { SchedulerSettings } from "../../../services/scheduler/scheduler-co
 import { inProcessSession } from "../../../services/scheduler/sessions/in-process-session.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { testExecution } from "../../support/new-execution.ts";
+import { schedulerSettings } from "../../support/scheduler-settings.ts";
 import { TestRegistry } from "../scheduler-membership/setup.ts";
 import { mortal } from "./mortal-store.ts";
 import { submitTo } from "./served.ts";
 import { silentStream, Way } from "./way.ts";
 
 const METHOD = "test.Work/Do";
-
-const settings: Omit<SchedulerSettings, "schedulerId"> = {
-  version: "1",
-  heartbeatMs: 1_000,
-  suspectMs: 3_000,
-  leaseMs: 5_000,
-  sessionLeaseMs: 45_000,
-  lossMs: 6_000,
-  killGraceMs: 10_000,
-  reportDelayMs: 250,
-  sweepMs: 250,
-  lookAheadMs: 2_000,
-  missedMs: 15_000,
-  backstopMs: 2_000,
-  resultBackstopMs: 3_000,
-  resultBatchRows: 1_000,
-  submitGroupRows: 500,
-  submitGroupBytes: 4 * 1024 * 1024,
-  claimRows: 500,
-  lossBusWaitMs: 30_000,
-  embeddedExecutor: null,
-};
 
 /** A scheduler that a test can kill. */
 export type TestScheduler = {
@@ -139,7 +118,7 @@ function schedulersOn({ clock, random, tracing, store, registry, bus, schedulers
         ...{ store: own, bus: schedulerBus, registry, clock, random, tracing, log: silentLogger },
         openPeer: () => ({ stream: silentStream(), close: () => {} }),
       },
-      { ...settings, schedulerId: name as SchedulerId, ...changes },
+      { ...schedulerSettings, schedulerId: name as SchedulerId, ...changes },
     );
     const one: TestScheduler = {
       scheduler: made,

@@ -9,33 +9,12 @@ import { type Store, StoreUnavailable } from "../../../services/common/port/stor
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
 import { Scheduler } from "../../../services/scheduler/scheduler.ts";
-import type { SchedulerSettings } from "../../../services/scheduler/scheduler-config.ts";
+import { everyExecution } from "../../support/execution-filter.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
+import { schedulerSettings } from "../../support/scheduler-settings.ts";
 import { keptLog } from "../scheduler-results/setup.ts";
 import { addJob, cron, nominals, START_MS } from "../scheduler-timer/setup.ts";
 import { TestRegistry } from "./setup.ts";
-
-const settings: Omit<SchedulerSettings, "schedulerId"> = {
-  version: "1",
-  heartbeatMs: 1_000,
-  suspectMs: 3_000,
-  leaseMs: 5_000,
-  sessionLeaseMs: 45_000,
-  lossMs: 6_000,
-  killGraceMs: 10_000,
-  reportDelayMs: 250,
-  sweepMs: 250,
-  lookAheadMs: 2_000,
-  missedMs: 15_000,
-  backstopMs: 2_000,
-  resultBackstopMs: 3_000,
-  resultBatchRows: 1_000,
-  submitGroupRows: 500,
-  submitGroupBytes: 4 * 1024 * 1024,
-  claimRows: 500,
-  lossBusWaitMs: 30_000,
-  embeddedExecutor: null,
-};
 
 async function setup(t: TestContext) {
   const clock = new ManualClock();
@@ -68,7 +47,7 @@ async function setup(t: TestContext) {
     const openPeer = () => assert.fail("peers are not dialled here");
     const made = new Scheduler(
       { store, bus, registry, openPeer, clock, random, tracing: propagatingTracing(random), log },
-      { ...settings, schedulerId: schedulerId as SchedulerId },
+      { ...schedulerSettings, schedulerId: schedulerId as SchedulerId },
     );
     stops.push(async () => {
       await made.stop();
@@ -185,23 +164,7 @@ test("rule 30: a scheduler fires each second once, what a dead member owns and w
   await clock.advance(3_000);
   outage.away = false;
   await clock.advance(8_000);
-  const { items } = await store.executions.list(
-    {
-      namespace: null,
-      jobId: "",
-      states: [],
-      reasons: [],
-      causes: [],
-      scheduledAfterUs: null,
-      scheduledBeforeUs: null,
-      executorId: "",
-      handlerMethod: "",
-      labels: {},
-    },
-    1_000,
-    null,
-    false,
-  );
+  const { items } = await store.executions.list(everyExecution, 1_000, null, false);
   for (const job of jobs) {
     const own = items.filter(({ jobUid }) => jobUid === job.jobUid);
     const times = nominals(own).toSorted((a, b) => a - b);

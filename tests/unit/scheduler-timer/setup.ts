@@ -16,6 +16,7 @@ import { RouteBook } from "../../../services/scheduler/dispatch/route-book.ts";
 import { type Hint, Hints } from "../../../services/scheduler/hints.ts";
 import { JobTimer, type JobTimerConfig } from "../../../services/scheduler/timer/job-timer.ts";
 import { WaitTimer, type WaitTimerConfig } from "../../../services/scheduler/timer/wait-timer.ts";
+import { everyExecution } from "../../support/execution-filter.ts";
 import { MANUAL_CLOCK_START_US, ManualClock } from "../../support/manual-clock.ts";
 import { newJob } from "../../support/store-records.ts";
 
@@ -159,19 +160,7 @@ export function cron(expression: string): Pick<Schedule, "when"> {
 }
 
 async function executionsOf(store: Store, { namespace, jobId }: Pick<Job, "namespace" | "jobId">) {
-  const filter = {
-    namespace,
-    jobId,
-    states: [],
-    reasons: [],
-    causes: [],
-    scheduledAfterUs: null,
-    scheduledBeforeUs: null,
-    executorId: "",
-    handlerMethod: "",
-    labels: {},
-  };
-  const { items } = await store.executions.list(filter, 1_000, null, false);
+  const { items } = await store.executions.list({ ...everyExecution, namespace, jobId }, 1_000, null, false);
   return items.toReversed();
 }
 

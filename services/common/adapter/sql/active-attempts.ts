@@ -1,9 +1,10 @@
 import { assert } from "../../domain/assert.ts";
 import type { Execution } from "../../domain/execution.ts";
-import type { AttemptKey, ExecutionId, ExecutorId, Incarnation, SchedulerId } from "../../domain/identifier.ts";
+import type { AttemptKey, ExecutorId, Incarnation, SchedulerId } from "../../domain/identifier.ts";
 import { keyText } from "../../domain/identifier.ts";
 import type { ActiveAttempt } from "../../port/store-executions.ts";
-import { ACTIVE_STATES, executionOf, FULL_COLUMNS, fenceOf, stateOf, stopOf } from "./execution-row.ts";
+import { attemptKeyOf } from "./attempt-row.ts";
+import { ACTIVE_STATES, executionOf, FULL_COLUMNS, stateOf, stopOf } from "./execution-row.ts";
 import { int, intOrNull, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -61,14 +62,6 @@ function activeAttemptOf(row: Row): ActiveAttempt {
     startUs: intOrNull(row, "attempt_start_us"),
     timeoutMs: int(row, "timeout_ms"),
     stop: stop === null ? null : { reason: stop.reason, message: stop.message },
-  };
-}
-
-function attemptKeyOf(row: Row): AttemptKey {
-  return {
-    executionId: text(row, "execution_id") as ExecutionId,
-    attempt: int(row, "attempt"),
-    fence: fenceOf(text(row, "fence")),
   };
 }
 

@@ -1,7 +1,7 @@
 import { assert } from "../../domain/assert.ts";
 import { type Attempt, type AttemptState, MAX_OUTPUT_TAIL_BYTES, type ReturnReason } from "../../domain/attempt.ts";
 import type { Failure } from "../../domain/failure.ts";
-import type { ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
+import type { AttemptKey, ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
 import { storableTail } from "../../domain/storable-text.ts";
 import { datetimeText } from "./datetime.ts";
 import type { EndedExecution } from "./execution-end.ts";
@@ -107,16 +107,21 @@ const ATTEMPT_STATES: ReadonlySet<string> = new Set<AttemptState>([
   "SKIPPED",
 ]);
 
+/** The key of a row that has execution_id, attempt and fence. */
+export function attemptKeyOf(row: Row): AttemptKey {
+  return {
+    executionId: text(row, "execution_id") as ExecutionId,
+    attempt: int(row, "attempt"),
+    fence: fenceOf(text(row, "fence")),
+  };
+}
+
 /** The attempt of a row of job_logs. */
 export function attemptOf(row: Row): Attempt {
   const state = stateOf(int(row, "status"));
   assert(isAttemptState(state), `an attempt cannot be ${state}`);
   return {
-    key: {
-      executionId: text(row, "execution_id") as ExecutionId,
-      attempt: int(row, "attempt"),
-      fence: fenceOf(text(row, "fence")),
-    },
+    key: attemptKeyOf(row),
     executorId: text(row, "executor_id") as ExecutorId,
     incarnation: text(row, "incarnation") as Incarnation,
     state,

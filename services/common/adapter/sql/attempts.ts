@@ -2,8 +2,8 @@ import { assert } from "../../domain/assert.ts";
 import type { Attempt } from "../../domain/attempt.ts";
 import type { ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
 import type { Page } from "../../port/store.ts";
-import { ATTEMPT_COLUMNS, attemptOf } from "./attempt-row.ts";
-import { ACTIVE_STATES, fenceOf, stateOf } from "./execution-row.ts";
+import { ATTEMPT_COLUMNS, attemptKeyOf, attemptOf } from "./attempt-row.ts";
+import { ACTIVE_STATES, stateOf } from "./execution-row.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
 import { int, intOrNull, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
@@ -51,11 +51,7 @@ function activeAttempt(row: Row): Attempt {
   const state = stateOf(int(row, "state"));
   assert(state === "DISPATCHED" || state === "RUNNING", "a current attempt is DISPATCHED or RUNNING");
   return {
-    key: {
-      executionId: text(row, "execution_id") as ExecutionId,
-      attempt: int(row, "attempt"),
-      fence: fenceOf(text(row, "fence")),
-    },
+    key: attemptKeyOf(row),
     executorId: text(row, "executor_id") as ExecutorId,
     incarnation: text(row, "incarnation") as Incarnation,
     state,
