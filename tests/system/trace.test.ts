@@ -97,7 +97,10 @@ test("what `jobmesh run` submits is one trace from the command on", async (t) =>
 });
 
 test("a handler in another process, reached by its session, continues the trace and hands it on", async (t) => {
-  const { receiver, processes, mesh, client } = await setup(t, { JOBMESH_ALLOW_COMMANDS: "false" });
+  const { receiver, processes, mesh, client } = await setup(t, {
+    JOBMESH_ALLOW_COMMANDS: "false",
+    JOBMESH_LOG_LEVEL: "info",
+  });
   const executor = processes.start([], {
     program: [process.execPath, TRACE_EXECUTOR],
     env: {
@@ -107,7 +110,8 @@ test("a handler in another process, reached by its session, continues the trace 
       JOBMESH_DATA_DIR: processes.folder(),
     },
   });
-  await executor.printed(/"a home took the executor"/, { stream: "stderr" });
+  // It sends them after it was taken; before that the handler's method is unknown.
+  await mesh.printed(/"descriptors of handlers are stored"/, { stream: "stderr" });
   const request = RenderRequest.fromPartial({ title: "2" });
   const execution = await run(client, { target: handler(ReportServiceService.render, request), policy: TWO_ATTEMPTS });
   assert.deepEqual(await executor.end("SIGTERM"), { code: 0, signal: null });

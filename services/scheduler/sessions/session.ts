@@ -272,8 +272,10 @@ export class Session implements SessionLink {
 
   #descriptors(bytes: readonly Uint8Array[]): void {
     const sets = readDescriptorSets(this.profile, bytes);
-    const { clock, descriptors } = this.#scope;
-    this.#watch(untilStored(clock, this.signal, () => storeDescriptorSets(descriptors, sets)));
+    const { clock, descriptors, log } = this.#scope;
+    const fields = { executorId: this.profile.executorId, methods: sets.flatMap(({ methods }) => methods) };
+    const storing = untilStored(clock, this.signal, () => storeDescriptorSets(descriptors, sets));
+    this.#watch(storing.then(() => log.info(fields, "descriptors of handlers are stored")));
   }
 
   /** What was reported is stored later; where it cannot be, the session ends and the executor sends it again elsewhere. */
