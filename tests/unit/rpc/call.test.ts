@@ -11,6 +11,7 @@ import {
 } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import type { Reason } from "../../../services/common/error/reasons.ts";
+import type { CallContext } from "../../../services/common/rpc/contract.ts";
 import type { LogFields, Logger } from "../../../services/common/runtime/log.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { deferred, setup } from "./setup.ts";
@@ -127,50 +128,51 @@ test("a request is taken at the size limit and refused one byte above it", async
   assert.match(error.message, /1001 bytes; at most 1000/);
 });
 
-test("the handler's signal aborts when the caller cancels", async () => {
-  const started = deferred();
+/** A handler that answers nothing, and what it saw. */
+function waitsForAbort() {
+  const started = deferred<CallContext>();
   const aborted = deferred<unknown>();
-  await using mesh = await setup({
-    execution: {
-      getExecution: (_, { signal }) =>
-        new Promise((_resolve, reject) => {
-          signal.addEventListener("abort", () => {
-            aborted.resolve(signal.reason);
-            reject(signal.reason);
-          });
-          started.resolve();
-        }),
-    },
-  });
+  const getExecution = (_: GetExecutionRequest, context: CallContext): Promise<GetExecutionResponse> =>
+    new Promise((_resolve, reject) => {
+      const { signal } = context;
+      signal.addEventListener("abort", () => {
+        aborted.resolve(signal.reason);
+        reject(signal.reason);
+      });
+      started.resolve(context);
+    });
+  return { started: started.promise, aborted: aborted.promise, execution: { getExecution } };
+}
+
+test("the handler's signal aborts when the caller cancels", async () => {
+  const { started, aborted, execution } = waitsForAbort();
+  await using mesh = await setup({ execution });
   const controller = new AbortController();
   const call = failure(mesh.channel.unary(Executions.getExecution, request, { signal: controller.signal }));
-  await started.promise;
+  await started;
   controller.abort();
   assert.equal((await call).reason, "CANCELLED");
-  assert.ok(reasonIs("CANCELLED")(await aborted.promise));
+  assert.ok(reasonIs("CANCELLED")(await aborted));
 });
 
 test("the deadline reaches the handler and ends the call", async () => {
-  const aborted = deferred<unknown>();
-  const deadlines: (number | null)[] = [];
-  await using mesh = await setup({
-    execution: {
-      getExecution: (_, context) => {
-        deadlines.push(context.deadlineMs);
-        const { signal } = context;
-        return new Promise((_resolve, reject) => {
-          signal.addEventListener("abort", () => {
-            aborted.resolve(signal.reason);
-            reject(signal.reason);
-          });
-        });
-      },
-    },
-  });
+  const { started, aborted, execution } = waitsForAbort();
+  await using mesh = await setup({ execution });
+  // Only the server counts: a caller that counts too may leave a moment before the server's deadline.
+  const options = { timeoutMs: null, metadata: { "grpc-timeout": "80m" } };
+  const error = await failure(mesh.channel.unary(Executions.getExecution, request, options));
+  assert.equal(error.reason, "DEADLINE");
+  assert.ok(reasonIs("DEADLINE")(await aborted));
+  assert.notEqual((await started).deadlineMs, null);
+});
+
+test("a caller's timeout reaches the handler as its deadline, and ends the call and the handler's signal", async () => {
+  const { started, aborted, execution } = waitsForAbort();
+  await using mesh = await setup({ execution });
   const error = await failure(mesh.channel.unary(Executions.getExecution, request, { timeoutMs: 80 }));
   assert.equal(error.reason, "DEADLINE");
-  assert.ok(reasonIs("DEADLINE")(await aborted.promise));
-  assert.ok(deadlines[0] !== null && deadlines[0] !== undefined);
+  assert.ok((await aborted) instanceof JobmeshError);
+  assert.notEqual((await started).deadlineMs, null);
 });
 
 test("a server stream sends all, then ends; leaving the loop cancels it", async () => {
