@@ -10,8 +10,8 @@ export async function openRegistry(
   config: Pick<SchedulerConfig, "etcdEndpoints" | "cluster">,
   deps: { readonly clock: Clock; readonly log: Logger },
 ): Promise<Registry> {
-  const { EtcdRegistry } = await import("../common/adapter/etcd/registry.ts");
-  return new EtcdRegistry(deps, { endpoints: config.etcdEndpoints ?? [], cluster: config.cluster });
+  const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
+  return openEtcdRegistry(deps, { endpoints: config.etcdEndpoints ?? [], cluster: config.cluster });
 }
 
 /** Kafka as a scheduler uses it, loaded only where it is used. */

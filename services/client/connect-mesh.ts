@@ -32,8 +32,8 @@ let connections = 0;
 export async function connectMesh(options: MeshConnectionOptions): Promise<MeshConnection> {
   const { etcdEndpoints, cluster = "jobmesh", log = silentLogger, ...calls } = options;
   // Loaded here, so that a client of one address needs no etcd.
-  const { EtcdRegistry } = await import("../common/adapter/etcd/registry.ts");
-  const registry = new EtcdRegistry({ clock: new SystemClock(), log }, { endpoints: etcdEndpoints, cluster });
+  const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
+  const registry = openEtcdRegistry({ clock: new SystemClock(), log }, { endpoints: etcdEndpoints, cluster });
   await registry.start();
   connections += 1;
   const authority = `connection-${connections}`;

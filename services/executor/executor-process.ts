@@ -106,8 +106,8 @@ type OpenedRegistry = { readonly registry: Registry; close(): Promise<void> };
 /** etcd, loaded only where it is used; from then on `etcd:///NAME` resolves by it. */
 async function openRegistry(settings: ExecutorSettings, parts: ExecutorProcessParts): Promise<OpenedRegistry | null> {
   if (settings.etcdEndpoints === null) return null;
-  const { EtcdRegistry } = await import("../common/adapter/etcd/registry.ts");
-  const registry = new EtcdRegistry(parts, { endpoints: settings.etcdEndpoints, cluster: settings.cluster });
+  const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
+  const registry = openEtcdRegistry(parts, { endpoints: settings.etcdEndpoints, cluster: settings.cluster });
   await registry.start();
   const unregister = registerNameSource(registryNames(registry));
   return {

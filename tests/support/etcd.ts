@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { connect, createServer, type Socket } from "node:net";
 import { promisify } from "node:util";
 import { ensureEtcdctl } from "../../scripts/tools.ts";
-import { EtcdRegistry } from "../../services/common/adapter/etcd/registry.ts";
+import { openEtcdRegistry } from "../../services/common/adapter/etcd/open-registry.ts";
 import type { Logger } from "../../services/common/runtime/log.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { testCluster } from "./backends.ts";
@@ -26,7 +26,7 @@ export class KeptLog implements Logger {
 }
 
 /** One process of a mesh. */
-export type EtcdProcess = { readonly registry: EtcdRegistry; readonly log: KeptLog };
+export type EtcdProcess = { readonly registry: ReturnType<typeof openEtcdRegistry>; readonly log: KeptLog };
 
 /** Several processes of one mesh on etcd; they stop when the scope ends. */
 export class EtcdMesh {
@@ -41,7 +41,7 @@ export class EtcdMesh {
   /** A registry that was not started yet. */
   make(): EtcdProcess {
     const log = new KeptLog();
-    const registry = new EtcdRegistry({ clock, log }, { endpoints: this.endpoints, cluster: this.cluster });
+    const registry = openEtcdRegistry({ clock, log }, { endpoints: this.endpoints, cluster: this.cluster });
     const made = { registry, log };
     this.#processes.push(made);
     return made;

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { EtcdRegistry } from "../../services/common/adapter/etcd/registry.ts";
+import { openEtcdRegistry } from "../../services/common/adapter/etcd/open-registry.ts";
 import { MemoryRegistry } from "../../services/common/adapter/memory/registry.ts";
 import type { Member, Registry } from "../../services/common/port/registry.ts";
 import { silentLogger } from "../../services/common/runtime/log.ts";
@@ -27,7 +27,7 @@ export function onEveryRegistry(name: string, body: (mesh: RegistryMesh) => Prom
   if (endpoints.length === 0) return;
   test(`etcd: ${name}`, async () => {
     const cluster = `test-${randomBytes(6).toString("hex")}`;
-    await withMesh(() => new EtcdRegistry({ clock, log: silentLogger }, { endpoints, cluster }), body);
+    await withMesh(() => openEtcdRegistry({ clock, log: silentLogger }, { endpoints, cluster }), body);
   });
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Entry, LeaseGone } from "../../../services/common/adapter/etcd/client.ts";
+import { type Entry, LeaseGone } from "../../../services/common/adapter/etcd/etcd-calls.ts";
 import { EtcdLease } from "../../../services/common/adapter/etcd/lease.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { ManualClock } from "../../support/manual-clock.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Change, Entry, Listing, WatchEvents } from "../../../services/common/adapter/etcd/client.ts";
+import type { Change, Entry, Listing, WatchEvents } from "../../../services/common/adapter/etcd/etcd-calls.ts";
 import { MemberWatch } from "../../../services/common/adapter/etcd/member-watch.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { ManualClock } from "../../support/manual-clock.ts";

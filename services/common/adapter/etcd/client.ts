@@ -1,37 +1,9 @@
 import { Etcd3, EtcdLeaseInvalidError } from "etcd3";
 import type { Clock } from "../../port/clock.ts";
 import { quietGrpc } from "../../rpc/grpc-log.ts";
+import { type Change, type Entry, type EtcdCalls, LeaseGone, type Listing, type WatchEvents } from "./etcd-calls.ts";
 import { faultText } from "./fault.ts";
 import { HostTries } from "./host-tries.ts";
-
-/** A key with its value. */
-export type Entry = {
-  readonly key: string;
-  readonly value: string;
-  /** The lease that it is bound to; "0" without one. */
-  readonly leaseId: string;
-  readonly revision: bigint;
-};
-
-/** A key that was put, or, with `entry` null, that is gone. */
-export type Change = { readonly key: string; readonly revision: bigint; readonly entry: Entry | null };
-
-/** All keys of a prefix as they were at one revision. */
-export type Listing = { readonly revision: bigint; readonly entries: readonly Entry[] };
-
-/** What a watch tells. After `onEnded` nothing more comes. */
-export type WatchEvents = {
-  /** etcd has begun to watch. */
-  onOpened(): void;
-  onChanges(changes: readonly Change[]): void;
-  /** It is over, by a broken connection, by a compaction of what it was to begin with, or otherwise. */
-  onEnded(why: string): void;
-};
-
-/** The lease is not etcd's: it has expired, was revoked, or etcd has lost it. */
-export class LeaseGone extends Error {
-  override readonly name = "LeaseGone";
-}
 
 /** One call. etcd3 itself would wait for ever on a node that hangs. */
 const CALL_MS = 1_000;
@@ -58,7 +30,7 @@ const CHANNEL_OPTIONS = {
  * lost and never when a keep-alive was sent, the second may skip changes when
  * they reconnect, and throw where nobody can catch.
  */
-export class EtcdClient {
+export class EtcdClient implements EtcdCalls {
   readonly #etcd: Etcd3;
   readonly #clock: Clock;
   readonly #tryMs: number;
@@ -79,12 +51,10 @@ export class EtcdClient {
     });
   }
 
-  /** Resolves when etcd answers, which takes a majority of its nodes. */
   async ping(key: string): Promise<void> {
     await this.#etcd.kv.range({ key: Buffer.from(key), count_only: true });
   }
 
-  /** Reads all keys of a prefix, at one revision. */
   async list(prefix: string): Promise<Listing> {
     const { key: first, range_end } = prefixRange(prefix);
     const entries: Entry[] = [];
@@ -102,13 +72,11 @@ export class EtcdClient {
     }
   }
 
-  /** Reads a key; null when it is not there. */
   async get(key: string): Promise<Entry | null> {
     const { kvs } = await this.#etcd.kv.range({ key: Buffer.from(key) });
     return kvs[0] === undefined ? null : entryOf(kvs[0]);
   }
 
-  /** Puts a key under a lease. Rejects with LeaseGone. */
   async put(key: string, value: string, leaseId: string): Promise<void> {
     try {
       await this.#etcd.kv.put({ key: Buffer.from(key), value: Buffer.from(value), lease: leaseId });
@@ -117,12 +85,10 @@ export class EtcdClient {
     }
   }
 
-  /** Makes a lease of that many seconds; returns its id. */
   async grant(ttlSeconds: number): Promise<string> {
     return (await this.#etcd.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID;
   }
 
-  /** Keeps a lease alive for its time from now. Rejects with LeaseGone. */
   async keepAlive(leaseId: string): Promise<void> {
     const stream = await this.#etcd.leaseClient.leaseKeepAlive(this.#deadline());
     await new Promise<void>((resolve, reject) => {
@@ -137,7 +103,6 @@ export class EtcdClient {
     });
   }
 
-  /** Ends a lease and removes its keys. Harmless when it is gone. */
   async revoke(leaseId: string): Promise<void> {
     try {
       await this.#etcd.leaseClient.leaseRevoke({ ID: leaseId });
@@ -146,7 +111,6 @@ export class EtcdClient {
     }
   }
 
-  /** Watches a prefix from a revision on; returns what ends it. A node that does not begin in time is left. */
   watch(prefix: string, fromRevision: bigint, events: WatchEvents): () => void {
     let close = (): void => {};
     let isOver = false;
@@ -182,7 +146,6 @@ export class EtcdClient {
     return () => end(null);
   }
 
-  /** Cuts the connections. */
   close(): void {
     this.#etcd.close();
   }

@@ -1,7 +1,7 @@
 import type { Clock } from "../../port/clock.ts";
 import type { Lease, Member } from "../../port/registry.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { type EtcdClient, LeaseGone } from "./client.ts";
+import { type EtcdCalls, LeaseGone } from "./etcd-calls.ts";
 import { faultText } from "./fault.ts";
 import { renderMember } from "./naming.ts";
 import { Nap } from "./nap.ts";
@@ -21,7 +21,7 @@ import { Nap } from "./nap.ts";
 export interface LeaseDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly client: Pick<EtcdClient, "get" | "put" | "grant" | "keepAlive" | "revoke">;
+  readonly client: Pick<EtcdCalls, "get" | "put" | "grant" | "keepAlive" | "revoke">;
   /** The lease is over for this process. */
   onRevoked(): void;
 }

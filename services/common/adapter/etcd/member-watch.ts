@@ -1,7 +1,7 @@
 import type { Clock } from "../../port/clock.ts";
 import type { Member } from "../../port/registry.ts";
 import type { Logger } from "../../runtime/log.ts";
-import type { Change, Entry, EtcdClient } from "./client.ts";
+import type { Change, Entry, EtcdCalls } from "./etcd-calls.ts";
 import { faultText } from "./fault.ts";
 import { isSameMember, readMember } from "./naming.ts";
 import { Nap } from "./nap.ts";
@@ -19,7 +19,7 @@ import { Nap } from "./nap.ts";
 export interface MemberWatchDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly client: Pick<EtcdClient, "list" | "watch">;
+  readonly client: Pick<EtcdCalls, "list" | "watch">;
   /** The members have changed. */
   onMembers(members: readonly Member[]): void;
   /** The stream broke, or a list could not be read. */

@@ -4,14 +4,19 @@ import type { Health } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Lease, Member, Registry } from "../../port/registry.ts";
 import type { Logger } from "../../runtime/log.ts";
-import { EtcdClient } from "./client.ts";
+import type { EtcdCalls } from "./etcd-calls.ts";
 import { EtcdLease } from "./lease.ts";
 import { MemberWatch } from "./member-watch.ts";
 import { namePrefix } from "./naming.ts";
 import { Pulse } from "./pulse.ts";
 
 /** What an EtcdRegistry needs. */
-export type EtcdRegistryDeps = { readonly clock: Clock; readonly log: Logger };
+export type EtcdRegistryDeps = {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Closed by the registry's stop. */
+  readonly client: EtcdCalls;
+};
 
 /** Settings of an EtcdRegistry. */
 export type EtcdRegistryConfig = {
@@ -36,7 +41,7 @@ export class EtcdRegistry implements Registry {
   readonly kind = "etcd";
   readonly #deps: EtcdRegistryDeps;
   readonly #config: EtcdRegistryConfig;
-  readonly #client: EtcdClient;
+  readonly #client: EtcdCalls;
   readonly #pulse: Pulse;
   readonly #watched = new Map<string, Watched>();
   readonly #leases = new Map<string, EtcdLease>();
@@ -47,7 +52,7 @@ export class EtcdRegistry implements Registry {
   constructor(deps: EtcdRegistryDeps, config: EtcdRegistryConfig) {
     this.#deps = deps;
     this.#config = config;
-    this.#client = new EtcdClient(deps.clock, config.endpoints);
+    this.#client = deps.client;
     this.#pulse = new Pulse({
       ...deps,
       ping: () => this.#client.ping(`${config.cluster}/`),
