@@ -8,7 +8,7 @@ import type { Logger } from "../common/runtime/log.ts";
 /** etcd, loaded only where it is used. */
 export async function openRegistry(
   config: Pick<SchedulerConfig, "etcdEndpoints" | "cluster">,
-  deps: { readonly clock: Clock; readonly log: Logger },
+  deps: { readonly clock: Clock; readonly random: Random; readonly log: Logger },
 ): Promise<Registry> {
   const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
   return openEtcdRegistry(deps, { endpoints: config.etcdEndpoints ?? [], cluster: config.cluster });

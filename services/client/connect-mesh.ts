@@ -2,6 +2,7 @@ import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import { type Logger, silentLogger } from "../common/runtime/log.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
+import { SystemRandom } from "../common/runtime/system-random.ts";
 import { MeshClient, type MeshClientOptions } from "./mesh-client.ts";
 
 /** Where a mesh has its etcd. */
@@ -33,7 +34,8 @@ export async function connectMesh(options: MeshConnectionOptions): Promise<MeshC
   const { etcdEndpoints, cluster = "jobmesh", log = silentLogger, ...calls } = options;
   // Loaded here, so that a client of one address needs no etcd.
   const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
-  const registry = openEtcdRegistry({ clock: new SystemClock(), log }, { endpoints: etcdEndpoints, cluster });
+  const deps = { clock: new SystemClock(), random: new SystemRandom(), log };
+  const registry = openEtcdRegistry(deps, { endpoints: etcdEndpoints, cluster });
   await registry.start();
   connections += 1;
   const authority = `connection-${connections}`;

@@ -4,12 +4,14 @@ import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { EtcdClient } from "../../services/common/adapter/etcd/client.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
+import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { type Backends, startBackends } from "../support/backends.ts";
 import { EtcdMesh } from "../support/etcd.ts";
 import { MemberLog, memberOf } from "../support/registry.ts";
 
 const TTL_MS = 3_000;
 const clock = new SystemClock();
+const random = new SystemRandom();
 let backends: Backends;
 
 before(async () => {
@@ -153,7 +155,7 @@ test("a watch that is to begin in compacted history is told so", async () => {
   for (let round = 0; round < 3; round += 1) await mesh.etcdctl("put", mesh.key("mail", "m"), `${round}`);
   const { header } = JSON.parse(await mesh.etcdctl("get", "-w", "json", "none"));
   await mesh.etcdctl("compact", String(header.revision));
-  const client = new EtcdClient(clock, mesh.endpoints);
+  const client = new EtcdClient({ clock, random }, mesh.endpoints);
   const why = await new Promise<string>((resolve) => {
     client.watch(`${mesh.cluster}/mail/`, 1n, { onOpened: () => {}, onChanges: () => {}, onEnded: resolve });
   });
@@ -163,7 +165,7 @@ test("a watch that is to begin in compacted history is told so", async () => {
 
 test("lists longer than a page are read whole, and a change beside them is not lost", async () => {
   await using mesh = makeMesh();
-  const client = new EtcdClient(clock, mesh.endpoints);
+  const client = new EtcdClient({ clock, random }, mesh.endpoints);
   const leaseId = await client.grant(60);
   const instances = Array.from({ length: 2_100 }, (_, at) => `e${String(at).padStart(5, "0")}`);
   const put = (instance: string): Promise<void> =>
@@ -186,7 +188,7 @@ test("a change is seen by another process within milliseconds", async (t) => {
   const lease = await one.registry.register(memberOf("scheduler", "s1"), TTL_MS);
   const log = new MemberLog(two.registry, "scheduler");
   await log.untilThere("s1");
-  const client = new EtcdClient(clock, mesh.endpoints);
+  const client = new EtcdClient({ clock, random }, mesh.endpoints);
   const leaseId = await client.grant(60);
   const [putMs, updateMs]: [number[], number[]] = [[], []];
   for (let round = 0; round < 200; round += 1) {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { EtcdClient } from "../../services/common/adapter/etcd/client.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
+import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { EtcdServer } from "../support/backends.ts";
 import { EtcdMesh, Relay, reached } from "../support/etcd.ts";
 import { MemberLog, memberOf } from "../support/registry.ts";
@@ -95,6 +97,25 @@ for (const fault of ["refuses", "hangs"] as const) {
     }
   });
 }
+
+test("of two endpoints one hangs: a keep-alive that goes to it first is answered by the other", async (t) => {
+  const [bad, good] = [await startServer(t), await startServer(t)];
+  const firstOfAll = Object.assign(new SystemRandom(), { unit: () => 0 });
+  const client = new EtcdClient({ clock, random: firstOfAll }, [bad.endpoint, good.endpoint]);
+  t.after(() => client.close());
+  const granter = new EtcdClient({ clock, random: firstOfAll }, [good.endpoint]);
+  t.after(() => granter.close());
+  const leaseId = await granter.grant(TTL_MS / 1_000);
+  bad.pause();
+  const startMs = clock.monotonicMs();
+  await client.keepAlive(leaseId);
+  const firstMs = clock.monotonicMs() - startMs;
+  for (let round = 0; round < 20; round += 1) await client.keepAlive(leaseId);
+  const othersMs = clock.monotonicMs() - startMs - firstMs;
+  t.diagnostic(`the first ${Math.round(firstMs)} ms, twenty more ${Math.round(othersMs)} ms`);
+  assert.ok(firstMs < TTL_MS, `${firstMs} ms`);
+  assert.ok(othersMs < TTL_MS, "the endpoint that hangs was asked first again");
+});
 
 test("a stop while etcd hangs ends within its bound", async (t) => {
   const server = await startServer(t);

@@ -6,9 +6,11 @@ import { ensureEtcdctl } from "../../scripts/tools.ts";
 import { openEtcdRegistry } from "../../services/common/adapter/etcd/open-registry.ts";
 import type { Logger } from "../../services/common/runtime/log.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
+import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { testCluster } from "./backends.ts";
 
 const clock = new SystemClock();
+const random = new SystemRandom();
 
 /** A log whose lines are kept. */
 export class KeptLog implements Logger {
@@ -41,7 +43,7 @@ export class EtcdMesh {
   /** A registry that was not started yet. */
   make(): EtcdProcess {
     const log = new KeptLog();
-    const registry = openEtcdRegistry({ clock, log }, { endpoints: this.endpoints, cluster: this.cluster });
+    const registry = openEtcdRegistry({ clock, random, log }, { endpoints: this.endpoints, cluster: this.cluster });
     const made = { registry, log };
     this.#processes.push(made);
     return made;

@@ -10,8 +10,10 @@ import { MemoryRegistry } from "../../services/common/adapter/memory/registry.ts
 import type { Member, Registry } from "../../services/common/port/registry.ts";
 import { silentLogger } from "../../services/common/runtime/log.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
+import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 
 const clock = new SystemClock();
+const random = new SystemRandom();
 const endpoints = (process.env.JOBMESH_TEST_ETCD ?? "").split(",").filter((endpoint) => endpoint !== "");
 
 /** One mesh's registry, as several processes have it. */
@@ -27,7 +29,7 @@ export function onEveryRegistry(name: string, body: (mesh: RegistryMesh) => Prom
   if (endpoints.length === 0) return;
   test(`etcd: ${name}`, async () => {
     const cluster = `test-${randomBytes(6).toString("hex")}`;
-    await withMesh(() => openEtcdRegistry({ clock, log: silentLogger }, { endpoints, cluster }), body);
+    await withMesh(() => openEtcdRegistry({ clock, random, log: silentLogger }, { endpoints, cluster }), body);
   });
 }
 

@@ -35,7 +35,7 @@ async function start(config: SchedulerConfig, log: Logger, stops: StopStack): Pr
   const { store, name } = await startStore(config, { clock, random });
   stops.add("store", () => store.stop());
   const registry =
-    config.etcdEndpoints === null ? new MemoryRegistry(clock) : await openRegistry(config, { clock, log });
+    config.etcdEndpoints === null ? new MemoryRegistry(clock) : await openRegistry(config, { clock, random, log });
   await registry.start();
   stops.add("registry", () => registry.stop());
   const bus = config.kafkaBrokers === null ? null : await openBus(config, { clock, random, log });

@@ -1,13 +1,13 @@
-import { Etcd3, EtcdLeaseInvalidError } from "etcd3";
+import { Etcd3, EtcdLeaseInvalidError, type IOptions } from "etcd3";
 import type { Clock } from "../../port/clock.ts";
 import { quietGrpc } from "../../rpc/grpc-log.ts";
 import { type Change, type Entry, type EtcdCalls, LeaseGone, type Listing, type WatchEvents } from "./etcd-calls.ts";
 import { faultText } from "./fault.ts";
-import { HostTries } from "./host-tries.ts";
+import { Hosts, type HostsDeps } from "./hosts.ts";
 
 /** One call. etcd3 itself would wait for ever on a node that hangs. */
 const CALL_MS = 1_000;
-/** Of several nodes that may hang two are asked in that time. */
+/** Of several nodes that may hang two are asked in that time, whatever has made the first one late. */
 const TRIES_IN_CALL = 2;
 /** Keys of one answer; etcd's prefixes are read in pages. */
 const PAGE_SIZE = 1_000;
@@ -24,35 +24,49 @@ const CHANNEL_OPTIONS = {
   "grpc.enable_channelz": 0,
 };
 
+/** A policy as etcd3 takes it. */
+type Policy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
+
+/**
+ * One try: Hosts makes the others. etcd3's own default, a breaker for each host, keeps a single node unreachable for 5 s
+ * after an outage of one.
+ */
+const once: Policy = {
+  _altReturn: undefined as never,
+  onSuccess: () => ({ dispose: () => {} }),
+  onFailure: () => ({ dispose: () => {} }),
+  execute: async (call, signal = new AbortController().signal) => await call({ signal }),
+};
+
 /**
  * EtcdClient is the calls that the registry makes, each bounded in time. It
  * leaves out etcd3's own leases and watchers: the first say late that they are
  * lost and never when a keep-alive was sent, the second may skip changes when
- * they reconnect, and throw where nobody can catch.
+ * they reconnect, and throw where nobody can catch. It leaves out etcd3's choice
+ * of a host, too, which is by chance and tries no stream again.
  */
 export class EtcdClient implements EtcdCalls {
-  readonly #etcd: Etcd3;
+  readonly #hosts: Hosts<Etcd3>;
+  readonly #all: readonly Etcd3[];
   readonly #clock: Clock;
   readonly #tryMs: number;
 
-  constructor(clock: Clock, endpoints: readonly string[]) {
+  constructor(deps: HostsDeps, endpoints: readonly string[]) {
     quietGrpc();
-    this.#clock = clock;
+    this.#clock = deps.clock;
     this.#tryMs = endpoints.length > 1 ? CALL_MS / TRIES_IN_CALL : CALL_MS;
-    const maxTries = Math.max(endpoints.length, TRIES_IN_CALL);
-    // A try is begun while there is time for it, less a little for timers that fire late.
-    const budgetMs = CALL_MS - this.#tryMs * 0.9;
-    const once = new HostTries(clock, { maxTries: 1, budgetMs: 0 });
-    this.#etcd = new Etcd3({
-      hosts: [...endpoints],
-      grpcOptions: CHANNEL_OPTIONS,
-      defaultCallOptions: ({ isStream }) => (isStream ? {} : this.#deadline()),
-      faultHandling: { host: () => once, global: new HostTries(clock, { maxTries, budgetMs }) },
+    this.#all = endpoints.map((endpoint) => this.#connect(endpoint));
+    this.#hosts = new Hosts(deps, this.#all, {
+      minTries: Math.min(endpoints.length, TRIES_IN_CALL),
+      maxTries: Math.max(endpoints.length, TRIES_IN_CALL),
+      // While there is time for one more, less a little for timers that fire late.
+      budgetMs: CALL_MS - this.#tryMs * 0.9,
+      isAnswer: (thrown) => thrown instanceof EtcdLeaseInvalidError || thrown instanceof LeaseGone,
     });
   }
 
   async ping(key: string): Promise<void> {
-    await this.#etcd.kv.range({ key: Buffer.from(key), count_only: true });
+    await this.#hosts.call((etcd) => etcd.kv.range({ key: Buffer.from(key), count_only: true }));
   }
 
   async list(prefix: string): Promise<Listing> {
@@ -62,7 +76,8 @@ export class EtcdClient implements EtcdCalls {
     let revision: string | undefined;
     for (;;) {
       const at = revision === undefined ? {} : { revision };
-      const page = await this.#etcd.kv.range({ key, range_end, limit: PAGE_SIZE, ...at });
+      const request = { key, range_end, limit: PAGE_SIZE, ...at };
+      const page = await this.#hosts.call((etcd) => etcd.kv.range(request));
       revision ??= page.header.revision;
       for (const kv of page.kvs) entries.push(entryOf(kv));
       const last = page.kvs.at(-1);
@@ -73,39 +88,30 @@ export class EtcdClient implements EtcdCalls {
   }
 
   async get(key: string): Promise<Entry | null> {
-    const { kvs } = await this.#etcd.kv.range({ key: Buffer.from(key) });
+    const { kvs } = await this.#hosts.call((etcd) => etcd.kv.range({ key: Buffer.from(key) }));
     return kvs[0] === undefined ? null : entryOf(kvs[0]);
   }
 
   async put(key: string, value: string, leaseId: string): Promise<void> {
+    const request = { key: Buffer.from(key), value: Buffer.from(value), lease: leaseId };
     try {
-      await this.#etcd.kv.put({ key: Buffer.from(key), value: Buffer.from(value), lease: leaseId });
+      await this.#hosts.call((etcd) => etcd.kv.put(request));
     } catch (err) {
       throw err instanceof EtcdLeaseInvalidError ? new LeaseGone("etcd does not know the lease", { cause: err }) : err;
     }
   }
 
   async grant(ttlSeconds: number): Promise<string> {
-    return (await this.#etcd.leaseClient.leaseGrant({ TTL: ttlSeconds })).ID;
+    return (await this.#hosts.call((etcd) => etcd.leaseClient.leaseGrant({ TTL: ttlSeconds }))).ID;
   }
 
   async keepAlive(leaseId: string): Promise<void> {
-    const stream = await this.#etcd.leaseClient.leaseKeepAlive(this.#deadline());
-    await new Promise<void>((resolve, reject) => {
-      stream.on("error", reject);
-      stream.on("end", () => reject(new Error("etcd ended the keep-alive without an answer")));
-      stream.on("data", ({ TTL }) => {
-        stream.end();
-        if (Number(TTL) > 0) resolve();
-        else reject(new LeaseGone("the lease has expired"));
-      });
-      stream.write({ ID: leaseId });
-    });
+    await this.#hosts.call((etcd) => this.#keepAliveAt(etcd, leaseId));
   }
 
   async revoke(leaseId: string): Promise<void> {
     try {
-      await this.#etcd.leaseClient.leaseRevoke({ ID: leaseId });
+      await this.#hosts.call((etcd) => etcd.leaseClient.leaseRevoke({ ID: leaseId }));
     } catch (err) {
       if (!(err instanceof EtcdLeaseInvalidError)) throw err;
     }
@@ -114,6 +120,7 @@ export class EtcdClient implements EtcdCalls {
   watch(prefix: string, fromRevision: bigint, events: WatchEvents): () => void {
     let close = (): void => {};
     let isOver = false;
+    const etcd = this.#hosts.first;
     const end = (why: string | null): void => {
       if (isOver) return;
       isOver = true;
@@ -121,15 +128,19 @@ export class EtcdClient implements EtcdCalls {
       close();
       if (why !== null) events.onEnded(why);
     };
-    const late = this.#clock.setTimer(CALL_MS, () => end(`etcd did not begin the watch within ${CALL_MS} ms`));
-    const opening = this.#etcd.watchClient.watch().then((stream) => {
+    const fail = (why: string): void => {
+      if (!isOver) this.#hosts.leave(etcd);
+      end(why);
+    };
+    const late = this.#clock.setTimer(CALL_MS, () => fail(`etcd did not begin the watch within ${CALL_MS} ms`));
+    const opening = etcd.watchClient.watch().then((stream) => {
       // Ended before cancelled: etcd3 takes a cancelled stream that is still writable for a failure of the host.
       close = () => {
         stream.end();
         stream.cancel();
       };
-      stream.on("error", (err) => end(faultText(err)));
-      stream.on("end", () => end("etcd ended the watch"));
+      stream.on("error", (err) => fail(faultText(err)));
+      stream.on("end", () => fail("etcd ended the watch"));
       stream.on("data", (response) => {
         if (isOver) return;
         if (response.canceled) return end(cancelText(response));
@@ -142,12 +153,35 @@ export class EtcdClient implements EtcdCalls {
       if (isOver) return close();
       stream.write({ create_request: { ...prefixRange(prefix), start_revision: String(fromRevision) } });
     });
-    opening.catch((err: unknown) => end(faultText(err)));
+    opening.catch((err: unknown) => fail(faultText(err)));
     return () => end(null);
   }
 
   close(): void {
-    this.#etcd.close();
+    for (const etcd of this.#all) etcd.close();
+  }
+
+  #connect(endpoint: string): Etcd3 {
+    return new Etcd3({
+      hosts: endpoint,
+      grpcOptions: CHANNEL_OPTIONS,
+      defaultCallOptions: ({ isStream }) => (isStream ? {} : this.#deadline()),
+      faultHandling: { host: () => once, global: once },
+    });
+  }
+
+  async #keepAliveAt(etcd: Etcd3, leaseId: string): Promise<void> {
+    const stream = await etcd.leaseClient.leaseKeepAlive(this.#deadline());
+    await new Promise<void>((resolve, reject) => {
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("etcd ended the keep-alive without an answer")));
+      stream.on("data", ({ TTL }) => {
+        stream.end();
+        if (Number(TTL) > 0) resolve();
+        else reject(new LeaseGone("the lease has expired"));
+      });
+      stream.write({ ID: leaseId });
+    });
   }
 
   #deadline(): { deadline: number } {

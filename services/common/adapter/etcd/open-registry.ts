@@ -1,8 +1,12 @@
+import type { Random } from "../../port/random.ts";
 import { EtcdClient } from "./client.ts";
 import { EtcdRegistry, type EtcdRegistryConfig, type EtcdRegistryDeps } from "./registry.ts";
 
 /** A registry on the etcd behind these endpoints; `start` asks it for the first time. */
-export function openEtcdRegistry(deps: Omit<EtcdRegistryDeps, "client">, config: EtcdRegistryConfig): EtcdRegistry {
+export function openEtcdRegistry(
+  deps: Omit<EtcdRegistryDeps, "client"> & { readonly random: Random },
+  config: EtcdRegistryConfig,
+): EtcdRegistry {
   const { clock, log } = deps;
-  return new EtcdRegistry({ clock, log, client: new EtcdClient(clock, config.endpoints) }, config);
+  return new EtcdRegistry({ clock, log, client: new EtcdClient(deps, config.endpoints) }, config);
 }

@@ -20,7 +20,7 @@ export type EtcdRegistryDeps = {
 
 /** Settings of an EtcdRegistry. */
 export type EtcdRegistryConfig = {
-  /** Such as "http://127.0.0.1:2379"; at least one, all of one scheme. */
+  /** Such as "http://127.0.0.1:2379"; at least one. */
   readonly endpoints: readonly string[];
   /** Prefix of all keys. */
   readonly cluster: string;
