@@ -11,6 +11,7 @@ import { beatGapMsOf, executorDefaults } from "../executor/config.ts";
 import { Executor } from "../executor/executor.ts";
 import { lockFolder } from "../executor/lock.ts";
 import { Spawner } from "../executor/spawner/spawner.ts";
+import { SystemSpawnerHost } from "../executor/spawner/system-spawner-host.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
 import { CommandRunner } from "../executor/target/command-runner.ts";
 import type { TargetRunner } from "../executor/target-runner.ts";
@@ -64,7 +65,8 @@ export async function openEmbeddedExecutor(
   const dataDir = resolve(config.dataDir);
   const executorId = (config.executorId ?? EMBEDDED_ID) as ExecutorId;
   const lock = await lockFolder(dataDir, executorId, deps.random);
-  const spawner = config.allowCommands ? new Spawner(deps, { dataDir, silenceMs: null }) : null;
+  const host = new SystemSpawnerHost(dataDir);
+  const spawner = config.allowCommands ? new Spawner({ ...deps, host }, { silenceMs: null }) : null;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const commandConfig = { environment, killGraceMs: config.killGraceMs, maxOutputBytes: MAX_OUTPUT_BYTES };
   let executor: Executor | null = null;

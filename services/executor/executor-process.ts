@@ -18,6 +18,7 @@ import { type FolderLock, lockFolder } from "./lock.ts";
 import { RpcConnector } from "./rpc-connector.ts";
 import { DEFAULT_MAX_OUTPUT_BYTES } from "./spawner/command-spec.ts";
 import { Spawner } from "./spawner/spawner.ts";
+import { SystemSpawnerHost } from "./spawner/system-spawner-host.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "./target/command-environment.ts";
 import { CommandRunner } from "./target/command-runner.ts";
 import { type HandlerDefinition, HandlerRunner } from "./target/handler.ts";
@@ -152,7 +153,8 @@ function newExecutor(settings: ExecutorSettings, parts: ExecutorProcessParts, op
   const { clock, random, log } = parts;
   const { tracing, metrics } = opened.telemetry;
   const silenceMs = settings.leaseMs - settings.leaseMarginMs;
-  const spawner = settings.allowCommands ? new Spawner(parts, { dataDir: opened.dataDir, silenceMs }) : null;
+  const host = new SystemSpawnerHost(opened.dataDir);
+  const spawner = settings.allowCommands ? new Spawner({ ...parts, host }, { silenceMs }) : null;
   return new Executor(
     {
       ...{ clock, random, log, tracing, metrics },

@@ -1,13 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, rmdirSync, statSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { MAX_OUTPUT_PIECE_BYTES, MAX_OUTPUT_TAIL_BYTES } from "../../common/domain/attempt.ts";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import type { CommandOutcome, OutputStream } from "./command-spec.ts";
-import { type GroupFile, SPAWN_MARK } from "./group-file.ts";
+import { type GroupLedger, SPAWN_MARK } from "./group-ledger.ts";
 import type { EndedFrame, StartFrame } from "./messages.ts";
-import { groupLives, killGroup } from "./process-table.ts";
+import type { CommandHost, ForkedCommand } from "./port/command-host.ts";
 import { TailBuffer } from "./tail.ts";
 
 /**
@@ -35,9 +31,9 @@ export interface CommandRunDeps {
   /** Clock. */
   readonly clock: Clock;
   /** Where groups are noted. */
-  readonly groups: GroupFile;
-  /** Folder for fresh working directories. */
-  readonly workRoot: string;
+  readonly groups: Pick<GroupLedger, "add" | "remove">;
+  /** The machine that it runs on. */
+  readonly host: CommandHost;
   /** Mark of this spawner. */
   readonly token: string;
   /** Hears of a process. */
@@ -60,7 +56,7 @@ export class CommandRun {
     stderr: { tail: new TailBuffer(MAX_OUTPUT_TAIL_BYTES + CUT_BYTES), dropped: 0 },
   };
   readonly #timers = new Set<Timer>();
-  #child: ChildProcess | undefined;
+  #child: ForkedCommand | undefined;
   #folder = "";
   #startUs = 0;
   #outputBytes = 0;
@@ -105,32 +101,28 @@ export class CommandRun {
   }
 
   #fork(stdin: Buffer): void {
+    const { host, token } = this.#deps;
     const start = this.#start;
-    if (start.workingDirectory === "") {
-      this.#folder = join(this.#deps.workRoot, `${this.#deps.token}-${this.#number}`);
-      mkdirSync(this.#folder, { mode: 0o700 });
-    }
-    const child = spawn(start.file, start.args, {
-      cwd: this.#folder || start.workingDirectory,
-      env: { ...start.env, [SPAWN_MARK]: `${this.#deps.token}.${this.#number}` },
-      // A session and group of its own, away from a terminal's Ctrl-C too.
-      detached: true,
-      stdio: [start.hasStdin ? "pipe" : "ignore", "pipe", "pipe"],
+    if (start.workingDirectory === "") this.#folder = host.makeFolder(`${token}-${this.#number}`);
+    const fork = {
+      file: start.file,
+      args: start.args,
+      env: { ...start.env, [SPAWN_MARK]: `${token}.${this.#number}` },
+      folder: this.#folder || start.workingDirectory,
+      stdin: start.hasStdin ? stdin : undefined,
+    };
+    const child = host.fork(fork, {
+      onError: (error) => this.#fail(error),
+      onData: (stream, data) => this.#onData(stream, data),
+      onExit: (code, signal) => this.#onExit(code, signal),
+      onClose: () => {
+        this.#closed = true;
+        this.#settle();
+      },
     });
     this.#child = child;
-    child.on("error", (error) => this.#fail(error));
     if (child.pid === undefined) return;
     this.#note(child.pid);
-    child.on("exit", (code, signal) => this.#onExit(code, signal));
-    child.on("close", () => {
-      this.#closed = true;
-      this.#settle();
-    });
-    child.stdout?.on("data", (data: Buffer) => this.#onData("stdout", data));
-    child.stderr?.on("data", (data: Buffer) => this.#onData("stderr", data));
-    // It may end, or close its input, without reading it.
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(stdin);
     if (start.timeoutMs !== undefined) this.#after(start.timeoutMs, () => this.terminate({ kind: "timed_out" }));
     this.#deps.onStart(start.id, child.pid, this.#startUs);
   }
@@ -168,8 +160,9 @@ export class CommandRun {
 
   #awaitGroup(nextLookMs: number): void {
     const pid = this.#child?.pid;
+    const { host } = this.#deps;
     // The kernel's answer is enough while the killed are dying; only one that stays is looked up (a zombie?).
-    if (pid !== undefined && killGroup(pid, "SIGKILL") && (nextLookMs < LOOK_UP_MS || groupLives(pid))) {
+    if (pid !== undefined && host.killGroup(pid, "SIGKILL") && (nextLookMs < LOOK_UP_MS || host.groupLives(pid))) {
       this.#after(nextLookMs, () => this.#awaitGroup(Math.min(nextLookMs * 2, LONGEST_LOOK_MS)));
       return;
     }
@@ -178,10 +171,7 @@ export class CommandRun {
       this.#settle();
       return;
     }
-    this.#after(DRAIN_MS, () => {
-      this.#child?.stdout?.destroy();
-      this.#child?.stderr?.destroy();
-    });
+    this.#after(DRAIN_MS, () => this.#child?.closeOutputs());
   }
 
   #settle(): void {
@@ -198,7 +188,7 @@ export class CommandRun {
   #fail(error: unknown): void {
     // Node reports failed kills this way too; those are no end.
     if (this.#child?.pid !== undefined) return;
-    this.#end(startFailure(error, this.#start), this.#deps.clock.wallUs());
+    this.#end(startFailure(error, this.#start, this.#deps.host), this.#deps.clock.wallUs());
   }
 
   #end(outcome: CommandOutcome, endUs: number): void {
@@ -224,19 +214,14 @@ export class CommandRun {
 
   #removeFolder(): void {
     if (this.#folder === "") return;
-    try {
-      rmdirSync(this.#folder);
-    } catch {
-      // Not empty, or never made. A large tree does not hold up the result.
-      rm(this.#folder, { recursive: true, force: true, maxRetries: 2 }).catch((error: unknown) => {
-        this.#deps.warn({ folder: this.#folder, error: String(error) }, "a working directory could not be removed");
-      });
-    }
+    this.#deps.host.removeFolder(this.#folder).catch((error: unknown) => {
+      this.#deps.warn({ folder: this.#folder, error: String(error) }, "a working directory could not be removed");
+    });
   }
 
   #kill(signal: NodeJS.Signals): void {
     const pid = this.#child?.pid;
-    if (pid !== undefined && !this.#groupGone) killGroup(pid, signal);
+    if (pid !== undefined && !this.#groupGone) this.#deps.host.killGroup(pid, signal);
   }
 
   #after(delayMs: number, callback: () => void): void {
@@ -249,10 +234,10 @@ export class CommandRun {
 }
 
 /** What an operator needs to know when no process came to be. The system's ENOENT does not say which of two is missing. */
-function startFailure(error: unknown, start: StartFrame): CommandOutcome {
+function startFailure(error: unknown, start: StartFrame, host: CommandHost): CommandOutcome {
   const code = error instanceof Error && "code" in error ? String(error.code) : "UNKNOWN";
   const folder = start.workingDirectory;
-  if (folder !== "" && !isFolder(folder)) {
+  if (folder !== "" && !host.isFolder(folder)) {
     return { kind: "spawn_failed", code, message: `working directory "${folder}" is not a folder that exists` };
   }
   const known: Record<string, string> = {
@@ -267,12 +252,4 @@ function startFailure(error: unknown, start: StartFrame): CommandOutcome {
   };
   const text = known[code] ?? `the command could not be started: ${error instanceof Error ? error.message : error}`;
   return { kind: "spawn_failed", code, message: text };
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false;
-  }
 }

@@ -49,15 +49,6 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
-/**
- * Milliseconds of the clock that all processes of this machine share and that
- * never steps. The Clock port's has an origin of its own in each process, which
- * is why the operating system's is asked here.
- */
-export function sharedMonotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
-}
-
 /** A frame's bytes, in as many buffers as it takes without copying `parts`. */
 export function encodeFrame(kind: FrameKind, sentMs: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
   const head = Buffer.allocUnsafe(LENGTH_BYTES + HEAD_BYTES);

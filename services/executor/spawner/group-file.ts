@@ -1,127 +1,46 @@
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { bootId, processStat } from "./process-table.ts";
+import { closeSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { type GroupRecord, parseGroups } from "./group-ledger.ts";
+import type { LedgerFile } from "./port/ledger-file.ts";
 
-/**
- * The file that notes the process groups of a spawner, so that whoever comes
- * after it can kill what it left (rule 22). Lines:
- *
- *   spawner 1 BOOT TOKEN PID TICKS LAST   its head: identity, last number noted before this line
- *   + NUMBER PID TICKS                    a group, noted in the turn of its fork
- *   - NUMBER                              that group is gone
- *
- * A group is named by its leader's pid and start time together, so that a pid
- * that the kernel gave to somebody else is never killed. Between a fork and its
- * note lies a moment in which the spawner may die; then the file's last number
- * is one too low and the command is found by TOKEN.NUMBER in its environment.
- * Nothing is synced to disk: the file answers for processes, and those do not
- * survive a machine that went down.
- */
-
-/** The environment variable that marks a command with its spawner's token and its number. */
-export const SPAWN_MARK = "JOBMESH_SPAWN";
-
-/** Size at which the file is written anew with what is live. */
-const COMPACT_BYTES = 256 * 1024;
-
-/** A group that was noted. */
-export interface NotedGroup {
-  /** Number of the command, counted from 1 by its spawner. */
-  readonly number: number;
-  /** Process id of the leader, which names the group. */
-  readonly pid: number;
-  /** Start of the leader; see ProcessStat. */
-  readonly startTicks: number;
-}
-
-/** What a file of groups says. */
-export interface GroupRecord {
-  /** Boot that it was written in. */
-  readonly boot: string;
-  /** Mark of its spawner. */
-  readonly token: string;
-  /** The spawner itself. */
-  readonly spawner: NotedGroup;
-  /** Last number that was noted. */
-  readonly lastNumber: number;
-  /** Groups noted and not yet gone. */
-  readonly groups: readonly NotedGroup[];
-}
-
-/** GroupFile is the spawner's side of the file. */
-export class GroupFile {
+/** GroupFile is the file of a GroupLedger, on disk. */
+export class GroupFile implements LedgerFile {
   readonly #path: string;
-  readonly #token: string;
-  readonly #live = new Map<number, NotedGroup>();
-  #descriptor: number;
-  #bytes = 0;
-  #lastNumber = 0;
+  #descriptor: number | undefined;
 
-  /** Starts the file anew: what it said before has been dealt with. */
-  constructor(path: string, token: string) {
+  constructor(path: string) {
     this.#path = path;
-    this.#token = token;
-    this.#descriptor = this.#rewrite();
   }
 
-  /** Notes a group, to be called in the turn of its fork. */
-  add(number: number, pid: number): void {
-    const group = { number, pid, startTicks: processStat(pid)?.startTicks ?? 0 };
-    this.#live.set(number, group);
-    this.#lastNumber = number;
-    this.#append(`+ ${number} ${pid} ${group.startTicks}\n`);
-  }
-
-  /** Notes that a group is gone. */
-  remove(number: number): void {
-    if (!this.#live.delete(number)) return;
-    this.#append(`- ${number}\n`);
-    if (this.#bytes < COMPACT_BYTES) return;
-    closeSync(this.#descriptor);
-    this.#descriptor = this.#rewrite();
-  }
-
-  /** Closes the file and leaves it. */
-  close(): void {
-    closeSync(this.#descriptor);
-  }
-
-  #append(line: string): void {
-    this.#bytes += writeSync(this.#descriptor, line);
-  }
-
-  /** Written beside and renamed: at no moment is there a file without what is live. */
-  #rewrite(): number {
-    const own = processStat(process.pid)?.startTicks ?? 0;
-    const lines = [`spawner 1 ${bootId() || "-"} ${this.#token} ${process.pid} ${own} ${this.#lastNumber}\n`];
-    for (const group of this.#live.values()) lines.push(`+ ${group.number} ${group.pid} ${group.startTicks}\n`);
+  /** Written beside and renamed. */
+  replace(text: string): number {
     const descriptor = openSync(`${this.#path}.new`, "w", 0o600);
-    writeSync(descriptor, lines.join(""));
-    this.#bytes = fstatSync(descriptor).size;
+    const bytes = writeSync(descriptor, text);
     renameSync(`${this.#path}.new`, this.#path);
-    return descriptor;
+    this.close();
+    this.#descriptor = descriptor;
+    return bytes;
+  }
+
+  append(text: string): number {
+    return this.#descriptor === undefined ? 0 : writeSync(this.#descriptor, text);
+  }
+
+  close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
   }
 }
 
-/** Reads a file of groups. Undefined when there is none or its head is not ours; a torn last line is left out. */
-export function readGroupFile(path: string): GroupRecord | undefined {
-  let text: string;
+/** Text of a file of groups; undefined when there is none. */
+export function groupFileText(path: string): string | undefined {
   try {
-    text = readFileSync(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch {
     return undefined;
   }
-  const [head = "", ...lines] = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
-  const [word, version, boot = "", token = "", pid, ticks, last] = head.split(" ");
-  if (word !== "spawner" || version !== "1") return undefined;
-  const live = new Map<number, NotedGroup>();
-  let lastNumber = Number(last);
-  for (const line of lines) {
-    const [sign, number, groupPid, groupTicks] = line.split(" ");
-    if (sign === "-") live.delete(Number(number));
-    if (sign !== "+") continue;
-    live.set(Number(number), { number: Number(number), pid: Number(groupPid), startTicks: Number(groupTicks) });
-    lastNumber = Math.max(lastNumber, Number(number));
-  }
-  const spawner = { number: 0, pid: Number(pid), startTicks: Number(ticks) };
-  return { boot, token, spawner, lastNumber, groups: [...live.values()] };
+}
+
+/** What a file of groups says; undefined when there is none or its head is not ours. */
+export function readGroupFile(path: string): GroupRecord | undefined {
+  return parseGroups(groupFileText(path) ?? "");
 }

@@ -1,15 +1,12 @@
 import type { CommandOutcome } from "./command-spec.ts";
+import type { SpawnerStart } from "./port/spawner-host.ts";
 
 /** What the executor hands to the spawner process as its one argument, in JSON. */
-export interface SpawnerSettings {
-  /** The file of groups; see group-file.ts. */
+export interface SpawnerSettings extends SpawnerStart {
+  /** The file of groups; see group-ledger.ts. */
   readonly groupsFile: string;
   /** Folder for fresh working directories. */
   readonly workRoot: string;
-  /** Mark of this spawner, in the groups file and in each command's environment. */
-  readonly token: string;
-  /** Milliseconds of the executor's silence after which everything is killed; never when null. */
-  readonly silenceMs: number | null;
 }
 
 /** A command to run. */

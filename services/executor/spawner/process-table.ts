@@ -1,16 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-
-/** What is asked of the kernel about one process. */
-export interface ProcessStat {
-  /** Process id. */
-  readonly pid: number;
-  /** Letter of its state; Z and X are dead. */
-  readonly state: string;
-  /** Process group. */
-  readonly group: number;
-  /** Start in clock ticks since boot, field 22 of /proc/PID/stat: with the pid it names a process for good. */
-  readonly startTicks: number;
-}
+import type { ProcessStat, ProcessTable } from "./port/process-table.ts";
 
 /** A process's line in the kernel's table; undefined when there is none, or no /proc. */
 export function processStat(pid: number): ProcessStat | undefined {
@@ -85,6 +74,16 @@ export function groupLives(group: number): boolean {
   const all = allProcesses();
   return all.length === 0 || all.some((stat) => stat.group === group);
 }
+
+/** This machine's processes, by /proc and signals. */
+export const systemProcesses: ProcessTable = {
+  bootId,
+  stat: processStat,
+  all: allProcesses,
+  environmentValue,
+  killGroup,
+  groupLives,
+};
 
 function listProc(): string[] {
   try {

@@ -1,31 +1,27 @@
-import type { ChildProcess } from "node:child_process";
-import type { Socket } from "node:net";
 import type { Clock } from "../../common/port/clock.ts";
-import { forkProgram } from "./fork-program.ts";
-import { encodeFrame, encodeJson, type Frame, FrameKind, FrameReader, sharedMonotonicMs } from "./frame.ts";
-import type { AliveFrame, SpawnerSettings } from "./messages.ts";
+import { encodeJson, type Frame, FrameKind } from "./frame.ts";
+import type { AliveFrame } from "./messages.ts";
+import type { SpawnerChild, SpawnerHost, SpawnerStart } from "./port/spawner-host.ts";
 
 /** Milliseconds for a spawner process to say that it is ready. */
 const READY_TIMEOUT_MS = 15_000;
 
-/** SpawnerLink is one spawner process and the socket to it, from ready to dead. */
+/** SpawnerLink is one spawner process and the pipe to it, from ready to dead. */
 export class SpawnerLink {
   /** Resolves when the process is dead and everything that it said has been read. */
   readonly closed: Promise<void>;
-  readonly #child: ChildProcess;
-  readonly #socket: Socket;
-  readonly #reader = new FrameReader();
+  readonly #child: SpawnerChild;
   readonly #ready = Promise.withResolvers<void>();
   #unanswered = 0;
 
   /** Starts a spawner process. Rejects when it is not ready in time; then it is dead. */
   static async open(
     clock: Clock,
-    dataDir: string,
-    settings: SpawnerSettings,
+    host: Pick<SpawnerHost, "open">,
+    start: SpawnerStart,
     onFrame: (frame: Frame) => void,
   ): Promise<SpawnerLink> {
-    const link = new SpawnerLink(await forkProgram(dataDir, settings), onFrame);
+    const link = new SpawnerLink(await host.open(start), onFrame);
     const settled = new AbortController();
     const late = clock.sleep(READY_TIMEOUT_MS, settled.signal).then(() => {
       if (!settled.signal.aborted) link.kill();
@@ -39,23 +35,18 @@ export class SpawnerLink {
     }
   }
 
-  private constructor(child: ChildProcess, onFrame: (frame: Frame) => void) {
+  private constructor(child: SpawnerChild, onFrame: (frame: Frame) => void) {
     this.#child = child;
-    this.#socket = child.stdio[3] as Socket;
-    this.#socket.on("data", (chunk: Buffer) => {
-      for (const frame of this.#reader.push(chunk)) {
+    child.pipe.listen({
+      onFrame: (frame) => {
         if (frame.kind === FrameKind.READY) this.#onReady();
         else onFrame(frame);
-      }
+      },
+      // What breaks the pipe ends the process; its end is what counts.
+      onGone: () => {},
     });
-    // What breaks the socket ends the process; its end is what counts.
-    this.#socket.on("error", () => {});
-    child.on("error", (error) => this.#ready.reject(error));
-    this.closed = new Promise((resolve) => {
-      child.on("close", (code, signal) => {
-        this.#ready.reject(new Error(`the spawner process ended with ${signal ?? `code ${code}`} before it was ready`));
-        resolve();
-      });
+    this.closed = child.closed.then((how) => {
+      this.#ready.reject(new Error(`the spawner process ended with ${how} before it was ready`));
     });
   }
 
@@ -77,15 +68,12 @@ export class SpawnerLink {
 
   /** Kills the process at once. */
   kill(): void {
-    this.#child.kill("SIGKILL");
+    this.#child.kill();
   }
 
   /** Sends a frame; nothing when the process is gone. */
   send(kind: FrameKind, ...parts: readonly Uint8Array[]): void {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    this.#socket.cork();
-    for (const part of encodeFrame(kind, sharedMonotonicMs(), ...parts)) this.#socket.write(part);
-    this.#socket.uncork();
+    this.#child.pipe.send(kind, ...parts);
   }
 
   /** Asks the process to kill everything and leave; kills it when it has not after that long. Resolves when it is dead. */

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import type { Random } from "../../common/port/random.ts";
 import {
@@ -8,9 +7,10 @@ import {
   DEFAULT_MAX_OUTPUT_BYTES,
   type RunningCommand,
 } from "./command-spec.ts";
-import { decodeJson, encodeJson, type Frame, FrameKind, MAX_FRAME_BYTES, sharedMonotonicMs } from "./frame.ts";
-import { groupsFilePath, killLeftovers, workRootPath } from "./leftovers.ts";
-import type { AliveFrame, EndedFrame, SpawnerSettings, StartedFrame, StartFrame, WarningFrame } from "./messages.ts";
+import { decodeJson, encodeJson, type Frame, FrameKind, MAX_FRAME_BYTES } from "./frame.ts";
+import { killLeftovers } from "./leftovers.ts";
+import type { AliveFrame, EndedFrame, StartedFrame, StartFrame, WarningFrame } from "./messages.ts";
+import type { SpawnerHost } from "./port/spawner-host.ts";
 import { PendingCommand, reasonText } from "./running-command.ts";
 import { SpawnerLink } from "./spawner-link.ts";
 
@@ -44,12 +44,12 @@ export interface SpawnerDeps {
   readonly random: Random;
   /** Log. */
   readonly log: SpawnerLog;
+  /** The machine that it runs on. */
+  readonly host: SpawnerHost;
 }
 
 /** Settings of a Spawner. */
 export interface SpawnerConfig {
-  /** The executor's data folder: absolute, locked by the caller (rule 23). */
-  readonly dataDir: string;
   /**
    * Milliseconds of silence of this process after which commands are killed;
    * 4,000, the lease less 1 s. Null for never: the embedded executor, which lives
@@ -97,7 +97,7 @@ export class Spawner {
   #ready: Promise<void> = Promise.resolve();
   #restarting: Promise<void> | undefined;
 
-  constructor(deps: SpawnerDeps, config: SpawnerConfig) {
+  constructor(deps: SpawnerDeps, config: SpawnerConfig = {}) {
     this.#deps = deps;
     this.#config = { ...DEFAULTS, ...config };
     this.#silenceMs = this.#config.silenceMs;
@@ -137,7 +137,7 @@ export class Spawner {
    */
   setFence(monotonicMs: number | null): void {
     const aheadMs = monotonicMs === null ? null : monotonicMs - this.#deps.clock.monotonicMs();
-    this.#fenceMs = aheadMs === null ? null : sharedMonotonicMs() + aheadMs;
+    this.#fenceMs = aheadMs === null ? null : this.#deps.host.sharedMonotonicMs() + aheadMs;
     this.#sayAlive();
   }
 
@@ -175,7 +175,7 @@ export class Spawner {
   }
 
   async #startOnce(): Promise<void> {
-    await killLeftovers(this.#deps, this.#config.dataDir, this.#closing.signal);
+    await killLeftovers(this.#deps, this.#closing.signal);
     await this.#launch();
   }
 
@@ -191,15 +191,9 @@ export class Spawner {
 
   async #launch(): Promise<void> {
     this.#closing.signal.throwIfAborted();
-    const { dataDir } = this.#config;
-    mkdirSync(dataDir, { recursive: true });
-    const settings: SpawnerSettings = {
-      groupsFile: groupsFilePath(dataDir),
-      workRoot: workRootPath(dataDir),
-      token: Buffer.from(this.#deps.random.bytes(8)).toString("hex"),
-      silenceMs: this.#silenceMs,
-    };
-    const link = await SpawnerLink.open(this.#deps.clock, dataDir, settings, (frame) => this.#onFrame(frame));
+    const { clock, random, host } = this.#deps;
+    const start = { token: Buffer.from(random.bytes(8)).toString("hex"), silenceMs: this.#silenceMs };
+    const link = await SpawnerLink.open(clock, host, start, (frame) => this.#onFrame(frame));
     this.#link = link;
     this.#sayAlive();
     this.#restarting = link.closed.then(() => this.#onDead());
@@ -216,7 +210,7 @@ export class Spawner {
     this.#ready = replaced.promise;
     if (!closing) this.#deps.log.error({ commands: left.length }, "the spawner process died");
     // Not under the closing signal: what is left dies also when we stop meanwhile.
-    await killLeftovers(this.#deps, this.#config.dataDir).catch((err: unknown) => {
+    await killLeftovers(this.#deps).catch((err: unknown) => {
       this.#deps.log.error({ err }, "leftovers of the spawner process could not be killed");
     });
     const message = closing ? "the executor stopped" : "the spawner process died and its commands were killed";

@@ -3,10 +3,16 @@ import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { Spawner } from "../../../services/executor/spawner/spawner.ts";
+import { SystemSpawnerHost } from "../../../services/executor/spawner/system-spawner-host.ts";
 
 const [folder = "", silence = "", ...commands] = process.argv.slice(2);
-const deps = { clock: new SystemClock(), random: new SystemRandom(), log: silentLogger };
-const spawner = new Spawner(deps, { dataDir: folder, silenceMs: silence === "null" ? null : Number(silence) });
+const deps = {
+  clock: new SystemClock(),
+  random: new SystemRandom(),
+  log: silentLogger,
+  host: new SystemSpawnerHost(folder),
+};
+const spawner = new Spawner(deps, { silenceMs: silence === "null" ? null : Number(silence) });
 
 function say(line: object): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);

@@ -3,14 +3,19 @@ import { appendFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { GroupFile, readGroupFile } from "../../../services/executor/spawner/group-file.ts";
-import { bootId, processStat } from "../../../services/executor/spawner/process-table.ts";
+import { GroupLedger } from "../../../services/executor/spawner/group-ledger.ts";
+import { bootId, processStat, systemProcesses } from "../../../services/executor/spawner/process-table.ts";
 import { dataFolder } from "./setup.ts";
 
 const own = { number: 0, pid: process.pid, startTicks: processStat(process.pid)?.startTicks ?? 0 };
 
+function ledgerIn(path: string): GroupLedger {
+  return new GroupLedger({ file: new GroupFile(path), processes: systemProcesses, pid: process.pid }, "feed");
+}
+
 test("rule 22: the file says which groups live, by pid and start time", (t) => {
   const path = join(dataFolder(t), "groups");
-  const file = new GroupFile(path, "feed");
+  const file = ledgerIn(path);
   t.after(() => file.close());
   file.add(1, process.pid);
   file.add(2, process.ppid);
@@ -26,7 +31,7 @@ test("rule 22: the file says which groups live, by pid and start time", (t) => {
 
 test("rule 22: the file stays small and keeps what lives through every rewriting", (t) => {
   const path = join(dataFolder(t), "groups");
-  const file = new GroupFile(path, "feed");
+  const file = ledgerIn(path);
   t.after(() => file.close());
   file.add(1, process.pid);
   for (let number = 2; number < 20_000; number++) {
@@ -47,7 +52,7 @@ test("rule 22: a torn last line, another file and no file are no reason to fail"
   assert.equal(readGroupFile(path), undefined);
   writeFileSync(path, "something else\n");
   assert.equal(readGroupFile(path), undefined);
-  const file = new GroupFile(path, "feed");
+  const file = ledgerIn(path);
   t.after(() => file.close());
   file.add(1, process.pid);
   appendFileSync(path, "+ 2 44");

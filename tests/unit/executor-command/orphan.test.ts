@@ -3,13 +3,14 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
-import { SPAWN_MARK } from "../../../services/executor/spawner/group-file.ts";
-import { groupsFilePath, killLeftovers } from "../../../services/executor/spawner/leftovers.ts";
+import { SPAWN_MARK } from "../../../services/executor/spawner/group-ledger.ts";
+import { killLeftovers } from "../../../services/executor/spawner/leftovers.ts";
 import { bootId, groupLives, processStat } from "../../../services/executor/spawner/process-table.ts";
+import { groupsFilePath, SystemSpawnerHost } from "../../../services/executor/spawner/system-spawner-host.ts";
 import { Lifeline } from "../../support/lifeline.ts";
 import { clock, commandSpec, dataFolder, ExecutorProcess, finallyDo, longCommand, setup } from "./setup.ts";
 
-const deps = { clock, log: silentLogger };
+const depsOf = (folder: string) => ({ clock, log: silentLogger, host: new SystemSpawnerHost(folder) });
 
 test("rule 22: commands and their spawner die when their executor is killed", async (t) => {
   const folder = dataFolder(t);
@@ -118,10 +119,10 @@ test("rule 22: what spawner and executor left when both died is killed by the ne
   // Stopped, the spawner does not see its executor go: as bad as dead, until somebody lets it run on.
   process.kill(spawner, "SIGSTOP");
   await executor.kill();
-  assert.deepEqual(await killLeftovers(deps, folder), { killedGroups: 1, reusedPids: 0 });
+  assert.deepEqual(await killLeftovers(depsOf(folder)), { killedGroups: 1, reusedPids: 0 });
   await lifeline.ended;
   assert.ok(!isRunning(spawner));
-  assert.deepEqual(await killLeftovers(deps, folder), { killedGroups: 0, reusedPids: 0 });
+  assert.deepEqual(await killLeftovers(depsOf(folder)), { killedGroups: 0, reusedPids: 0 });
 });
 
 test("rule 22: a pid that belongs to somebody else by now is not killed", async (t) => {
@@ -131,10 +132,10 @@ test("rule 22: a pid that belongs to somebody else by now is not killed", async 
   assert.ok(stat !== undefined);
   const head = `spawner 1 ${bootId()} feed ${innocent} ${stat.startTicks - 1} 0\n`;
   writeFileSync(groupsFilePath(folder), `${head}+ 1 ${innocent} ${stat.startTicks - 1}\n`);
-  assert.deepEqual(await killLeftovers(deps, folder), { killedGroups: 0, reusedPids: 1 });
+  assert.deepEqual(await killLeftovers(depsOf(folder)), { killedGroups: 0, reusedPids: 1 });
   assert.ok(isRunning(innocent));
   writeFileSync(groupsFilePath(folder), `${head}+ 1 ${innocent} ${stat.startTicks}\n`);
-  assert.deepEqual(await killLeftovers(deps, folder), { killedGroups: 1, reusedPids: 0 });
+  assert.deepEqual(await killLeftovers(depsOf(folder)), { killedGroups: 1, reusedPids: 0 });
   assert.ok(!isRunning(innocent));
 });
 
@@ -143,7 +144,7 @@ test("rule 22: groups of another boot of the machine are not killed", async (t) 
   const innocent = await startGroup(t, {});
   const ticks = processStat(innocent)?.startTicks;
   writeFileSync(groupsFilePath(folder), `spawner 1 another-boot feed 1 1 0\n+ 1 ${innocent} ${ticks}\n`);
-  assert.deepEqual(await killLeftovers(deps, folder), { killedGroups: 0, reusedPids: 0 });
+  assert.deepEqual(await killLeftovers(depsOf(folder)), { killedGroups: 0, reusedPids: 0 });
   assert.ok(isRunning(innocent));
 });
 
@@ -153,7 +154,7 @@ test("rule 22: a command that its spawner forked and did not note any more is fo
   const noted = await startGroup(t, { [SPAWN_MARK]: "feed.7" });
   const other = await startGroup(t, { [SPAWN_MARK]: "beef.8" });
   writeFileSync(groupsFilePath(folder), `spawner 1 ${bootId()} feed 1 1 3\n+ 7 999999999 1\n- 7\n`);
-  assert.deepEqual(await killLeftovers(deps, folder), { killedGroups: 1, reusedPids: 0 });
+  assert.deepEqual(await killLeftovers(depsOf(folder)), { killedGroups: 1, reusedPids: 0 });
   assert.ok(!isRunning(unnoted));
   assert.ok(isRunning(noted), "it left its group and was noted: its command ended long ago");
   assert.ok(isRunning(other));

@@ -17,6 +17,7 @@ import type {
 } from "../../../services/executor/spawner/command-spec.ts";
 import { killLeftovers } from "../../../services/executor/spawner/leftovers.ts";
 import { Spawner, type SpawnerConfig } from "../../../services/executor/spawner/spawner.ts";
+import { SystemSpawnerHost } from "../../../services/executor/spawner/system-spawner-host.ts";
 
 export const clock = new SystemClock();
 
@@ -24,7 +25,7 @@ export const clock = new SystemClock();
 export function dataFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "jobmesh-command-"));
   finallyDo(t, async () => {
-    await killLeftovers({ clock, log: silentLogger }, folder);
+    await killLeftovers({ clock, log: silentLogger, host: new SystemSpawnerHost(folder) });
     rmSync(folder, { recursive: true, force: true });
   });
   return folder;
@@ -71,7 +72,8 @@ export interface CommandSetup {
 
 export async function setup(t: TestContext, config: Partial<SpawnerConfig> = {}): Promise<CommandSetup> {
   const folder = dataFolder(t);
-  const spawner = new Spawner({ clock, random: new SystemRandom(), log: silentLogger }, { dataDir: folder, ...config });
+  const deps = { clock, random: new SystemRandom(), log: silentLogger };
+  const spawner = new Spawner({ ...deps, host: new SystemSpawnerHost(folder) }, config);
   await spawner.start();
   finallyDo(t, () => spawner.stop());
   return {

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readGroupFile, SPAWN_MARK } from "../../../services/executor/spawner/group-file.ts";
-import { groupsFilePath, workRootPath } from "../../../services/executor/spawner/leftovers.ts";
+import { readGroupFile } from "../../../services/executor/spawner/group-file.ts";
+import { SPAWN_MARK } from "../../../services/executor/spawner/group-ledger.ts";
 import { groupLives, processStat } from "../../../services/executor/spawner/process-table.ts";
+import { groupsFilePath, workRootPath } from "../../../services/executor/spawner/system-spawner-host.ts";
 import { commandSpec, setup } from "./setup.ts";
 
 test("a command's exit code is its outcome", async (t) => {

@@ -16,6 +16,7 @@ import { executorDefaults } from "../../../services/executor/config.ts";
 import { Executor } from "../../../services/executor/executor.ts";
 import { killLeftovers } from "../../../services/executor/spawner/leftovers.ts";
 import { Spawner } from "../../../services/executor/spawner/spawner.ts";
+import { SystemSpawnerHost } from "../../../services/executor/spawner/system-spawner-host.ts";
 import { CommandRunner } from "../../../services/executor/target/command-runner.ts";
 import { Lifeline } from "../../support/lifeline.ts";
 import { type HomeManners, ScriptedHomes } from "./scripted-homes.ts";
@@ -28,7 +29,8 @@ async function setup(t: TestContext, manners: Partial<HomeManners> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "jobmesh-executor-"));
   const homes = new ScriptedHomes(clock, manners);
   const deps = { clock, random, log: silentLogger };
-  const spawner = new Spawner(deps, { dataDir: folder });
+  const host = new SystemSpawnerHost(folder);
+  const spawner = new Spawner({ ...deps, host });
   const environment = { PATH: process.env.PATH ?? "/bin" };
   const executor = new Executor(
     {
@@ -47,7 +49,7 @@ async function setup(t: TestContext, manners: Partial<HomeManners> = {}) {
   );
   t.after(async () => {
     await executor.stop(0);
-    await killLeftovers(deps, folder);
+    await killLeftovers({ ...deps, host });
     rmSync(folder, { recursive: true, force: true });
   });
   await executor.start();

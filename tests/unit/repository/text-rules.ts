@@ -18,7 +18,7 @@ interface TextRule {
 const everywhere = ["**"];
 const product = ["services/**"];
 /** The real clock and randomness, and the spawner: a process beside the executor, with which it shares the machine's clock. */
-const osBoundary = ["services/common/runtime/**", "services/executor/spawner/{spawner-process,frame}.ts"];
+const osBoundary = ["services/common/runtime/**", "services/executor/spawner/shared-clock.ts"];
 const mains = [
   "services/*/main.ts",
   "services/*/*-main.ts",
