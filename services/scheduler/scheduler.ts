@@ -8,7 +8,6 @@ import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import type { Registry } from "../common/port/registry.ts";
 import type { Store } from "../common/port/store.ts";
-import type { Handlers, ServiceShape } from "../common/rpc/contract.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import type { Metrics } from "../common/telemetry/metrics.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
@@ -33,6 +32,7 @@ import { Rescuer } from "./rescue/rescuer.ts";
 import { Cleaner } from "./retention/cleaner.ts";
 import type { SchedulerSettings } from "./scheduler-config.ts";
 import { showScheduler } from "./scheduler-metrics.ts";
+import { guarded, type Served, served } from "./served.ts";
 import type { SessionPeer } from "./sessions/session-peer.ts";
 import { sessionHandler } from "./sessions/session-rpc.ts";
 import { StoreHealth } from "./store-health.ts";
@@ -55,9 +55,6 @@ export type SchedulerDeps = {
   readonly log: Logger;
 };
 
-/** A service with its handlers. */
-export type Served = { readonly definition: ServiceShape; readonly handlers: object };
-
 /** Jobs read in one query of the timer, and fires stored at once. */
 const TIMER_LIMITS = { maxJobs: 5_000, maxConcurrentFires: 500 };
 /** Gates taken in one round, and time between recounts. */
@@ -78,6 +75,8 @@ export class Scheduler {
   readonly #waits: EndedWaits;
   #running: Running | null = null;
   #hide: () => void = () => {};
+  /** Mesh time is known: before that nothing can be said of any time (rule 12). */
+  #isMeasured = false;
   #isReady = false;
   #starting: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
@@ -110,15 +109,20 @@ export class Scheduler {
     });
     const logs = { store, hints, clock: this.#deps.clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };
+    const executions = executionHandlers({ store, hints, waits: this.#waits, submissions, logs });
+    // The server listens before the store has told the time, which may take as long as the store is slow.
+    const guard = (): void => {
+      if (!this.#isMeasured) throw notRunning();
+    };
     const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock };
     return [
-      served(JobServiceService, jobHandlers({ keeper, submissions, meshClock })),
-      served(ExecutionServiceService, executionHandlers({ store, hints, waits: this.#waits, submissions, logs })),
+      served(JobServiceService, guarded(guard, jobHandlers({ keeper, submissions, meshClock }))),
+      served(ExecutionServiceService, guarded(guard, executions)),
       served(MeshServiceService, meshHandlers({ ...mesh, suspectAfterMs: this.#settings.suspectMs })),
       served(PeerServiceService, {
         link: (stream, context) => this.#running?.peers.serve(stream, context) ?? stream.fail(notRunning()),
       }),
-      served(sessionService, { session: sessionHandler(this.#dispatch.sessions) }),
+      served(sessionService, guarded(guard, { session: sessionHandler(this.#dispatch.sessions) })),
     ];
   }
 
@@ -144,6 +148,7 @@ export class Scheduler {
     this.#running = running;
     try {
       await this.#meshClock.start();
+      this.#isMeasured = true;
       this.#storeHealth.start();
       running.presence.start();
       await running.membership.start();
@@ -289,10 +294,6 @@ type Running = {
   readonly peers: PeerLinks;
   readonly loops: readonly { start(): void; stop(): Promise<void> }[];
 };
-
-function served<S extends ServiceShape>(definition: S, handlers: Handlers<S>): Served {
-  return { definition, handlers };
-}
 
 function notRunning(): JobmeshError {
   return new JobmeshError("SHUTTING_DOWN", { message: "this scheduler does not run yet, or no more" });

@@ -12,6 +12,7 @@ import { Scheduler } from "../../../services/scheduler/scheduler.ts";
 import { everyExecution } from "../../support/execution-filter.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { schedulerSettings } from "../../support/scheduler-settings.ts";
+import { submitTo } from "../mesh/served.ts";
 import { keptLog } from "../scheduler-results/setup.ts";
 import { addJob, cron, nominals, START_MS } from "../scheduler-timer/setup.ts";
 import { TestRegistry } from "./setup.ts";
@@ -75,6 +76,19 @@ test("start and stop are idempotent, and leave nothing behind", async (t) => {
   await clock.settle();
   assert.equal(clock.armedCount, 0);
   await assert.rejects(one.start("s-1:7070"), { reason: "SHUTTING_DOWN" });
+});
+
+test("rule 12: while it does not know mesh time yet it takes no call, and answers UNAVAILABLE", async (t) => {
+  const { clock, store, outage, scheduler } = await setup(t);
+  const one = await scheduler("s-1");
+  const submit = () => submitTo(one)({});
+  outage.away = true;
+  const starting = one.start("s-1:7070");
+  await assert.rejects(async () => submit(), { reason: "SHUTTING_DOWN", code: "UNAVAILABLE" });
+  await assert.rejects(starting, StoreUnavailable);
+  outage.away = false;
+  await clock.settle();
+  assert.equal((await store.executions.list(everyExecution, 10, null, false)).items.length, 0);
 });
 
 test("a stop that comes while it starts ends it", async (t) => {
