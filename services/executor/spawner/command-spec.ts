@@ -38,7 +38,12 @@ export type CommandOutcome =
   /** Its caller stopped it, for the reason that the caller gave. */
   | { readonly kind: "stopped"; readonly reason: string }
   /** The executor was silent or its spawner died: nobody may take this for a failure of the command. */
-  | { readonly kind: "cut_off"; readonly message: string }
+  | {
+      readonly kind: "cut_off";
+      readonly message: string;
+      /** Its spawner died with it: it may have run although nobody heard of its start. */
+      readonly mayHaveRun?: true;
+    }
   /** No process came to be. `code` is the system's name of the error, for example "ENOENT". */
   | { readonly kind: "spawn_failed"; readonly message: string; readonly code: string };
 

@@ -214,7 +214,7 @@ export class Spawner {
       this.#deps.log.error({ err }, "leftovers of the spawner process could not be killed");
     });
     const message = closing ? "the executor stopped" : "the spawner process died and its commands were killed";
-    for (const command of left) command.end({ kind: "cut_off", message });
+    for (const command of left) command.end({ kind: "cut_off", message, mayHaveRun: true });
     for (let waitMs = FIRST_RETRY_MS; !this.#closing.signal.aborted; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       try {
         await this.#launch();

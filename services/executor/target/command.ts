@@ -115,7 +115,11 @@ function attemptOutcome(result: CommandResult): AttemptOutcome {
         return { kind: "returned", reason: "CUT_OFF", message: outcome.reason };
       return { kind: "cancelled", failure: failure(FailureCode.CANCELLED, "stopped on request", outcome.reason) };
     case "cut_off":
-      return { kind: "returned", reason: started ? "CUT_OFF" : "NOT_STARTED", message: outcome.message };
+      return {
+        kind: "returned",
+        reason: started || outcome.mayHaveRun === true ? "CUT_OFF" : "NOT_STARTED",
+        message: outcome.message,
+      };
     case "spawn_failed":
       if (FULL_MACHINE.has(outcome.code)) return { kind: "returned", reason: "NOT_STARTED", message: outcome.message };
       return {

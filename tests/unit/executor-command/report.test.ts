@@ -57,6 +57,8 @@ test("rule 21: what was cut off comes back as CUT_OFF, or as NOT_STARTED when no
   const early = report(cutOff, { processId: undefined });
   assert.deepEqual(early.outcome, { kind: "returned", reason: "NOT_STARTED", message: cutOff.message });
   assert.equal(early.startUs, null);
+  const unknown = report({ ...cutOff, mayHaveRun: true }, { processId: undefined });
+  assert.deepEqual(unknown.outcome, { kind: "returned", reason: "CUT_OFF", message: cutOff.message });
 });
 
 test("rule 25: a stop cancels, but a reroute, a shutdown and a fence bring the attempt back", () => {
