@@ -95,8 +95,7 @@ export class Scheduler {
   /** The services to serve. The schedulers that ListSchedulers shows are those of `start`. */
   services(): readonly Served[] {
     const { store, random, tracing, registry } = this.#deps;
-    const { hints } = this;
-    const meshClock = this.#meshClock;
+    const [hints, meshClock] = [this.hints, this.#meshClock];
     const checkPayload = payloadCheck(store.descriptors, this.#deps.clock);
     const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
     const reader = new SubmissionReader({ store, meshClock, random, checkPayload });
@@ -120,7 +119,8 @@ export class Scheduler {
       served(ExecutionServiceService, guarded(guard, executions)),
       served(MeshServiceService, meshHandlers({ ...mesh, suspectAfterMs: this.#settings.suspectMs })),
       served(PeerServiceService, {
-        link: (stream, context) => this.#running?.peers.serve(stream, context) ?? stream.fail(notRunning()),
+        link: (stream, context) =>
+          this.#running === null ? stream.fail(notRunning()) : this.#running.peers.serve(stream, context),
       }),
       served(sessionService, guarded(guard, { session: sessionHandler(this.#dispatch.sessions) })),
     ];

@@ -1,11 +1,14 @@
 /** The whole scheduler on a real store in memory, a memory bus and a registry, on a manual clock. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { type LinkRequest, type LinkResponse, PeerServiceService } from "../../../gen/jobmesh/v1/peer_service.ts";
 import { MemorySchedulerBus } from "../../../services/common/adapter/memory/bus-ends.ts";
 import { MemoryTopics } from "../../../services/common/adapter/memory/bus-topics.ts";
 import { openStore } from "../../../services/common/adapter/open-store.ts";
 import type { SchedulerId } from "../../../services/common/domain/identifier.ts";
+import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import { type Store, StoreUnavailable } from "../../../services/common/port/store.ts";
+import type { BidiHandler, CallContext } from "../../../services/common/rpc/contract.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
 import { Scheduler } from "../../../services/scheduler/scheduler.ts";
@@ -13,6 +16,7 @@ import { everyExecution } from "../../support/execution-filter.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { schedulerSettings } from "../../support/scheduler-settings.ts";
 import { submitTo } from "../mesh/served.ts";
+import { silentStream } from "../mesh/way.ts";
 import { keptLog } from "../scheduler-results/setup.ts";
 import { addJob, cron, nominals, START_MS } from "../scheduler-timer/setup.ts";
 import { TestRegistry } from "./setup.ts";
@@ -89,6 +93,27 @@ test("rule 12: while it does not know mesh time yet it takes no call, and answer
   outage.away = false;
   await clock.settle();
   assert.equal((await store.executions.list(everyExecution, 10, null, false)).items.length, 0);
+});
+
+test("rule 31: a peer's link stands while the scheduler runs, and is refused before and after", async (t) => {
+  const { clock, scheduler } = await setup(t);
+  const one = await scheduler("s-1");
+  const service = one.services().find(({ definition }) => definition === PeerServiceService);
+  assert.ok(service !== undefined);
+  const { link } = service.handlers as { link: BidiHandler<LinkRequest, LinkResponse> };
+  const context = { stopping: new AbortController().signal } as CallContext;
+  const failure = (): unknown => {
+    let failed: unknown = null;
+    link({ ...silentStream(), fail: (error) => (failed = error) }, context);
+    return failed instanceof JobmeshError ? failed.reason : failed;
+  };
+  assert.equal(failure(), "SHUTTING_DOWN");
+  const starting = one.start("s-1:7070");
+  await clock.advance(10);
+  await starting;
+  assert.equal(failure(), null);
+  await one.stop();
+  assert.equal(failure(), "SHUTTING_DOWN");
 });
 
 test("a stop that comes while it starts ends it", async (t) => {
