@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import type { Execution } from "../../services/common/domain/execution.ts";
 import type { JobUid } from "../../services/common/domain/identifier.ts";
+import { SHARD_COUNT } from "../../services/common/domain/job.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
 import { routeIdOf } from "../../services/common/domain/route.ts";
 import type { ExecutionFilter } from "../../services/common/port/store-executions.ts";
@@ -24,6 +25,7 @@ import {
 } from "../support/execution-store.ts";
 
 const HOUR_US = 3_600_000_000;
+const allShards = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
 const gateKeys = ["job:44444444-4444-4444-8444-444444444444"];
 const jobUid = "44444444-4444-4444-8444-444444444444" as JobUid;
 
@@ -146,12 +148,12 @@ onEveryStore("rule 13: due ones, waiters and gates to be tried are found by inde
   const { nowUs } = await populate(setup);
   await setup.sql((session) => session.execute("UPDATE gates SET try_us = 1"));
   const wanted: [string, RegExp, RegExp][] = [
-    ["FROM executions WHERE timer_shard", /ix_executions_timer/, /Using index|COVERING/],
+    ["FROM executions WHERE timer_shard IN", /ix_executions_timer/, /Using index|COVERING/],
     ["FROM executions WHERE waiting_gate", /ix_executions_waiting/, /^(?!.*(filesort|TEMP B-TREE))/],
     ["FROM gates WHERE try_us", /ix_gates_try/, /^(?!.*(filesort|TEMP B-TREE))/],
   ];
   const statements = await setup.statementsOf(async () => {
-    await setup.store.due([1, 2, 3], nowUs + 5 * HOUR_US, 10);
+    await setup.store.due(allShards, nowUs + 5 * HOUR_US, 10);
     await setup.store.admit(10);
   });
   const explain = setup.kind === "mysql" ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
@@ -161,6 +163,29 @@ onEveryStore("rule 13: due ones, waiters and gates to be tried are found by inde
     const text = setup.kind === "mysql" ? `${first?.key} ${first?.Extra}` : String(first?.detail);
     assert.match(text, index);
     assert.match(text, extra);
+  }
+});
+
+onEveryStore("rule 13: a look for what is due jumps from shard to shard", async (setup) => {
+  const { nowUs } = await populate(setup);
+  const jobs = new SqlJobStore(setup.database);
+  const explain = setup.kind === "mysql" ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
+  const looks: [string, () => Promise<unknown>][] = [
+    ["ix_executions_timer", () => setup.store.due([1, 2, 3], nowUs, 10)],
+    ["ix_jobs_due", () => jobs.due([1, 2, 3], nowUs, 10)],
+  ];
+  for (const [index, look] of looks) {
+    const statements = await setup.statementsOf(look);
+    const [heads, ...rest] = statements.filter(({ sql }) => /SELECT/.test(sql));
+    assert.ok(heads !== undefined && rest.length === 0, "nothing is due, and nothing else is asked");
+    const plan = await setup.sql((session) => session.query(`${explain} ${heads.sql}`, heads.params));
+    if (setup.kind === "mysql") {
+      assert.equal(plan[0]?.key, index);
+      continue;
+    }
+    const reads = plan.map(({ detail }) => String(detail)).filter((detail) => /executions|jobs/.test(detail));
+    assert.ok(reads.length > 0);
+    for (const read of reads) assert.match(read, new RegExp(`^SEARCH \\w+ USING COVERING INDEX ${index}`));
   }
 });
 

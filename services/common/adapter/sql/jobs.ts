@@ -13,6 +13,7 @@ import type {
   NewJob,
 } from "../../port/store-jobs.ts";
 import { inList } from "./dialect.ts";
+import { dueShards, jobTimers } from "./due-shards.ts";
 import { fireAll } from "./fires.ts";
 import { jobGateKey } from "./gates.ts";
 import { listJobs } from "./job-list.ts";
@@ -23,6 +24,7 @@ import { claimRequests } from "./requests.ts";
 import { text } from "./row-reader.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { transactOrUndo, type Undo } from "./undo.ts";
+import { valueLists } from "./value-list.ts";
 
 const COLUMNS = JOB_COLUMNS.join(", ");
 
@@ -102,11 +104,12 @@ export class SqlJobStore implements JobStore {
   }
 
   async due(shards: readonly number[], untilUs: number, limit: number): Promise<readonly Job[]> {
-    if (shards.length === 0) return [];
-    const rows = await this.#database.read("job.due", (session) =>
-      session.query(dueSql(shards.length), [...shards, untilUs, limit]),
-    );
-    return rows.map(jobOf);
+    return this.#database.read("job.due", async (session) => {
+      const [list] = valueLists(await dueShards(session, jobTimers, shards, untilUs));
+      if (list === undefined) return [];
+      const rows = await session.query(dueSql(list.values.length), [...list.values, untilUs, limit]);
+      return rows.map(jobOf);
+    });
   }
 
   fireAll(requests: readonly Fire[]): Promise<readonly FireOutcome[]> {

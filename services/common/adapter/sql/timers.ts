@@ -1,4 +1,5 @@
 import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
+import { dueShards, executionTimers } from "./due-shards.ts";
 import { causeNumber, gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { LockedGates } from "./gates.ts";
 import { updateRows } from "./many-rows.ts";
@@ -31,7 +32,7 @@ export function due(
 ): Promise<DueExecution[]> {
   return db.read("due", async (session) => {
     const found: DueExecution[] = [];
-    for (const list of valueLists(shards)) {
+    for (const list of valueLists(await dueShards(session, executionTimers, shards, untilUs))) {
       const rows = await session.query(
         `SELECT execution_id, ready_us FROM executions WHERE timer_shard IN (${list.sql}) AND ready_us <= ?
           ORDER BY ready_us, execution_id LIMIT ?`,
