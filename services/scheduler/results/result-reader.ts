@@ -112,8 +112,9 @@ export class ResultReader {
       const changed = this.#readings.takeOwned(rows, (partition) => owners.ownsPartition(partition));
       if (isCheckDue) this.#readings.goBack();
       if (changed || isCheckDue) this.#readings.name();
-      if (await this.#readings.takeStanding(rows, clock.monotonicMs(), bounds)) this.#readings.name();
-      if (isCheckDue) await this.#checkEnds(rows, await bounds());
+      const isHelping = await this.#readings.takeStanding(rows, clock.monotonicMs(), bounds);
+      if (isHelping) this.#readings.name();
+      if (isCheckDue || isHelping) await this.#checkEnds(rows, await bounds());
     } catch (error) {
       // What could not be asked is asked once the bus is back.
       if (!(error instanceof BusUnavailable)) throw error;

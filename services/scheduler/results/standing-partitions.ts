@@ -3,7 +3,7 @@ import type { StoredPartition } from "../../common/port/store-offsets.ts";
 
 /**
  * Rule 30: finds result partitions of others that stand still although they
- * have records: their owner is cut off, and anyone may read them.
+ * have records, or were made anew: their owner is cut off, and anyone may read them.
  */
 export class StandingPartitions {
   readonly #backstopMs: number;
@@ -26,7 +26,8 @@ export class StandingPartitions {
     const suspects = stored.filter((row) => this.#stoodStill(row, nowMs));
     if (suspects.length === 0) return [];
     const ends = new Map((await bounds()).map(({ partition, endOffset }) => [partition, endOffset]));
-    return suspects.filter(({ partition, nextOffset }) => (ends.get(partition) ?? 0) > nextOffset);
+    // One that ends before what was stored of it was made anew (rule 27): its owner should have noticed that, too.
+    return suspects.filter(({ partition, nextOffset }) => (ends.get(partition) ?? nextOffset) !== nextOffset);
   }
 
   #stoodStill({ partition, nextOffset }: StoredPartition, nowMs: number): boolean {

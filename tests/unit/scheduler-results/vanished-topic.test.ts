@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Execution } from "../../../services/common/domain/execution.ts";
 import type { StoredPartition } from "../../../services/common/port/store-offsets.ts";
 import { judgeBatch, judgeBounds } from "../../../services/scheduler/results/partition-check.ts";
-import { keptLog, type ResultRig, resultOf, resultRig } from "./setup.ts";
+import { keptLog, type ResultRig, resultOf, resultRig, TestPartitions } from "./setup.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -103,6 +103,23 @@ test("rule 27: an end below the stored offset raises the generation within a min
   const { generation, nextOffset } = await rig.partition();
   // What is left is read once more, which changes nothing.
   assert.deepEqual([generation, nextOffset], [1, 6]);
+});
+
+test("rules 27 and 30: a topic made anew whose owner does not notice is noticed by anyone", async (t) => {
+  const rig = await resultRig(t);
+  const executions = await rig.dispatched(8);
+  await storedBefore(rig, executions.slice(0, 5));
+  // A minute is the owner's time; the owner is none here.
+  const { reader } = await rig.reader({ owners: new TestPartitions([1]) });
+  reader.start();
+  await rig.clock.advance(4_000);
+  rig.bus.remakeResults();
+  await rig.clock.advance(4_000);
+  const { generation, nextOffset } = await rig.partition();
+  assert.deepEqual([generation, nextOffset], [1, 0]);
+  for (const one of executions.slice(5)) rig.bus.addResult(0, resultOf(one));
+  await rig.clock.advance(4_000);
+  await expectAll(rig, executions, 1);
 });
 
 test("rule 27: after a raise the unknown key before the offset raises nothing again", async (t) => {
