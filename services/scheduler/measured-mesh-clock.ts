@@ -10,8 +10,8 @@ const MEASURE_INTERVAL_MS = 10_000;
 const ROUND_TRIPS = 5;
 /** Above it the uncertainty is reported (rule 12). */
 const MAX_UNCERTAINTY_US = 100_000;
-/** Drift of a monotonic clock that is reckoned with: 100 parts in a million. */
-const DRIFT_US_PER_MS = 0.1;
+/** Drift that is reckoned with: 500 parts in a million, by which Linux slews a clock at most (adjtimex(2)). */
+const DRIFT_US_PER_MS = 0.5;
 /** A new measurement that is earlier by no more than this holds mesh time still until it is reached. */
 const MAX_HELD_US = 1_000_000;
 

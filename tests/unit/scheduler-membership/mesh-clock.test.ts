@@ -79,7 +79,7 @@ test("rule 12: it is measured again each ten seconds, and the uncertainty grows 
   const asked = rig.store.asked;
   const fresh = rig.meshClock.uncertaintyUs();
   await rig.clock.advance(5_000);
-  assert.ok(Math.abs(rig.meshClock.uncertaintyUs() - fresh - 500) <= 1);
+  assert.ok(Math.abs(rig.meshClock.uncertaintyUs() - fresh - 2_500) <= 1);
   assert.equal(rig.store.asked, asked);
   rig.store.offsetUs = 4_000;
   await rig.clock.advance(5_100);
@@ -93,7 +93,7 @@ test("rule 12: a slow measurement that agrees with what is known is left out", a
   rig.store.trips = [[80, 0]];
   await rig.clock.advance(10_500);
   assert.equal(rig.errorUs(), 0);
-  assert.ok(rig.meshClock.uncertaintyUs() < 2_000);
+  assert.ok(rig.meshClock.uncertaintyUs() < 10_500 * 0.5 + 1_000);
   // One that does not agree says that the store's clock was set.
   rig.store.offsetUs = 60_000_000;
   await rig.clock.advance(10_500);
@@ -130,7 +130,7 @@ test("rule 12: over 100 ms of uncertainty is reported once, and so is its end", 
   assert.deepEqual(rig.messages, ["warn: mesh time is uncertain: the store answers slowly, or not at all"]);
   rig.store.trips = [[0, 0]];
   await rig.clock.advance(25_000);
-  assert.ok(rig.meshClock.uncertaintyUs() < 2_000);
+  assert.ok(rig.meshClock.uncertaintyUs() < 10_500 * 0.5 + 1_000);
 });
 
 test("a store that is away leaves mesh time as it was; a start without it rejects", async (t) => {
@@ -142,5 +142,5 @@ test("a store that is away leaves mesh time as it was; a start without it reject
   rig.store.away = true;
   await rig.clock.advance(60_000);
   assert.equal(rig.errorUs(), 0);
-  assert.equal(Math.round(rig.meshClock.uncertaintyUs()), 6_000);
+  assert.equal(Math.round(rig.meshClock.uncertaintyUs()), 30_000);
 });
