@@ -96,6 +96,8 @@ export type ActiveAttempt = {
   readonly key: AttemptKey;
   readonly executorId: ExecutorId;
   readonly incarnation: Incarnation;
+  /** Of the session that it was claimed under. */
+  readonly sessionNumber: number;
   readonly state: "DISPATCHED" | "RUNNING";
   readonly dispatchUs: number;
   readonly startUs: number | null;

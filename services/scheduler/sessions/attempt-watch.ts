@@ -170,12 +170,14 @@ export class AttemptWatch {
     const { store, sender } = this.#deps;
     let count = 0;
     for (let from = 0; from < attempts.length; from += RESEND_CHUNK) {
-      const chunk = attempts.slice(from, from + RESEND_CHUNK).map((attempt) => attempt.key);
-      for (const execution of await store.executions.forResend(chunk)) {
-        const { executionId, attempt, fence, dispatchUs } = execution;
-        if (session.signal.aborted || fence === null || dispatchUs === null) continue;
+      const chunk = attempts.slice(from, from + RESEND_CHUNK);
+      const sessions = new Map(chunk.map(({ key, sessionNumber }) => [keyText(key), sessionNumber]));
+      for (const execution of await store.executions.forResend(chunk.map(({ key }) => key))) {
+        const { executionId, attempt, fence } = execution;
+        if (session.signal.aborted || fence === null) continue;
         const text = keyText({ executionId, attempt, fence });
-        if (dispatchUs < session.openedUs && !watched.adopted.has(text)) {
+        // What was claimed under this session was counted when its slot was reserved.
+        if (sessions.get(text) !== session.executor.sessionNumber && !watched.adopted.has(text)) {
           watched.adopted.add(text);
           this.#deps.roster.countSent(session.executor, execution.target);
         }

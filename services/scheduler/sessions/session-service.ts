@@ -149,11 +149,9 @@ export class SessionService {
 
   async #greet(peer: SessionPeer, hello: HelloMessage, opening: SessionOpening): Promise<void> {
     checkHello(hello);
-    const { meshClock } = this.#deps;
-    const openedUs = meshClock.nowUs() - meshClock.uncertaintyUs();
     const missing = await this.#register(hello);
     if (opening.closed || this.#stopping) return;
-    const session = new Session(peer, hello, openedUs, this.#scope);
+    const session = new Session(peer, hello, this.#scope);
     this.#replace(session);
     const { profile } = hello;
     peer.send({

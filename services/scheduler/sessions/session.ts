@@ -57,8 +57,6 @@ export class Session implements SessionLink {
   readonly known = new KnownAttempts();
   /** Aborts when the session is over. */
   readonly signal: AbortSignal;
-  /** Mesh time just before it was registered: what was claimed earlier was claimed under another session. */
-  readonly openedUs: number;
   readonly #scope: SessionScope;
   readonly #peer: SessionPeer;
   readonly #abort = new AbortController();
@@ -74,10 +72,9 @@ export class Session implements SessionLink {
   #load: Pick<HeartbeatMessage, "cpuLoad" | "memoryBytes"> = { cpuLoad: 0, memoryBytes: 0 };
   #leaving = false;
 
-  constructor(peer: SessionPeer, hello: HelloMessage, openedUs: number, scope: SessionScope) {
+  constructor(peer: SessionPeer, hello: HelloMessage, scope: SessionScope) {
     this.#peer = peer;
     this.#scope = scope;
-    this.openedUs = openedUs;
     this.signal = this.#abort.signal;
     this.#lastHeardMs = scope.clock.monotonicMs();
     this.executor = new HomedExecutor(hello.profile, hello.sessionNumber, this);

@@ -18,6 +18,7 @@ function attempt(changes: Partial<ActiveAttempt>): ActiveAttempt {
     key: { executionId, attempt: 1, fence: 1n as Fence },
     executorId: "one" as ActiveAttempt["executorId"],
     incarnation: "one-1" as ActiveAttempt["incarnation"],
+    sessionNumber: 1,
     state: "DISPATCHED",
     dispatchUs: 0,
     startUs: null,

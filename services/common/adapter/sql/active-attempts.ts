@@ -14,7 +14,7 @@ import { valueLists } from "./value-list.ts";
  * index begins with active_executor, which is NULL once the attempt has ended.
  */
 
-const ACTIVE_ATTEMPT_COLUMNS = `e.execution_id, e.attempt, e.fence, e.active_executor, e.incarnation, e.state,
+const ACTIVE_ATTEMPT_COLUMNS = `e.execution_id, e.attempt, e.fence, e.active_executor, e.incarnation, e.session_number, e.state,
   e.dispatch_us, e.attempt_start_us, e.timeout_ms, e.stop_reason, e.stop_message, e.stop_us`;
 
 /** Current attempts of an incarnation that were dispatched before a time, oldest first. */
@@ -57,6 +57,7 @@ function activeAttemptOf(row: Row): ActiveAttempt {
     key: attemptKeyOf(row),
     executorId: text(row, "active_executor") as ExecutorId,
     incarnation: text(row, "incarnation") as Incarnation,
+    sessionNumber: int(row, "session_number"),
     state,
     dispatchUs: int(row, "dispatch_us"),
     startUs: intOrNull(row, "attempt_start_us"),
