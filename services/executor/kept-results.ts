@@ -18,6 +18,8 @@ import { type RelayStream, ResultRelay } from "./result-relay.ts";
  * no sure word of what is stored.
  */
 
+/** A result is read within this where anybody can read: others take a partition that stands still for 3 s (rule 30). */
+const UNREAD_MS = 10_000;
 /** Looks for overdue results in one time-out. */
 const LOOKS = 4;
 /** How long results go to one partition: some transactions of a scheduler. */
@@ -102,10 +104,14 @@ export class KeptResults {
     else this.#produce(kept);
   }
 
-  /** Rule 19: the home asks again for one that ended. It is sent again unless it stands where it will be read. */
+  /**
+   * Rule 19: the home asks again for one that ended. It is sent again unless it stands where it will be read. One that
+   * stands there for long was not read: the topic may have lost it before anybody could notice that (rule 27).
+   */
   resend(kept: KeptResult): void {
     if (kept.pending && !kept.relayed) return;
-    if (this.#partitions[kept.partition]?.stands(kept) === true) return;
+    const isFresh = this.#deps.clock.monotonicMs() - kept.sentMs < UNREAD_MS;
+    if (isFresh && this.#partitions[kept.partition]?.stands(kept) === true) return;
     this.#relayed(kept);
   }
 
