@@ -87,6 +87,24 @@ test("rule 19: ended and produced, nothing is said while the result stands where
   assert.equal(rig.results().length, 1);
 });
 
+test("rules 19 and 27: a result that stands in Kafka unread for ten seconds is sent by the session when it is asked for", async (t) => {
+  const rig = await setup(t, { way: "bus", manners: { store: false } });
+  const order = await rig.dispatch();
+  const sentAgain = () => rig.homes.all("result").length;
+  for (let second = 0; second < 9; second++) {
+    rig.homes.last.dispatch(order);
+    await rig.clock.advance(1_000);
+  }
+  assert.equal(sentAgain(), 0, "a reader has time");
+  await rig.clock.advance(1_000);
+  rig.homes.last.dispatch(order);
+  await rig.clock.settle();
+  assert.deepEqual(
+    rig.homes.all("result").map(({ result }) => result.key),
+    [order.key],
+  );
+});
+
 test("rule 19: ended and sent by a session, the result is sent again", async (t) => {
   const rig = await setup(t, { way: "session", manners: { store: false } });
   const order = await rig.dispatch();
