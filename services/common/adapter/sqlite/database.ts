@@ -56,12 +56,12 @@ export class SqliteDatabase implements SqlDatabase {
     return this.#inTurn(() => this.#runAgain(name, "BEGIN", body));
   }
 
-  /** Waits for all turns and closes the file. */
   /** One writer, in this process: BEGIN and COMMIT are no round trips. */
   transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
     return this.transact(name, body);
   }
 
+  /** Waits for all turns and closes the file. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
