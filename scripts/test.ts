@@ -1,8 +1,8 @@
 /**
- * `npm test`: lint, types, drift checks, then the test files of tests/unit, contract, integration and system on real
+ * `npm test`: lint, types, drift checks, then the test files of tests/unit, sim, contract, integration and system on real
  * etcd, Kafka and MariaDB. The last line is "N passed, N failed"; a check counts as one.
  *
- *   node scripts/test.ts [--embedded] [checks] [unit] [contract] [integration] [system] [PATH…]
+ *   node scripts/test.ts [--embedded] [checks] [unit] [sim] [contract] [integration] [system] [PATH…]
  *
  * With names or paths only those run. --embedded starts no server and leaves out, by name, the files that need one.
  */

@@ -5,6 +5,7 @@ import { backendVariables, type WantedBackends } from "../backends.ts";
 /** The groups of `npm test` in their order, with what bounds one file of them. */
 export const groups = [
   { name: "unit", concurrency: 2, testTimeoutMs: 30_000, fileTimeoutMs: 60_000 },
+  { name: "sim", concurrency: 1, testTimeoutMs: 300_000, fileTimeoutMs: 300_000 },
   { name: "contract", concurrency: 2, testTimeoutMs: 60_000, fileTimeoutMs: 300_000 },
   { name: "integration", concurrency: 2, testTimeoutMs: 180_000, fileTimeoutMs: 600_000 },
   { name: "system", concurrency: 1, testTimeoutMs: 900_000, fileTimeoutMs: 1_200_000 },

@@ -33,8 +33,10 @@ export interface CommandFacts {
 export interface CommandRecord {
   /** Its program begins to work. */
   started(command: CommandFacts): void;
+  /** It writes a line. */
+  wrote(command: CommandFacts, line: string): void;
   /** Its whole group is gone, and how its leader ended; only of those that began. */
-  ended(command: CommandFacts & { readonly how: "exited" | "signaled" }): void;
+  ended(command: CommandFacts & { readonly how: "exited" | "signaled"; readonly exitCode: number | null }): void;
 }
 
 /** What a simulated command is on. */
@@ -66,7 +68,7 @@ export class SimCommand {
   readonly #leader: Member;
   #lingerer: Member | undefined;
   #hasBegun = false;
-  #how: "exited" | "signaled" = "exited";
+  #exit: { readonly how: "exited" | "signaled"; readonly exitCode: number | null } = { how: "exited", exitCode: null };
 
   constructor(ground: CommandGround, fork: CommandFork, reader: CommandReader) {
     this.#ground = ground;
@@ -94,7 +96,10 @@ export class SimCommand {
     const { durationMs, exitCode, lines, ignoresTerm, lingersMs } = this.#plan;
     for (const [index, line] of lines.entries()) {
       const atMs = (durationMs * (index + 1)) / (lines.length + 1);
-      this.#leader.after(atMs, () => this.#reader.onData(Buffer.from(`${line}\n`)));
+      this.#leader.after(atMs, () => {
+        this.#ground.record.wrote(this.facts, line);
+        this.#reader.onData(Buffer.from(`${line}\n`));
+      });
     }
     this.#leader.after(durationMs, () => this.#leader.end(exitCode, null));
     if (lingersMs === 0) return;
@@ -105,14 +110,14 @@ export class SimCommand {
   }
 
   #onExit(code: number | null, signal: NodeJS.Signals | null): void {
-    this.#how = signal === null ? "exited" : "signaled";
+    this.#exit = { how: signal === null ? "exited" : "signaled", exitCode: code };
     this.#reader.onExit(code, signal);
     this.#onGone();
   }
 
   #onGone(): void {
     if (this.#leader.isAlive || this.#lingerer?.isAlive) return;
-    if (this.#hasBegun) this.#ground.record.ended({ ...this.facts, how: this.#how });
+    if (this.#hasBegun) this.#ground.record.ended({ ...this.facts, ...this.#exit });
     this.#reader.onGone();
   }
 }

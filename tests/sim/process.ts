@@ -48,6 +48,8 @@ export class SimProcess implements Clock {
   diedSilently = false;
   /** When it last was made to go on after a pause; -Infinity when it never was. */
   resumedMs = Number.NEGATIVE_INFINITY;
+  /** Since when it is dead, or stands still; Infinity while it goes on. */
+  silentSinceMs = Number.POSITIVE_INFINITY;
 
   constructor(name: string, timeline: Timeline, machine: MachineTime) {
     this.name = name;
@@ -113,6 +115,7 @@ export class SimProcess implements Clock {
   kill(silently = false): void {
     if (!this.#isAlive) return;
     this.#isAlive = false;
+    this.silentSinceMs = this.#timeline.nowMs;
     this.diedSilently = silently;
     this.#waiting.length = 0;
     for (const mourner of this.#mourners.splice(0)) mourner();
@@ -120,6 +123,7 @@ export class SimProcess implements Clock {
 
   /** SIGSTOP. */
   pause(): void {
+    if (!this.#isPaused) this.silentSinceMs = this.#timeline.nowMs;
     this.#isPaused = true;
   }
 
@@ -128,6 +132,7 @@ export class SimProcess implements Clock {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.resumedMs = this.#timeline.nowMs;
+    this.silentSinceMs = Number.POSITIVE_INFINITY;
     for (const run of this.#waiting.splice(0)) this.#timeline.after(0, () => this.happen(run));
   }
 }

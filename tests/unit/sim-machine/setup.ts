@@ -39,6 +39,7 @@ export class Setup {
       drawDelayMs: () => this.random.unit() * 2,
       record: {
         started: ({ executionId }) => this.history.push(`started ${executionId}`),
+        wrote: () => {},
         ended: ({ executionId, how }) => this.history.push(`${how} ${executionId}`),
       },
     });

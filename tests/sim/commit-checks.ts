@@ -1,0 +1,145 @@
+/**
+ * Judges of single commits that look at the rows beside those that changed: what a claim takes first, who holds a gate,
+ * what a fire was compared with, and that offsets only grow. Their names are those of docs/simulator.md.
+ */
+import { overlapNumber, reasonNumber, StateNumber } from "../../services/common/adapter/sql/execution-row.ts";
+import type { Run } from "./record.ts";
+import type { RowChange } from "./row-changes.ts";
+import { type SimStore, UNSTORABLE } from "./store.ts";
+import { promise } from "./verdict.ts";
+
+/** What a scheduler knows of mesh time is off by less, half a round trip to a slow store. */
+const MESH_TIME_TOLERANCE_MS = 2_500;
+
+/** Looks at a commit. @param missedMs how late a fire has to be before it was missed */
+export function checkCommit(store: SimStore, name: string, changes: readonly RowChange[], missedMs: number): void {
+  for (const change of changes) if (change.table === "result_offsets") checkOffset(change);
+  const executions = changes.filter(({ table }) => table === "executions");
+  if (name === "claim") for (const change of executions) checkOrder(store, change);
+  if (name === "fire") for (const change of executions) checkFire(store, change, missedMs);
+  for (const change of executions) checkGate(store, change);
+  for (const change of executions) checkLoss(change);
+}
+
+/** Rule 3: who stores results begins where others ended. */
+function checkOffset({ before, after }: RowChange): void {
+  if (before === null || after === null || before.generation !== after.generation) return;
+  promise(
+    "offsets only grow",
+    Number(after.next_offset) >= Number(before.next_offset),
+    () => `partition ${after.part} goes back from ${before.next_offset} to ${after.next_offset}`,
+  );
+}
+
+/** Rule 6: nothing of a better rank waits on the same route. */
+function checkOrder(store: SimStore, { after }: RowChange): void {
+  const id = String(after?.execution_id);
+  const [better] = store.rows(
+    `SELECT w.execution_id FROM executions c JOIN executions w ON w.claim_route = c.route_id
+      WHERE c.execution_id = ? AND c.state = ${StateNumber.DISPATCHED} AND w.claim_rank < c.claim_rank`,
+    id,
+  );
+  promise("the best rank first", better === undefined, () => `${id} is claimed before ${better?.execution_id}`);
+}
+
+/** Rule 7: of those that want to be alone one holds the gate. */
+function checkGate(store: SimStore, { before, after }: RowChange): void {
+  if (after === null || after.gates_held === null || before?.gates_held === after.gates_held) return;
+  const held = store.rows(
+    `SELECT execution_id FROM executions WHERE gate_keys = ? AND gates_held = 1 AND overlap <> ${overlapNumber("ALLOW")}`,
+    String(after.gate_keys),
+  );
+  promise(
+    "one at a time",
+    held.length <= 1,
+    () => `${held.map((row) => row.execution_id).join(" and ")} hold ${after.gate_keys}`,
+  );
+}
+
+/** Rule 26: what has lost two executors is not handed to the next one at once. */
+function checkLoss({ before, after }: RowChange): void {
+  if (before === null || after === null || Number(after.loss_count) < 2) return;
+  promise(
+    "losses are waited after",
+    after.loss_count === before.loss_count || after.state !== StateNumber.READY,
+    () => `${after.execution_id} is READY after its loss ${after.loss_count}`,
+  );
+}
+
+/** Rule 4: only what the store refuses ends as unstorable, not what came with it. */
+export function checkUnstorable(store: SimStore, executionId: string): void {
+  const [refused] = store.rows(
+    "SELECT 1 FROM executions WHERE execution_id = ? AND instr(CAST(target AS TEXT), ?) > 0",
+    executionId,
+    UNSTORABLE,
+  );
+  promise("only what is refused is unstorable", refused !== undefined, () => `${executionId} is taken for unstorable`);
+}
+
+/**
+ * Rules 3 and 18: what an executor did it knows until the store does. Not asked where Kafka has lost records: until a
+ * generation is raised, those that take their offsets cannot be told from them, and an executor lets go of its result
+ * when the other's is stored.
+ *
+ * @param isAlive whether the process of a run lives
+ */
+export function checkKnown(runs: readonly Run[], isAlive: (run: Run) => boolean): void {
+  const done = runs.find((run) => run.how !== null && run.how !== "died" && isAlive(run));
+  promise(
+    "a result is kept until it is stored",
+    done === undefined,
+    () =>
+      `${done?.executionId} attempt ${done?.attempt} ${done?.how} at ${done?.node}, which does not know it any more`,
+  );
+}
+
+/**
+ * Each nominal time that the job moved past is a row, or counted in one. Schedules here are regular. A change of the job
+ * that came at the same time as a fire may set it back by that fire, which then is there already and stays one.
+ *
+ * @param nominal executions by job and nominal time, those of this commit too
+ */
+export function checkMove(
+  store: SimStore,
+  { before, after }: RowChange,
+  changes: readonly RowChange[],
+  nominal: ReadonlyMap<string, string>,
+): void {
+  if (before === null || after === null || before.next_fire_us === null || after.next_fire_us === null) return;
+  if (before.next_fire_us === after.next_fire_us) return;
+  const uid = after.job_uid;
+  const periodUs = store.periodUs(String(uid));
+  if (periodUs === null) return;
+  const passed = (Number(after.next_fire_us) - Number(before.next_fire_us)) / periodUs;
+  const rows = changes.filter(
+    (change) => change.table === "executions" && change.before === null && change.after?.job_uid === uid,
+  );
+  const counted = rows.reduce((sum, change) => sum + 1 + Number(change.after?.merged_count ?? 0), 0);
+  const isMade = nominal.has(`${uid} ${before.next_fire_us}`);
+  const isAgain = isMade && !rows.some((change) => change.after?.scheduled_us === before.next_fire_us);
+  promise(
+    "each nominal time is accounted for",
+    counted === passed || (isAgain && counted + 1 === passed),
+    () => `job ${uid} moved on by ${passed} fires, ${counted} are accounted for`,
+  );
+}
+
+/** Rules 9, 10 and 12: a fire is of its job as it stands, comes in its time, and is missed only when it is late. */
+function checkFire(store: SimStore, { before, after }: RowChange, missedMs: number): void {
+  if (before !== null || after === null || after.job_uid === null) return;
+  const id = String(after.execution_id);
+  const [job] = store.rows("SELECT revision, paused FROM jobs WHERE job_uid = ?", String(after.job_uid));
+  promise(
+    "a fire is of its job as it stands",
+    job !== undefined && job.paused === 0 && job.revision === after.job_revision,
+    () => `${id} is of revision ${after.job_revision}; the job is ${JSON.stringify(job)}`,
+  );
+  const lateMs = (store.nowUs() - Number(after.scheduled_us)) / 1_000;
+  promise("no fire before its time", lateMs > -MESH_TIME_TOLERANCE_MS, () => `${id} is made ${-lateMs} ms early`);
+  const isMissed = after.state_reason === reasonNumber("MISSED") || Number(after.merged_count) > 0;
+  promise(
+    "missed is late",
+    !isMissed || lateMs > missedMs - MESH_TIME_TOLERANCE_MS,
+    () => `${id} is taken for missed ${lateMs} ms after its time`,
+  );
+}

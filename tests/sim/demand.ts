@@ -1,0 +1,169 @@
+/** What the clients of a simulated mesh ask for, drawn from the seed: work, policies, jobs. */
+import {
+  type DeepPartial,
+  type ExecutionPolicy,
+  type Job,
+  LostPolicy,
+  MissedFirePolicy,
+  OverlapPolicy,
+  type Target,
+} from "../../gen/jobmesh/v1/job.ts";
+import { durationOfMs } from "../../services/common/wire/time.ts";
+import type { SeededRandom } from "./random.ts";
+import { UNSTORABLE } from "./store.ts";
+import { commandTarget, handlerTarget, type Try, type WorkPlan } from "./work.ts";
+import { ZONES } from "./world.ts";
+
+/** What clients may ask for: parts of all that they ask, drawn anew for each seed. */
+export type LoadProfile = {
+  /** Between two calls, milliseconds. */
+  readonly gapMs: number;
+  readonly commandShare: number;
+  readonly requestIdShare: number;
+  readonly laterShare: number;
+  readonly failShare: number;
+  readonly timeoutShare: number;
+  readonly deafShare: number;
+  readonly failPolicyShare: number;
+  /** Part that may run in one zone only. */
+  readonly zoneShare: number;
+  readonly unstorableShare: number;
+  readonly poisonShare: number;
+  readonly longestMs: number;
+  readonly cancels: number;
+  readonly jobs: number;
+  readonly jobChanges: number;
+  /** Work that goes on longer than it takes to lose its executor. */
+  readonly patientShare: number;
+};
+
+const LONGEST_PATIENT_MS = 20_000;
+
+/** Draws what the clients of a seed are like. */
+export function drawLoad(random: SeededRandom): LoadProfile {
+  const some = (most: number): number => (random.chance(0.35) ? 0 : random.unit() * most);
+  return {
+    gapMs: random.skewed(60, 900),
+    commandShare: random.pick([0, 0.3, 0.5, 1]) ?? 0,
+    requestIdShare: random.unit(),
+    laterShare: some(0.4),
+    failShare: some(0.6),
+    timeoutShare: some(0.3),
+    deafShare: some(0.2),
+    failPolicyShare: random.pick([0, 0.5, 1]) ?? 1,
+    zoneShare: some(0.5),
+    unstorableShare: some(0.2),
+    poisonShare: some(0.03),
+    longestMs: random.skewed(200, 8_000),
+    cancels: some(0.3),
+    jobs: some(0.2),
+    jobChanges: some(0.2),
+    patientShare: some(0.15),
+  };
+}
+
+/** Demand draws single things that are asked for. */
+export class Demand {
+  readonly #profile: LoadProfile;
+
+  constructor(profile: LoadProfile) {
+    this.#profile = profile;
+  }
+
+  /** A submission's target and policy. */
+  work(random: SeededRandom): { readonly target: Target; readonly policy: DeepPartial<ExecutionPolicy> } {
+    const isPatient = random.chance(this.#profile.patientShare);
+    const plan = isPatient ? patientPlan(random) : this.plan(random);
+    const policy = this.policy(random);
+    return {
+      target: targetOf(plan, random.chance(this.#profile.commandShare)),
+      policy: isPatient ? { ...policy, timeout: durationOfMs(LONGEST_PATIENT_MS + 5_000) } : policy,
+    };
+  }
+
+  /** What runs. */
+  target(random: SeededRandom): Target {
+    return targetOf(this.plan(random), random.chance(this.#profile.commandShare));
+  }
+
+  /** What its attempts do. */
+  plan(random: SeededRandom): WorkPlan {
+    const { failShare, timeoutShare, deafShare, unstorableShare, poisonShare, longestMs } = this.#profile;
+    const tries: Try[] = [];
+    for (let count = 1 + random.below(3); count > 0; count--) {
+      const isLong = random.chance(timeoutShare);
+      const durationMs = Math.round(isLong ? random.between(4_000, 12_000) : random.skewed(1, longestMs));
+      const end = !random.chance(failShare) ? "succeed" : random.chance(0.1) ? "fail for good" : "fail";
+      tries.push({ durationMs, end });
+    }
+    const isPoison = random.chance(poisonShare);
+    const plan = { tries, ignoresSignal: random.chance(deafShare), lines: random.below(3), isPoison };
+    return random.chance(unstorableShare) ? { ...plan, unstorable: UNSTORABLE } : plan;
+  }
+
+  /** Its policy. */
+  policy(random: SeededRandom): DeepPartial<ExecutionPolicy> {
+    return {
+      priority: random.below(3) - 1,
+      timeout: durationOfMs(Math.round(random.between(2_000, 9_000))),
+      retry: {
+        maxAttempts: 1 + random.below(4),
+        initialInterval: durationOfMs(Math.round(random.skewed(50, 3_000))),
+        multiplier: 1 + random.unit(),
+        jitter: random.chance(0.5) ? 0 : random.unit() / 2,
+      },
+      lostPolicy: random.chance(this.#profile.failPolicyShare)
+        ? LostPolicy.LOST_POLICY_FAIL
+        : LostPolicy.LOST_POLICY_RETRY,
+      maxLosses: 1 + random.below(6),
+      ...(random.chance(this.#profile.zoneShare)
+        ? { routing: { executorLabels: { zone: random.pick(ZONES) ?? "" } } }
+        : {}),
+    };
+  }
+
+  /** A job under a name. */
+  job(random: SeededRandom, jobId: string): DeepPartial<Job> {
+    const intervalMs = this.intervalMs(random);
+    return {
+      jobId,
+      target: this.target(random),
+      policy: { ...this.policy(random), ...(random.chance(0.3) ? { maxConcurrency: 1 + random.below(2) } : {}) },
+      schedule: {
+        maxFires: random.chance(0.3) ? BigInt(1 + random.below(8)) : 0n,
+        when: random.chance(0.5)
+          ? ({ $case: "interval", value: durationOfMs(intervalMs) } as const)
+          : ({ $case: "cron", value: `*/${1 + random.below(6)} * * * * *` } as const),
+        overlapPolicy:
+          random.pick([
+            OverlapPolicy.OVERLAP_POLICY_SKIP,
+            OverlapPolicy.OVERLAP_POLICY_ALLOW,
+            OverlapPolicy.OVERLAP_POLICY_QUEUE_ONE,
+            OverlapPolicy.OVERLAP_POLICY_QUEUE_ALL,
+          ]) ?? 1,
+        missedFirePolicy:
+          random.pick([
+            MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ONCE,
+            MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ALL,
+            MissedFirePolicy.MISSED_FIRE_POLICY_SKIP,
+          ]) ?? 1,
+      },
+    };
+  }
+
+  /** Time between two fires. */
+  intervalMs(random: SeededRandom): number {
+    return Math.round(random.skewed(500, 8_000) / 100) * 100;
+  }
+}
+
+/** Every second handler of this kind does not hear its signal, so that fences and stops have to wait for it. */
+function patientPlan(random: SeededRandom): WorkPlan {
+  const durationMs = Math.round(random.between(6_000, LONGEST_PATIENT_MS));
+  return { tries: [{ durationMs, end: "succeed" }], ignoresSignal: random.chance(0.5), lines: random.below(3) };
+}
+
+/** A plan as a target. */
+export function targetOf(plan: WorkPlan, isCommand: boolean): Target {
+  return isCommand ? commandTarget(plan) : handlerTarget(plan);
+}

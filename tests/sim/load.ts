@@ -1,0 +1,226 @@
+/**
+ * The clients of a simulated mesh: what they ask for is drawn from the seed,
+ * what they were told is kept for the judges. A client whose call fails asks
+ * again with the same request_id, or gives up; only an answer is a promise.
+ */
+
+import type { Execution } from "../../gen/jobmesh/v1/execution.ts";
+import {
+  CancelExecutionRequest,
+  ExecutionServiceService,
+  GetExecutionRequest,
+  SubmitExecutionRequest,
+} from "../../gen/jobmesh/v1/execution_service.ts";
+import { type DeepPartial, OverlapPolicy } from "../../gen/jobmesh/v1/job.ts";
+import {
+  CreateJobRequest,
+  DeleteJobRequest,
+  JobServiceService,
+  PauseJobRequest,
+  ResumeJobRequest,
+  RunJobRequest,
+  UpdateJobRequest,
+} from "../../gen/jobmesh/v1/job_service.ts";
+import { newTraceparent, traceIdOf } from "../../services/common/telemetry/traceparent.ts";
+import { durationOfMs, timestampOfUs } from "../../services/common/wire/time.ts";
+import { Client, MAX_TRIES, type Told } from "./client.ts";
+import { Demand, type LoadProfile, targetOf } from "./demand.ts";
+import type { Surroundings } from "./node-parts.ts";
+import type { SeededRandom } from "./random.ts";
+import type { WorkPlan } from "./work.ts";
+
+/** Job names are few, so that they are made, deleted and made again. */
+const JOB_NAMES = ["alpha", "beta", "gamma"];
+/** Tries of a call that has to be answered. */
+const MANY_TRIES = 100;
+
+/** Load is the clients. */
+export class Load {
+  readonly #around: Surroundings;
+  readonly #profile: LoadProfile;
+  readonly #random: SeededRandom;
+  readonly #client: Client;
+  readonly #demand: Demand;
+  #requests = 0;
+  #isOver = false;
+
+  constructor(around: Surroundings, profile: LoadProfile, addresses: readonly string[]) {
+    this.#around = around;
+    this.#profile = profile;
+    this.#random = around.random.branch("load");
+    this.#client = new Client(around, this.#random, addresses);
+    this.#demand = new Demand(profile);
+  }
+
+  /** What clients were told. */
+  get told(): Told {
+    return this.#client.told;
+  }
+
+  start(): void {
+    const next = (): void => {
+      if (this.#isOver) return;
+      this.#act();
+      this.#client.process.setTimer(this.#random.between(0, 2 * this.#profile.gapMs), next);
+    };
+    next();
+  }
+
+  /** Nothing more is asked for. */
+  stop(): void {
+    this.#isOver = true;
+  }
+
+  /** Waits for the calls under way, then takes the schedules away, so that the mesh comes to rest. */
+  async endSchedules(): Promise<void> {
+    while (this.#client.openCalls > 0) await this.#client.process.sleep(100);
+    for (const jobId of JOB_NAMES) {
+      const request = DeleteJobRequest.fromPartial({ jobId, allowMissing: true });
+      await this.#client.call(JobServiceService.deleteJob, request, MANY_TRIES);
+    }
+  }
+
+  /** Submits work that takes so long; for looks at what is free. */
+  async submit(durationMs: number): Promise<string | null> {
+    const plan: WorkPlan = { tries: [{ durationMs, end: "succeed" }], ignoresSignal: false, lines: 0 };
+    return this.#submit({ target: targetOf(plan, false), requestId: `probe-${++this.#requests}` });
+  }
+
+  #act(): void {
+    const { cancels, jobs, jobChanges } = this.#profile;
+    const drawn = this.#random.unit() * (1 + cancels + jobs + jobChanges + 0.2);
+    if (drawn < 1) return void this.#submitNew();
+    if (drawn < 1 + cancels) return void this.#cancel();
+    if (drawn < 1 + cancels + jobs) return void this.#createJob();
+    if (drawn < 1 + cancels + jobs + jobChanges) return void this.#changeJob();
+    void this.#look();
+  }
+
+  async #submitNew(): Promise<void> {
+    const random = this.#random;
+    const isRepeat = this.#requests > 0 && random.chance(0.1);
+    const hasRequestId = random.chance(this.#profile.requestIdShare);
+    const requestId =
+      hasRequestId || isRepeat ? `request-${isRepeat ? random.below(this.#requests) : this.#requests++}` : "";
+    // What a request_id asks for follows from it; now and then somebody has used it for something else.
+    const body = isRepeat && random.chance(0.2) ? "other body" : "body";
+    const drawn = requestId === "" ? random : this.#around.random.branch(`${body} ${requestId}`);
+    const isLater = requestId === "" && random.chance(this.#profile.laterShare);
+    const atUs = this.#client.process.wallUs() + Math.round(random.between(0, 8_000)) * 1_000;
+    const request = {
+      ...this.#demand.work(drawn),
+      requestId,
+      ...(isLater ? { scheduledTime: timestampOfUs(atUs) } : {}),
+    };
+    const executionId = await this.#submit(request);
+    if (executionId !== null && requestId !== "") {
+      const bodies = this.told.bodies.get(requestId) ?? new Set();
+      this.told.bodies.set(requestId, bodies.add(body));
+    }
+    if (executionId !== null && random.chance(0.3)) await this.#look(executionId);
+  }
+
+  async #submit(input: DeepPartial<SubmitExecutionRequest>): Promise<string | null> {
+    const request = SubmitExecutionRequest.fromPartial(input);
+    const traceparent = newTraceparent(this.#random);
+    const call = this.#client.call<SubmitExecutionRequest, { execution?: Execution }>(
+      ExecutionServiceService.submitExecution,
+      request,
+      // Without a request_id a second try may be a second execution.
+      request.requestId === "" ? 1 : MAX_TRIES,
+      traceparent,
+    );
+    const response = await call;
+    return this.#client.acknowledge(response?.execution, request.requestId, traceIdOf(traceparent));
+  }
+
+  async #cancel(): Promise<void> {
+    const ids = [...this.told.acknowledged.keys()];
+    const executionId = this.#random.chance(0.7) ? ids.at(-1 - this.#random.below(8)) : this.#random.pick(ids);
+    if (executionId === undefined) return;
+    const request = CancelExecutionRequest.fromPartial({ executionId, reason: "drawn" });
+    const response = await this.#client.call<CancelExecutionRequest, { execution?: Execution }>(
+      ExecutionServiceService.cancelExecution,
+      request,
+      MAX_TRIES,
+    );
+    if (response?.execution === undefined) return;
+    this.#client.cancelled(response.execution);
+  }
+
+  async #look(given?: string): Promise<void> {
+    const executionId = given ?? this.#random.pick([...this.told.acknowledged.keys()]);
+    if (executionId === undefined) return;
+    const request = GetExecutionRequest.fromPartial({ executionId, waitUntilEnded: this.#random.chance(0.5) });
+    const response = await this.#client.call<GetExecutionRequest, { execution?: Execution }>(
+      ExecutionServiceService.getExecution,
+      request,
+      2,
+    );
+    if (response?.execution !== undefined) this.#client.heard(response.execution);
+  }
+
+  async #createJob(): Promise<void> {
+    const random = this.#random;
+    const jobId = random.pick(JOB_NAMES) ?? "alpha";
+    const job = this.#demand.job(random, jobId);
+    const request = CreateJobRequest.fromPartial({ job, requestId: `job-${++this.#requests}` });
+    const response = await this.#client.call<CreateJobRequest, { job?: { uid: string } }>(
+      JobServiceService.createJob,
+      request,
+      MAX_TRIES,
+    );
+    if (response?.job === undefined) return;
+    this.told.jobs.add(response.job.uid);
+  }
+
+  async #changeJob(): Promise<void> {
+    const random = this.#random;
+    const jobId = random.pick(JOB_NAMES) ?? "alpha";
+    switch (random.below(5)) {
+      case 0:
+        return void (await this.#client.call(
+          JobServiceService.pauseJob,
+          PauseJobRequest.fromPartial({ jobId, reason: "drawn" }),
+          MAX_TRIES,
+        ));
+      case 1:
+        return void (await this.#client.call(
+          JobServiceService.resumeJob,
+          ResumeJobRequest.fromPartial({ jobId }),
+          MAX_TRIES,
+        ));
+      case 2: {
+        const value = durationOfMs(this.#demand.intervalMs(random));
+        const schedule = {
+          when: { $case: "interval", value } as const,
+          overlapPolicy: OverlapPolicy.OVERLAP_POLICY_ALLOW,
+        };
+        const target = this.#demand.target(random);
+        // With another target alone its fires stay where they are.
+        const updateMask = [random.chance(0.5) ? "schedule" : "target"];
+        const request = UpdateJobRequest.fromPartial({ job: { jobId, schedule, target }, updateMask });
+        return void (await this.#client.call(JobServiceService.updateJob, request, MAX_TRIES));
+      }
+      case 3: {
+        const request = DeleteJobRequest.fromPartial({ jobId, cancelExecutions: random.chance(0.5) });
+        return void (await this.#client.call(JobServiceService.deleteJob, request, MAX_TRIES));
+      }
+      default:
+        return this.#runJob(jobId);
+    }
+  }
+
+  async #runJob(jobId: string): Promise<void> {
+    const requestId = `run-${++this.#requests}`;
+    const traceparent = newTraceparent(this.#random);
+    const request = RunJobRequest.fromPartial({ jobId, requestId });
+    const response = await this.#client.call<RunJobRequest, { execution?: Execution }>(
+      JobServiceService.runJob,
+      request,
+      MAX_TRIES,
+      traceparent,
+    );
+    this.#client.acknowledge(response?.execution, requestId, traceIdOf(traceparent));
+  }
+}
