@@ -21,7 +21,7 @@ export type DocShellOptions = {
 };
 
 /** What of a clone the commands see. */
-const CLONED = ["examples", "gen", "node_modules", "package.json", "proto", "services"];
+const CLONED = ["examples", "gen", "node_modules", "package.json", "proto", "scripts", "services", "tests"];
 /** Commands that run until they are stopped, and what each prints on standard error once it serves. */
 const SERVING: readonly { readonly command: RegExp; readonly ready: RegExp }[] = [
   { command: /^npx jobmesh scheduler\b/, ready: /"the scheduler serves"/ },
