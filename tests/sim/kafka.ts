@@ -54,8 +54,15 @@ export class SimKafka {
   readonly resultReaders = new Set<() => void>();
   /** Who has stood at a lane: "PROCESS LANE". */
   readonly stood = new Set<string>();
-  /** Keys of results that were lost here. */
+  /**
+   * Keys of results that were lost here, and of those that took the offset of a lost one: where the loss is not noticed
+   * yet, what is stored up to an offset cannot be told from what is not (docs/simulator.md).
+   */
   readonly lost = new Set<string>();
+  /** The highest end that each partition ever had. */
+  readonly #highestEnds: number[] = [];
+  /** The same as each incarnation has seen it, by its own records. */
+  readonly #ownEnds = new Map<string, number>();
   /** How often each order was sent here, by its key. */
   readonly sent = new Map<string, number>();
   #partitions: Partition[];
@@ -99,9 +106,18 @@ export class SimKafka {
     const kept = this.partition(partition);
     const trace = { traceparent: result.traceparent, tracestate: result.tracestate ?? "" };
     const writtenMs = this.network.nowMs;
-    kept.records.push({ keyText: keyText(result.key), writtenMs, timeMs, bytes: encodeResult(result), trace });
+    const key = keyText(result.key);
+    kept.records.push({ keyText: key, writtenMs, timeMs, bytes: encodeResult(result), trace });
     this.#wakeReaders();
-    return kept.lowOffset + kept.records.length - 1;
+    const endOffset = kept.lowOffset + kept.records.length;
+    const producer = `${partition} ${result.incarnation}`;
+    const ownEnd = this.#ownEnds.get(producer) ?? 0;
+    const isTaken = endOffset <= (this.#highestEnds[partition] ?? 0);
+    // An executor that wrote there before sees that offsets fall.
+    if (isTaken && ownEnd < endOffset) this.lost.add(key);
+    if (!isTaken) this.#highestEnds[partition] = endOffset;
+    this.#ownEnds.set(producer, Math.max(ownEnd, endOffset));
+    return endOffset - 1;
   }
 
   /** When a result was written that is here; null when none is. */
