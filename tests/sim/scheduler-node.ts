@@ -22,6 +22,8 @@ export class SchedulerNode {
   #scheduler: Scheduler | null = null;
   #registry: Registry | null = null;
   #stopping = new AbortController();
+  /** False while it is to stay stopped. */
+  #isWanted = false;
 
   constructor(name: string, around: Surroundings, settings: Omit<SchedulerSettings, "schedulerId">) {
     this.name = name;
@@ -40,8 +42,9 @@ export class SchedulerNode {
     return this.process !== null && this.#scheduler?.healthy() === true;
   }
 
-  /** Starts a process; nothing when one runs. */
+  /** Starts a process; where one is being stopped, once that has left. */
   start(): void {
+    this.#isWanted = true;
     if (this.process !== null) return;
     const process = this.machine.process();
     this.#process = process;
@@ -66,13 +69,17 @@ export class SchedulerNode {
     const { process } = this;
     const scheduler = this.#scheduler;
     if (process === null || scheduler === null) return this.kill();
+    this.#isWanted = false;
     this.#around.history.note(process.name, "is asked to stop");
     process.happen(() => {
       this.#stopping.abort();
       void scheduler
         .stop()
         .then(() => this.#registry?.stop())
-        .then(() => process.kill());
+        .then(() => {
+          process.kill();
+          if (this.#isWanted) this.start();
+        });
     });
   }
 

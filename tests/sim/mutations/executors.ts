@@ -84,13 +84,6 @@ export const executorMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "an executor fences itself later than it is lost",
-    rules: [16],
-    changes: [
-      { file: SELF_FENCE, find: "+ this.#leaseMs - this.#marginMs;", replace: "+ this.#leaseMs + 5 * this.#marginMs;" },
-    ],
-  },
-  {
     name: "a fenced executor goes on as the same incarnation",
     rules: [16],
     changes: [{ file: REBIRTH, find: "const incarnation = identity.renew();", replace: "const incarnation = old;" }],

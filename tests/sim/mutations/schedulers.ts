@@ -168,28 +168,6 @@ export const schedulerMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "nobody reads a partition of others that stands still",
-    rules: [30],
-    changes: [
-      {
-        file: `${SCHEDULER}/results/standing-partitions.ts`,
-        find: "if (suspects.length === 0) return [];",
-        replace: "if (suspects.length >= 0) return [];",
-      },
-    ],
-  },
-  {
-    name: "what is READY is looked for only when a hint came",
-    rules: [31],
-    changes: [
-      {
-        file: `${SCHEDULER}/dispatch/dispatcher.ts`,
-        find: "intervalMs: config.sweepIntervalMs,",
-        replace: "intervalMs: config.sweepIntervalMs * 1_000_000,",
-      },
-    ],
-  },
-  {
     name: "stops are looked for only when a hint came",
     rules: [31],
     changes: [
