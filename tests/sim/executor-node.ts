@@ -198,9 +198,7 @@ export class ExecutorNode {
     this.#executor = executor;
     void executor.left.then(async () => {
       await registry?.stop();
-      around.history.note(process.name, "has left");
-      process.kill();
-      this.#comeBack();
+      exit("has left");
     });
     await executor.start();
   }

@@ -1,8 +1,8 @@
 /** Which seed catches each mutation. */
 import { execFile } from "node:child_process";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
+import { mutatedProcess } from "./mutated-process.ts";
 import type { Mutation } from "./mutations/mutation.ts";
 import { mutations } from "./mutations.ts";
 import type { FailedSeed } from "./replay.ts";
@@ -18,8 +18,7 @@ export type Catch = { readonly mutation: Mutation; readonly caught: FailedSeed |
 
 /** Runs a mutation on seeds until one catches it. Rejects when the mutated code crashes: that is no verdict. */
 export async function catchOf(mutation: Mutation, seed: number, count: number): Promise<Catch> {
-  const args = ["--import", join(import.meta.dirname, "mutate.ts"), join(import.meta.dirname, "main.ts")];
-  const env = { ...process.env, JOBMESH_SIM_MUTATION: mutation.name };
+  const { args, env } = mutatedProcess(mutation.name);
   const given = ["--json", "--seed", String(seed), "--count", String(count)];
   const { stdout } = await execute(process.execPath, [...args, ...given], { env }).catch((error: unknown) => {
     const ended = error as { code?: unknown; stdout: string; stderr: string };

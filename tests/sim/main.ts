@@ -7,8 +7,10 @@
  *   npm run sim -- --seed N --mutation NAME                     with a planted fault
  *   npm run sim -- --hunt [--mutation NAME]                     which seed catches each mutation; writes the table
  */
+import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { hunt } from "./hunt.ts";
+import { mutatedProcess } from "./mutated-process.ts";
 import { mutations } from "./mutations.ts";
 import { replay } from "./replay.ts";
 import { inChunks, roam } from "./roam.ts";
@@ -41,6 +43,10 @@ for (const [name, value] of Object.entries({ seed, count, steps, minutes: Number
 if (values.mutation !== undefined && !mutations.some(({ name }) => name === values.mutation)) {
   console.error(`there is no mutation "${values.mutation}"`);
   process.exit(2);
+}
+if (values.mutation !== undefined && !values.hunt && process.env.JOBMESH_SIM_MUTATION === undefined) {
+  const { args, env } = mutatedProcess(values.mutation);
+  process.exit(spawnSync(process.execPath, [...args, ...process.argv.slice(2)], { stdio: "inherit", env }).status ?? 1);
 }
 const isGood = await (async (): Promise<boolean> => {
   if (values.hunt) return hunt(values.mutation ?? null);

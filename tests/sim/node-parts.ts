@@ -1,7 +1,7 @@
 /** What the nodes of a simulated mesh share: where they are, and what they are made with. */
 import { EtcdRegistry } from "../../services/common/adapter/etcd/registry.ts";
 import type { Registry } from "../../services/common/port/registry.ts";
-import type { LogFields, Logger } from "../../services/common/runtime/log.ts";
+import { type LogFields, type Logger, silentLogger } from "../../services/common/runtime/log.ts";
 import type { SimEtcd } from "./etcd.ts";
 import type { History } from "./history.ts";
 import type { SimKafka } from "./kafka.ts";
@@ -58,21 +58,14 @@ export function registryAt(place: Place, { etcd }: Surroundings, log: Logger): R
   return new EtcdRegistry({ clock: place.process, log, client }, { endpoints: ["sim"], cluster: "sim" });
 }
 
-/** A log into the history. */
-export function simLogger(history: History, process: SimProcess, level: "all" | "important" = "important"): Logger {
+/** A log into the history: what an operator should see. */
+export function simLogger(history: History, process: SimProcess): Logger {
   const write =
     (name: string) =>
     (fields: LogFields, message: string): void => {
       if (process.isAlive) history.note(process.name, `${name} ${message}${rendered(fields)}`);
     };
-  const silent = (): void => {};
-  const logger: Logger = {
-    debug: level === "all" ? write("debug") : silent,
-    info: level === "all" ? write("info") : silent,
-    warn: write("warn"),
-    error: write("error"),
-    child: () => logger,
-  };
+  const logger: Logger = { ...silentLogger, warn: write("warn"), error: write("error"), child: () => logger };
   return logger;
 }
 

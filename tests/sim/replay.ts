@@ -1,6 +1,4 @@
 /** Runs seeds one after the other and says what became of them. */
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { type RunReport, run } from "./run.ts";
 
 /** What to run. */
@@ -23,8 +21,6 @@ export type FailedSeed = { readonly seed: number; readonly checker: string; read
 
 /** Runs until the first seed that fails; false then. */
 export async function replay(options: ReplayOptions): Promise<boolean> {
-  if (options.mutation !== null && process.env.JOBMESH_SIM_MUTATION === undefined)
-    return withMutation(options.mutation);
   const startMs = performance.now();
   let virtualMs = 0;
   let executions = 0;
@@ -61,14 +57,4 @@ export function failureText(report: RunReport, mutation: string | null): string 
     `  ${verdict?.what}`,
     `  npm run sim -- --seed ${seed}${planted} --trace`,
   ].join("\n");
-}
-
-/** The same command in a process whose code has the mutation. */
-function withMutation(mutation: string): boolean {
-  const { status } = spawnSync(
-    process.execPath,
-    ["--import", join(import.meta.dirname, "mutate.ts"), ...process.argv.slice(1)],
-    { stdio: "inherit", env: { ...process.env, JOBMESH_SIM_MUTATION: mutation } },
-  );
-  return status === 0;
 }

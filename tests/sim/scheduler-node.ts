@@ -37,11 +37,6 @@ export class SchedulerNode {
     return this.#process?.isAlive === true ? this.#process : null;
   }
 
-  /** True when it serves. */
-  get isReady(): boolean {
-    return this.process !== null && this.#scheduler?.healthy() === true;
-  }
-
   /** Starts a process; where one is being stopped, once that has left. */
   start(): void {
     this.#isWanted = true;
@@ -84,7 +79,8 @@ export class SchedulerNode {
   }
 
   async #run(process: SimProcess): Promise<void> {
-    const { around, place } = { around: this.#around, place: { process, machine: this.name } };
+    const around = this.#around;
+    const place = { process, machine: this.name };
     const random = around.random.branch(process.name);
     const log = simLogger(around.history, process);
     const store = await around.store.connect(place, random);

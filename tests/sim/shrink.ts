@@ -1,6 +1,4 @@
 /** Makes a failing seed smaller: kinds of faults, kinds of load and time are left out while it still fails. */
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import type { LoadProfile } from "./demand.ts";
 import { FAULT_KINDS } from "./fault-profile.ts";
 import { failureText } from "./replay.ts";
@@ -8,13 +6,6 @@ import { type RunReport, type RunShape, run } from "./run.ts";
 
 /** Shrinks and prints what is left; false, as the seed fails. True when it does not. */
 export async function shrink(seed: number, mutation: string | null): Promise<boolean> {
-  if (mutation !== null && process.env.JOBMESH_SIM_MUTATION === undefined) {
-    const args = ["--import", join(import.meta.dirname, "mutate.ts"), ...process.argv.slice(1)];
-    return (
-      spawnSync(process.execPath, args, { stdio: "inherit", env: { ...process.env, JOBMESH_SIM_MUTATION: mutation } })
-        .status === 0
-    );
-  }
   const first = await run({ seed });
   if (first.verdict === null) {
     console.log(`seed ${seed} breaks no promise`);

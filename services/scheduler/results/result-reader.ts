@@ -294,8 +294,5 @@ type StoreBatchOutcome = "stored" | "conflict" | "refused";
 /** Asks at most once. */
 function once<T>(ask: () => Promise<T>): () => Promise<T> {
   let asked: Promise<T> | null = null;
-  return () => {
-    asked ??= ask();
-    return asked;
-  };
+  return () => (asked ??= ask());
 }

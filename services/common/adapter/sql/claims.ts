@@ -3,6 +3,7 @@ import type { Execution } from "../../domain/execution.ts";
 import type { RouteId } from "../../domain/identifier.ts";
 import type { ClaimedSlot, ClaimRequest, WaitingRoute } from "../../port/store-executions.ts";
 import { executionOf, FULL_COLUMNS, fenceText, StateNumber } from "./execution-row.ts";
+import { type GroupIndex, groupHeadsSql } from "./group-heads.ts";
 import { updateRows } from "./many-rows.ts";
 import { standingPlacements } from "./placements.ts";
 import { big, int } from "./row-reader.ts";
@@ -113,28 +114,15 @@ function standingClaims(db: SqlDatabase, tried: readonly Execution[]): Promise<E
   });
 }
 
-/** Jumps from route to route: SQLite has no loose index scan of its own. */
-const SQLITE_WAITING = `
-  WITH RECURSIVE route(id) AS (
-    SELECT MIN(claim_route) FROM executions WHERE claim_route IS NOT NULL
-    UNION ALL
-    SELECT (SELECT MIN(claim_route) FROM executions WHERE claim_route > id) FROM route WHERE id IS NOT NULL
-  )
-  SELECT CAST(id AS CHAR) AS route_id,
-    (SELECT MIN(claim_rank) FROM executions WHERE claim_route = id) AS best_rank
-  FROM route WHERE id IS NOT NULL`;
-
-/** One loose index scan, "Using index for group-by". */
-const MYSQL_WAITING = `
-  SELECT CAST(claim_route AS CHAR) AS route_id, MIN(claim_rank) AS best_rank
-  FROM executions WHERE claim_route >= 0 GROUP BY claim_route`;
+/** What waits, by route and then by rank. */
+const waitingIndex: GroupIndex = { table: "executions", group: "claim_route", order: "claim_rank" };
 
 /** The best rank of each route that has claimable rows, best first. */
 export function waitingRoutes(db: SqlDatabase): Promise<WaitingRoute[]> {
   return db.read("waiting_routes", async (session) => {
-    const rows = await session.query(session.dialect.kind === "sqlite" ? SQLITE_WAITING : MYSQL_WAITING);
+    const rows = await session.query(groupHeadsSql(session, waitingIndex));
     return rows
-      .map((row): WaitingRoute => ({ routeId: big(row, "route_id") as RouteId, bestRank: int(row, "best_rank") }))
+      .map((row): WaitingRoute => ({ routeId: big(row, "group_id") as RouteId, bestRank: int(row, "head") }))
       .sort((a, b) => a.bestRank - b.bestRank);
   });
 }
