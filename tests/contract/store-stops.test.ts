@@ -8,10 +8,12 @@ import {
   dispatched,
   failed,
   home,
+  jobUid,
   keyOf,
   loseExecutor,
   newExecution,
   onEveryStore,
+  onMysql,
   plain,
   resultOf,
   routeId,
@@ -49,6 +51,24 @@ onEveryStore("rule 25: what waits for its time or an executor is cancelled at on
 onEveryStore("rule 25: an unknown execution is not found", async ({ store }) => {
   const unknown = "00000000-0000-7000-8000-000000000000" as ExecutionId;
   assert.deepEqual(await store.requestStop(unknown, "CANCEL", ""), { kind: "not_found" });
+});
+
+onMysql("rule 25: an execution whose submission is not committed is not found, and not waited for", async (setup) => {
+  const { store, database } = setup;
+  const uid = jobUid("one");
+  const execution = newExecution({ cause: "RUN_JOB", jobId: "job-1", jobUid: uid, gateKeys: [`job:${uid}`] });
+  const before: string[] = [];
+  const transact = database.transact.bind(database);
+  database.transact = (name, work) =>
+    transact(name, async (session) => {
+      const result = await work(session);
+      if (name === "submit") before.push((await store.requestStop(execution.executionId, "CANCEL", "")).kind);
+      return result;
+    });
+  await submitAll(setup, [execution]);
+  assert.deepEqual(before, ["not_found"]);
+  assert.equal((await store.requestStop(execution.executionId, "CANCEL", "")).kind, "ended");
+  assert.deepEqual(await store.recountGates(), []);
 });
 
 onEveryStore("rule 25: CANCEL overrides the other reasons, and nothing overrides CANCEL", async (setup) => {

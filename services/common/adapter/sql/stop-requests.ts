@@ -36,8 +36,8 @@ export function requestStop(
 ): Promise<StopOutcome> {
   return db.transact("request_stop", async (session): Promise<StopOutcome> => {
     const gates = await lockGatesOf(session, executionId);
-    const row = await lockExecution(session, executionId);
-    if (row === null) return { kind: "not_found" };
+    const row = gates === null ? null : await lockExecution(session, executionId);
+    if (gates === null || row === null) return { kind: "not_found" };
     const execution = executionOf(row);
     if (isFinal(execution.state)) return { kind: "was_final", execution };
     const stop = { reason, message: storableText(message, MAX_MESSAGE_CHARS), timeUs: await session.nowUs() };
@@ -84,9 +84,13 @@ export function stopAttempt(db: SqlDatabase, key: AttemptKey, reason: StopReason
   });
 }
 
-async function lockGatesOf(session: SqlSession, executionId: ExecutionId): Promise<LockedGates> {
+/**
+ * Rule 1: gates before executions. Null when there is no execution yet: a locking read would wait for one that is
+ * being submitted, and find it with gates that were not locked.
+ */
+async function lockGatesOf(session: SqlSession, executionId: ExecutionId): Promise<LockedGates | null> {
   const [row] = await session.query("SELECT gate_keys FROM executions WHERE execution_id = ?", [executionId]);
-  return await LockedGates.lock(session, row === undefined ? [] : gateKeysOf(textOrNull(row, "gate_keys")));
+  return row === undefined ? null : await LockedGates.lock(session, gateKeysOf(textOrNull(row, "gate_keys")));
 }
 
 async function lockExecution(session: SqlSession, executionId: ExecutionId): Promise<Row | null> {
