@@ -181,7 +181,8 @@ export class Attempts {
           executorId: identity.executorId,
           incarnation: order.incarnation,
           outcome: ending.outcome,
-          startUs: ending.startUs,
+          // A start that the home has heard of is never taken back: without one, NOT_STARTED says that the key is unknown.
+          startUs: ending.startUs ?? (attempt.reported ? attempt.startUs : null),
           endUs: ending.endUs,
           exitCode: ending.exitCode,
           output: ending.output,

@@ -136,6 +136,31 @@ onEveryStore(
   },
 );
 
+onEveryStore("rule 17: what had started and comes back NOT_STARTED by one who forgot it is a loss", async (setup) => {
+  const { store } = setup;
+  const placement = await addExecutor(setup);
+  const policy = { ...defaultPolicy, lostPolicy: "FAIL" } as const;
+  const returned = { kind: "returned", reason: "NOT_STARTED", message: "no slot" } as const;
+  const [ran, slow] = [await dispatched(setup, placement, { policy }), await dispatched(setup, placement, { policy })];
+  await store.markStarted([ran, slow].map((one) => ({ key: keyOf(one), startUs: 5 })));
+  // An executor that knows of the start says so: the command that it was to be could not be forked.
+  const results = [resultOf(ran, returned, { startUs: null }), resultOf(slow, returned, { startUs: 5 })];
+  await store.storeResults(results, null);
+  const ended = await Promise.all([ran, slow].map(({ executionId }) => store.get(executionId)));
+  assert.deepEqual(
+    ended.map((one) => [one?.state, one?.stateReason, one?.lossCount]),
+    [
+      ["LOST", "EXECUTOR_LOST", 1],
+      ["READY", "UNSPECIFIED", 0],
+    ],
+  );
+  const { items } = await store.attempts(ran.executionId, 10, null);
+  assert.deepEqual(
+    items.map(({ state, returnReason, startUs }) => [state, returnReason, startUs]),
+    [["LOST", "UNKNOWN", 5]],
+  );
+});
+
 onEveryStore("rule 19: a home reads its executor's current attempts, oldest first, before a time", async (setup) => {
   const { store } = setup;
   const [own, other] = [await addExecutor(setup, "executor-1"), await addExecutor(setup, "executor-2")];

@@ -19,6 +19,8 @@ export type ActiveExecution = {
   readonly lossCount: number;
   readonly returnStreak: number;
   readonly stop: Stop | null;
+  /** The store has the start of the attempt, and who ends it knows of none. */
+  readonly startForgotten: boolean;
 };
 
 /** How an attempt ended, or that its executor was lost. */
@@ -45,11 +47,14 @@ export type Settlement = {
  * Otherwise a CANCEL ends as CANCELLED whatever ended the attempt; a TIMEOUT
  * ends it as TIMED_OUT and then asks the retry policy; what was returned, or
  * stopped by REROUTE, runs again and is not counted; what was lost runs again by
- * policy.
+ * policy. An executor that says NOT_STARTED of what it once said it had started
+ * has forgotten the key, and nobody knows the outcome: Kafka lost the result and
+ * gave its offset to another record (rules 17, 27).
  *
  * @param random draws in [0, 1) for the retry's jitter.
  */
-export function settle(execution: ActiveExecution, end: AttemptEnd, random: () => number): Settlement {
+export function settle(execution: ActiveExecution, said: AttemptEnd, random: () => number): Settlement {
+  const end = execution.startForgotten ? unlessForgotten(said) : said;
   if (end.kind === "succeeded") return ended(execution, "SUCCEEDED", "UNSPECIFIED", "", null, "SUCCEEDED", true);
   if (execution.stop?.reason === "CANCEL") return cancelled(execution, execution.stop, end);
   const stoppedByTimeout = execution.stop?.reason === "TIMEOUT";
@@ -73,6 +78,11 @@ export function settle(execution: ActiveExecution, end: AttemptEnd, random: () =
     default:
       return unreachable(end);
   }
+}
+
+function unlessForgotten(end: AttemptEnd): AttemptEnd {
+  if (end.kind !== "returned" || end.reason !== "NOT_STARTED") return end;
+  return { ...end, reason: "UNKNOWN", message: "it had started, and its executor knows of it no more" };
 }
 
 /**

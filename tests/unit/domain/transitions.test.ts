@@ -45,6 +45,7 @@ function anyExecution(draw: () => number): ActiveExecution {
     lossCount: Math.floor(draw() * policy.maxLosses),
     returnStreak: Math.floor(draw() * 20),
     stop: stopped === null ? null : { reason: stopped, message: "as asked", timeUs: 5 },
+    startForgotten: draw() < 0.2,
   };
 }
 
@@ -72,7 +73,8 @@ function check(execution: ActiveExecution, end: AttemptEnd, settlement: Settleme
   assert.equal(countedAttempts, execution.countedAttempts + (counted ? 1 : 0));
   assert.ok(countedAttempts <= execution.policy.retry.maxAttempts, "never more tries than allowed");
   assert.ok(lossCount <= execution.policy.maxLosses, "never more losses than allowed");
-  const isLoss = end.kind === "lost" || (end.kind === "returned" && end.reason === "UNKNOWN");
+  const isForgotten = execution.startForgotten && end.kind === "returned" && end.reason === "NOT_STARTED";
+  const isLoss = end.kind === "lost" || isForgotten || (end.kind === "returned" && end.reason === "UNKNOWN");
   const { reason } = execution.stop ?? { reason: null };
   if (end.kind === "succeeded") assert.equal(state, "SUCCEEDED");
   else if (reason === "CANCEL") assert.equal(state, "CANCELLED");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { AttemptEnding } from "../../../services/executor/target-runner.ts";
 import { HeldWork, setup, WAYS } from "./setup.ts";
 
 for (const way of WAYS) {
@@ -76,6 +77,26 @@ for (const way of WAYS) {
     const { outcome } = rig.results().filter(({ outcome }) => outcome.kind === "returned")[0] ?? assert.fail();
     assert.ok(outcome.kind === "returned");
     assert.equal(outcome.reason, "UNKNOWN");
+  });
+}
+
+for (const heard of [true, false]) {
+  test(`rule 17: NOT_STARTED ${heard ? "keeps the start that its home has heard of" : "has no start that its home never heard of"}`, async (t) => {
+    // A machine that cannot fork says so after a while.
+    const ended = Promise.withResolvers<AttemptEnding>();
+    const runner = { capability: { kind: "command" } as const, keepsTimeout: true, run: () => ended.promise };
+    const moreRunners = () => [runner];
+    const rig = await setup(t, { way: "session", moreRunners });
+    const startUs = rig.clock.wallUs();
+    const order = await rig.dispatch(
+      rig.order({ target: { kind: "command", method: "", summary: "", bytes: new Uint8Array() } }),
+    );
+    if (heard) rig.homes.last.dispatch(order);
+    await rig.clock.settle();
+    const outcome = { kind: "returned", reason: "NOT_STARTED", message: "EAGAIN" } as const;
+    ended.resolve({ outcome, startUs: null, endUs: startUs, exitCode: null, output: "", errorOutput: "" });
+    await rig.clock.settle();
+    assert.deepEqual([rig.result(order.key).outcome, rig.result(order.key).startUs], [outcome, heard ? startUs : null]);
   });
 }
 

@@ -109,6 +109,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
   const fault = numberFault(ending);
   if (fault !== null) throw new StatementRefused(`the store refuses the result: ${fault}`);
   const stop = stopOf(row);
+  const storedStartUs = intOrNull(row, "attempt_start_us");
   const usual = settle(
     {
       state: stateOf(int(row, "state")),
@@ -121,13 +122,14 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
       lossCount: int(row, "loss_count"),
       returnStreak: int(row, "return_streak"),
       stop,
+      startForgotten: ending.startUs === null && storedStartUs !== null,
     },
     ending.end,
     () => random.unit(),
   );
   const settlement: Settlement =
     usual.state === "FAILED" && ending.failedReason !== null ? { ...usual, reason: ending.failedReason } : usual;
-  const attemptStartUs = ending.startUs ?? intOrNull(row, "attempt_start_us");
+  const attemptStartUs = ending.startUs ?? storedStartUs;
   const executorId = text(row, "executor_id");
   const dispatchUs = intOrNull(row, "dispatch_us");
   assert(dispatchUs !== null, "a current attempt was dispatched");
