@@ -14,6 +14,18 @@ import { UNSTORABLE } from "./store.ts";
 import { commandTarget, handlerTarget, type Try, type WorkPlan } from "./work.ts";
 import { ZONES } from "./world.ts";
 
+const OVERLAPS = [
+  OverlapPolicy.OVERLAP_POLICY_SKIP,
+  OverlapPolicy.OVERLAP_POLICY_ALLOW,
+  OverlapPolicy.OVERLAP_POLICY_QUEUE_ONE,
+  OverlapPolicy.OVERLAP_POLICY_QUEUE_ALL,
+];
+const MISSED = [
+  MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ONCE,
+  MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ALL,
+  MissedFirePolicy.MISSED_FIRE_POLICY_SKIP,
+];
+
 /** What clients may ask for: parts of all that they ask, drawn anew for each seed. */
 export type LoadProfile = {
   /** Between two calls, milliseconds. */
@@ -35,9 +47,12 @@ export type LoadProfile = {
   readonly jobChanges: number;
   /** Work that goes on longer than it takes to lose its executor. */
   readonly patientShare: number;
+  /** Between two fires of a job, milliseconds; at most sixteen times as much. */
+  readonly shortestPeriodMs: number;
 };
 
 const LONGEST_PATIENT_MS = 20_000;
+const SHORTEST_PERIOD_MS = 500;
 
 /** Draws what the clients of a seed are like. */
 export function drawLoad(random: SeededRandom): LoadProfile {
@@ -59,6 +74,7 @@ export function drawLoad(random: SeededRandom): LoadProfile {
     jobs: some(0.2),
     jobChanges: some(0.2),
     patientShare: some(0.15),
+    shortestPeriodMs: SHORTEST_PERIOD_MS,
   };
 }
 
@@ -81,9 +97,9 @@ export class Demand {
     };
   }
 
-  /** What runs. */
+  /** What a job runs from now on. */
   target(random: SeededRandom): Target {
-    return targetOf(this.plan(random), random.chance(this.#profile.commandShare));
+    return targetOf({ ...this.plan(random), isPoison: false }, random.chance(this.#profile.commandShare));
   }
 
   /** What its attempts do. */
@@ -122,38 +138,41 @@ export class Demand {
     };
   }
 
-  /** A job under a name. */
+  /** A job under a name. One that takes its executors down lets no fires wait for their turn: they would for hours. */
   job(random: SeededRandom, jobId: string): DeepPartial<Job> {
     const intervalMs = this.intervalMs(random);
+    const plan = this.plan(random);
+    const target = targetOf(plan, random.chance(this.#profile.commandShare));
+    const policy = this.policy(random);
+    const maxConcurrency = random.chance(0.3) ? 1 + random.below(2) : 0;
+    const maxFires = random.chance(0.3) ? BigInt(1 + random.below(8)) : 0n;
+    const when = random.chance(0.5)
+      ? ({ $case: "interval", value: durationOfMs(intervalMs) } as const)
+      : ({ $case: "cron", value: this.#cron(1 + random.below(6)) } as const);
+    const overlapPolicy = random.pick(OVERLAPS) ?? OverlapPolicy.OVERLAP_POLICY_SKIP;
+    const missedFirePolicy = random.pick(MISSED) ?? MissedFirePolicy.MISSED_FIRE_POLICY_SKIP;
     return {
       jobId,
-      target: this.target(random),
-      policy: { ...this.policy(random), ...(random.chance(0.3) ? { maxConcurrency: 1 + random.below(2) } : {}) },
+      target,
+      policy: { ...policy, ...(maxConcurrency === 0 || plan.isPoison ? {} : { maxConcurrency }) },
       schedule: {
-        maxFires: random.chance(0.3) ? BigInt(1 + random.below(8)) : 0n,
-        when: random.chance(0.5)
-          ? ({ $case: "interval", value: durationOfMs(intervalMs) } as const)
-          : ({ $case: "cron", value: `*/${1 + random.below(6)} * * * * *` } as const),
-        overlapPolicy:
-          random.pick([
-            OverlapPolicy.OVERLAP_POLICY_SKIP,
-            OverlapPolicy.OVERLAP_POLICY_ALLOW,
-            OverlapPolicy.OVERLAP_POLICY_QUEUE_ONE,
-            OverlapPolicy.OVERLAP_POLICY_QUEUE_ALL,
-          ]) ?? 1,
-        missedFirePolicy:
-          random.pick([
-            MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ONCE,
-            MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ALL,
-            MissedFirePolicy.MISSED_FIRE_POLICY_SKIP,
-          ]) ?? 1,
+        maxFires,
+        when,
+        overlapPolicy: plan.isPoison ? OverlapPolicy.OVERLAP_POLICY_SKIP : overlapPolicy,
+        missedFirePolicy,
       },
     };
   }
 
+  /** Every so many seconds; minutes, where everything comes slowly. */
+  #cron(every: number): string {
+    return this.#profile.shortestPeriodMs > SHORTEST_PERIOD_MS ? `0 */${every} * * * *` : `*/${every} * * * * *`;
+  }
+
   /** Time between two fires. */
   intervalMs(random: SeededRandom): number {
-    return Math.round(random.skewed(500, 8_000) / 100) * 100;
+    const { shortestPeriodMs } = this.#profile;
+    return Math.round(random.skewed(shortestPeriodMs, 16 * shortestPeriodMs) / 100) * 100;
   }
 }
 

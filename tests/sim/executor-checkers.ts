@@ -134,12 +134,12 @@ export class ExecutorCheckers implements RecordEvents {
     if (EXECUTION_STATES[Number(after.status)] === "LOST" && returnReason === 0) this.#lost(after, text);
   }
 
-  /** Rule 15: what was in Kafka when its executor was declared lost is stored. */
+  /** Rule 15: what was in Kafka when its executor was declared lost is stored; not what took the place of a lost record. */
   #lost({ execution_id: id, incarnation }: ChangedRow, key: string): void {
     const { kafka, store, timeline } = this.#around;
     const lostMs = this.#lostMs.get(String(incarnation));
     const writtenMs = kafka.writtenMs(key);
-    if (lostMs === undefined || writtenMs === null || writtenMs >= lostMs) return;
+    if (lostMs === undefined || writtenMs === null || writtenMs >= lostMs || kafka.lost.has(key)) return;
     const [row] = store.rows("SELECT policy FROM executions WHERE execution_id = ?", String(id));
     const { lostPolicy } = parsePolicy(String(row?.policy), 0, 0);
     const mayGiveUp = lostPolicy === "RETRY" && timeline.nowMs - lostMs >= BUS_WAIT_MS;

@@ -6,7 +6,7 @@ import { mutatedProcess } from "./mutated-process.ts";
 import type { Mutation } from "./mutations/mutation.ts";
 import { mutations } from "./mutations.ts";
 import type { FailedSeed } from "./replay.ts";
-import { writeTable } from "./table.ts";
+import { readTable, writeTable } from "./table.ts";
 
 const execute = promisify(execFile);
 
@@ -15,6 +15,14 @@ export const HUNTED_SEEDS = 200;
 
 /** A mutation with the seed that caught it; null when none did. */
 export type Catch = { readonly mutation: Mutation; readonly caught: FailedSeed | null };
+
+/** The pinned seed, or the seed of the table, where it still catches the mutation; else the first that does. */
+async function find(mutation: Mutation): Promise<Catch> {
+  if (mutation.pinned !== undefined) return catchOf(mutation, mutation.pinned, 1);
+  const row = readTable().find(({ mutation: name }) => name === mutation.name);
+  const known = row === undefined ? null : await catchOf(mutation, row.seed, 1);
+  return known?.caught == null ? catchOf(mutation, 1, HUNTED_SEEDS) : known;
+}
 
 /** Runs a mutation on seeds until one catches it. Rejects when the mutated code crashes: that is no verdict. */
 export async function catchOf(mutation: Mutation, seed: number, count: number): Promise<Catch> {
@@ -35,7 +43,7 @@ export async function hunt(name: string | null): Promise<boolean> {
   const catches: Catch[] = [];
   const worker = async (): Promise<void> => {
     for (let mutation = waiting.shift(); mutation !== undefined; mutation = waiting.shift()) {
-      const { caught } = await catchOf(mutation, 1, HUNTED_SEEDS);
+      const { caught } = await find(mutation);
       if (caught === null) isGood = false;
       catches.push({ mutation, caught });
       console.log(

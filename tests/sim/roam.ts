@@ -36,8 +36,12 @@ async function inParallel(draw: () => number | null): Promise<boolean> {
 }
 
 function seeds(seed: number): Promise<boolean> {
-  const args = [join(import.meta.dirname, "main.ts"), "--seed", String(seed), "--count", String(SEEDS_AT_ONCE)];
+  // A planted fault is switched in by what this process was started with.
+  const mutation = process.env.JOBMESH_SIM_MUTATION;
+  const main = [...process.execArgv, join(import.meta.dirname, "main.ts")];
+  const given = ["--seed", String(seed), "--count", String(SEEDS_AT_ONCE)];
+  if (mutation !== undefined) given.push("--mutation", mutation);
   return new Promise((resolve) => {
-    spawn(process.execPath, args, { stdio: "inherit" }).on("exit", (code) => resolve(code === 0));
+    spawn(process.execPath, [...main, ...given], { stdio: "inherit" }).on("exit", (code) => resolve(code === 0));
   });
 }

@@ -1,9 +1,8 @@
 /** One run of the simulation: a mesh, its load and its faults, a time of rest, and the verdict. */
 import { Checkers } from "./checkers.ts";
-import { drawLoad, type LoadProfile } from "./demand.ts";
 import { ExecutorCheckers } from "./executor-checkers.ts";
 import type { ExecutorNode } from "./executor-node.ts";
-import { drawFaults, type FaultKind, type FaultProfile } from "./fault-profile.ts";
+import type { FaultKind } from "./fault-profile.ts";
 import { Faults } from "./faults.ts";
 import {
   checkEnded,
@@ -21,6 +20,7 @@ import { Load } from "./load.ts";
 import { checkMeshTime, type LooksAtHome } from "./mesh-time-check.ts";
 import { checkKafka, checkOutput, checkResent, unreadPartitions } from "./rest-checks.ts";
 import type { RowChange } from "./row-changes.ts";
+import { drawShape, type RunShape } from "./run-shape.ts";
 import { Broken, promise, type Verdict } from "./verdict.ts";
 import { World } from "./world.ts";
 
@@ -32,14 +32,6 @@ export type RunOptions = {
   readonly write?: (line: string) => void;
   /** Changes what the seed drew, for the shrinker. */
   readonly shape?: (drawn: RunShape) => RunShape;
-};
-
-/** What a seed drew. */
-export type RunShape = {
-  readonly load: LoadProfile;
-  readonly faults: FaultProfile;
-  /** How long load and faults go on, virtual milliseconds. */
-  readonly stormMs: number;
 };
 
 /** What became of a run. */
@@ -57,16 +49,17 @@ export type RunReport = {
 
 /**
  * Once nothing is wrong any more everything has to end within this, or, where a queue is long, something has to end
- * within this time of the one before; and all of it in the second, virtual milliseconds.
+ * within this time of the one before; and all of it in the second, virtual milliseconds. A job whose fires wait for one
+ * another, and whose work ends by its timeout four times each, takes half a minute a fire.
  */
 const REST_MS = 60_000;
-const LONGEST_REST_MS = 600_000;
+const LONGEST_REST_MS = 3_600_000;
 const WARM_UP_MS = 2_000;
 /** What has come back is settled after this, and fires that had to wait for it are made. */
 const SETTLE_MS = 8_000;
 /** A topic that lost records is noticed within a minute, where nothing comes by it. */
 const UNREAD_MS = 65_000;
-/** Between two looks at the whole. */
+/** Between two looks at the whole, in a dense run. */
 const LOOK_MS = 5_000;
 /** Within this, work takes every free slot of a mesh at rest: a second, and the time of a submission. */
 const PROBE_MS = 1_200;
@@ -100,11 +93,7 @@ class Simulation {
     this.#options = options;
     this.#world = world;
     const { random, record } = world.around;
-    const drawn = {
-      load: drawLoad(random.branch("load profile")),
-      faults: drawFaults(random.branch("fault profile")),
-      stormMs: random.branch("storm").between(15_000, 45_000),
-    };
+    const drawn = drawShape(random);
     this.#shape = options.shape?.(drawn) ?? drawn;
     this.#load = new Load(
       world.around,
@@ -144,8 +133,10 @@ class Simulation {
     this.#load.start();
     this.#faults.start();
     const { steps = Number.POSITIVE_INFINITY } = this.#options;
-    for (let atMs = WARM_UP_MS; atMs < this.#shape.stormMs && timeline.events < steps; atMs += LOOK_MS) {
-      await this.#until(Math.min(atMs + LOOK_MS, this.#shape.stormMs));
+    const { stormMs, slowness } = this.#shape;
+    const lookMs = LOOK_MS * slowness;
+    for (let atMs = WARM_UP_MS; atMs < stormMs && timeline.events < steps; atMs += lookMs) {
+      await this.#until(Math.min(atMs + lookMs, stormMs));
       await this.#look();
     }
     this.#faults.heal();

@@ -2,7 +2,8 @@
 import type { LoadProfile } from "./demand.ts";
 import { FAULT_KINDS } from "./fault-profile.ts";
 import { failureText } from "./replay.ts";
-import { type RunReport, type RunShape, run } from "./run.ts";
+import { type RunReport, run } from "./run.ts";
+import type { RunShape } from "./run-shape.ts";
 
 /** Shrinks and prints what is left; false, as the seed fails. True when it does not. */
 export async function shrink(seed: number, mutation: string | null): Promise<boolean> {

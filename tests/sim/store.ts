@@ -218,11 +218,15 @@ function undoing<T>(body: (session: SqlSession) => Promise<T>): (session: SqlSes
   };
 }
 
-/** Microseconds between two fires: an interval, or every so many seconds, which divide a minute in the load. */
+/** Microseconds between two fires: an interval, or every so many seconds or minutes, which divide 60 in the load. */
 function periodOf({ when }: Schedule): number | null {
   if (when.kind === "interval") return when.intervalMs * 1_000;
-  const seconds = when.kind === "cron" ? /^\*\/(\d) \* \* \* \* \*$/.exec(when.expressions.join("\n"))?.[1] : undefined;
-  return seconds === undefined ? null : Number(seconds) * 1_000_000;
+  if (when.kind !== "cron") return null;
+  const [expression = ""] = when.expressions;
+  const seconds = /^\*\/(\d) \* \* \* \* \*$/.exec(expression)?.[1];
+  const minutes = /^0 \*\/(\d) \* \* \* \*$/.exec(expression)?.[1];
+  if (seconds !== undefined) return Number(seconds) * 1_000_000;
+  return minutes === undefined ? null : Number(minutes) * 60_000_000;
 }
 
 /** A process's connection. */

@@ -8,11 +8,15 @@
 /** An event that has not happened yet. */
 export type Pending = { readonly atMs: number; readonly order: number; readonly run: () => void; isOff: boolean };
 
+/** Events of one turn of Node's loop: the turn itself costs little among so many. */
+const BURST_EVENTS = 64;
+
 /** Timeline is the order of all events of a simulation. */
 export class Timeline {
   #nowMs = 0;
   #order = 0;
   #events = 0;
+  #isUnsettled = false;
   readonly #heap: Pending[] = [];
   #afterEvent: () => void = () => {};
 
@@ -40,19 +44,50 @@ export class Timeline {
 
   /** Lets everything happen up to a time; stops early once `over` says so. */
   async runUntil(atMs: number, over: () => boolean): Promise<void> {
-    await settled();
-    while (!over()) {
-      const next = this.#heap[0];
-      if (next === undefined || next.atMs > atMs) break;
+    while (await this.#burst(atMs, over));
+    if (!over()) this.#nowMs = Math.max(this.#nowMs, atMs);
+  }
+
+  /**
+   * Some events in one turn of Node's loop, as a turn costs more than most
+   * events. Each is an immediate: between two of them every promise that can go
+   * on does. False when there is nothing left up to that time.
+   */
+  #burst(atMs: number, over: () => boolean): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      let goesOn = true;
+      for (let count = 1; count <= BURST_EVENTS; count++) {
+        setImmediate(() => {
+          if (!goesOn) return;
+          try {
+            goesOn = this.#next(atMs, over);
+            if (!goesOn || count === BURST_EVENTS) resolve(goesOn);
+          } catch (error) {
+            goesOn = false;
+            reject(error);
+          }
+        });
+      }
+    });
+  }
+
+  /** What happened last has settled; the next event happens. False when there is none. */
+  #next(atMs: number, over: () => boolean): boolean {
+    if (this.#isUnsettled) {
+      this.#isUnsettled = false;
+      this.#afterEvent();
+    }
+    if (over()) return false;
+    for (let next = this.#heap[0]; next !== undefined && next.atMs <= atMs; next = this.#heap[0]) {
       this.#pop();
       if (next.isOff) continue;
       this.#nowMs = next.atMs;
       this.#events++;
+      this.#isUnsettled = true;
       next.run();
-      await settled();
-      this.#afterEvent();
+      return true;
     }
-    if (!over()) this.#nowMs = Math.max(this.#nowMs, atMs);
+    return false;
   }
 
   #push(pending: Pending): void {
@@ -87,9 +122,4 @@ export class Timeline {
 
 function isBefore(one: Pending, other: Pending): boolean {
   return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
-}
-
-/** Resolves when every promise that could go on has: immediates run after all of them. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

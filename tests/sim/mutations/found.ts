@@ -36,17 +36,6 @@ export const foundMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "a topic made anew is left to an owner who does not look",
-    rules: [27, 30],
-    changes: [
-      {
-        file: "services/scheduler/results/standing-partitions.ts",
-        find: "(ends.get(partition) ?? nextOffset) !== nextOffset",
-        replace: "(ends.get(partition) ?? nextOffset) > nextOffset",
-      },
-    ],
-  },
-  {
     name: "what was claimed under a session is counted again when it is sent again",
     rules: [20],
     changes: [
@@ -54,6 +43,18 @@ export const foundMutations: readonly Mutation[] = [
         file: "services/scheduler/sessions/attempt-watch.ts",
         find: "sessions.get(text) !== session.executor.sessionNumber && !watched",
         replace: "!watched",
+      },
+    ],
+  },
+  {
+    name: "a start whose executor forgot it is said not to have been",
+    rules: [17, 27],
+    pinned: 1_621_807_446,
+    changes: [
+      {
+        file: "services/common/adapter/sql/attempt-ends.ts",
+        find: "startForgotten: ending.startUs === null && storedStartUs !== null",
+        replace: "startForgotten: false",
       },
     ],
   },
