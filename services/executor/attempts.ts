@@ -20,8 +20,9 @@ import type { AttemptEnding } from "./target-runner.ts";
 /**
  * Rule 17: an attempt is taken once under its key. Rule 20: what does not fit
  * comes back at once, NOT_STARTED, never queued behind a running one. Rule 19:
- * a key that comes again by the session is answered by how it stands. Rule 25:
- * a stop is always answered.
+ * a key that comes again by the session is answered by how it stands. Rule 24:
+ * nothing starts after its start deadline, by mesh time. Rule 25: a stop is
+ * always answered.
  */
 
 /** What Attempts needs. */
@@ -134,6 +135,9 @@ export class Attempts {
     const { slots, kept } = this.#deps;
     if (order.dispatchUs <= this.#deps.known.forgottenUs) {
       return this.#giveBack(known, "NOT_STARTED", "dispatched before keys that were forgotten", order.traceparent);
+    }
+    if (order.startDeadlineUs !== null && this.#deps.mesh.nowUs() > order.startDeadlineUs) {
+      return this.#giveBack(known, "NOT_STARTED", "its start deadline has passed", order.traceparent);
     }
     const runner = this.#deps.runners.at(capability);
     if (runner === undefined) return this.#keepAtOnce(known, UNSUPPORTED, order.traceparent);

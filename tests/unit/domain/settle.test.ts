@@ -25,6 +25,7 @@ function active(changes: Partial<ActiveExecution> = {}): ActiveExecution {
     lossCount: 0,
     returnStreak: 0,
     stop: null,
+    retryTimeLeftMs: null,
     ...changes,
   };
 }
@@ -182,6 +183,56 @@ const rows: readonly Row[] = [
     { ...failed, retryDelayMs: 7 } as AttemptOutcome,
     "SCHEDULED RETRY_BACKOFF 7 FAILED counted",
   ],
+  // retry.max_duration: no retry begins after it.
+  [
+    "a retry that begins just when its time is over",
+    { ...RETRY, retryTimeLeftMs: 100 },
+    failed,
+    "SCHEDULED RETRY_BACKOFF 100 FAILED counted",
+  ],
+  [
+    "a retry that would begin later",
+    { ...RETRY, retryTimeLeftMs: 99 },
+    failed,
+    "FAILED RETRY_DURATION - FAILED counted",
+  ],
+  [
+    "a retry after a timeout that would begin later",
+    { ...RETRY, retryTimeLeftMs: 99 },
+    timedOut,
+    "TIMED_OUT RETRY_DURATION - TIMED_OUT counted",
+  ],
+  [
+    "a try that went on past the time of all",
+    { ...RETRY, retryTimeLeftMs: -5 },
+    { ...failed, retryDelayMs: 0 } as AttemptOutcome,
+    "FAILED RETRY_DURATION - FAILED counted",
+  ],
+  [
+    "a wait that a target asks for past the time of all",
+    { ...RETRY, retryTimeLeftMs: 1_000 },
+    { ...failed, retryDelayMs: 1_001 } as AttemptOutcome,
+    "FAILED RETRY_DURATION - FAILED counted",
+  ],
+  [
+    "the last try fails when the time is over, too",
+    { ...RETRY, countedAttempts: 2, retryTimeLeftMs: 0 },
+    failed,
+    "FAILED TARGET_FAILED - FAILED counted",
+  ],
+  [
+    "success past the time of all",
+    { ...RETRY, retryTimeLeftMs: -5 },
+    succeeded,
+    "SUCCEEDED UNSPECIFIED - SUCCEEDED counted",
+  ],
+  [
+    "what is cut off past the time of all",
+    { ...RETRY, retryTimeLeftMs: -5 },
+    returned("CUT_OFF"),
+    "READY UNSPECIFIED 0 SKIPPED free",
+  ],
+  ["a loss past the time of all", { ...RETRY, retryTimeLeftMs: -5 }, lost, "READY UNSPECIFIED 0 LOST free"],
 ];
 for (const [what, execution, end, expected] of rows) {
   test(`${what}: ${expected}`, () => assert.equal(told(execution, end), expected));

@@ -45,6 +45,7 @@ function anyExecution(draw: () => number): ActiveExecution {
     lossCount: Math.floor(draw() * policy.maxLosses),
     returnStreak: Math.floor(draw() * 20),
     stop: stopped === null ? null : { reason: stopped, message: "as asked", timeUs: 5 },
+    retryTimeLeftMs: pick(draw, [null, -1, 0, 5_000]),
   };
 }
 
