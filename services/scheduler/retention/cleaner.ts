@@ -4,6 +4,7 @@ import type { EndedPlace } from "../../common/port/store-retention.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { WakeableLoop } from "../wakeable-loop.ts";
+import { LeftoverSweep } from "./leftover-sweep.ts";
 
 /** Between two rounds. */
 const ROUND_MS = 60_000;
@@ -36,20 +37,22 @@ export type CleanerDeps = {
 
 /**
  * Cleaner forgets what is over: request_ids after their 24 hours (rule 5),
- * incarnations of executors a day after their end (rule 14), and executions
- * with their attempts and output when their retention ends. Two of them at
- * once are harmless.
+ * incarnations of executors a day after their end (rule 14), executions with
+ * their attempts and output when their retention ends, and what those leave
+ * behind. Two of them at once are harmless.
  */
 export class Cleaner {
   readonly #deps: CleanerDeps;
   readonly #config: CleanerConfig;
   readonly #loop: WakeableLoop;
+  readonly #leftovers: LeftoverSweep;
   /** Up to here what goes by the server's retention is deleted. Only memory: a sweep from the beginning costs time. */
   #place: EndedPlace | null = null;
 
   constructor(deps: CleanerDeps, config: CleanerConfig) {
     this.#deps = deps;
     this.#config = config;
+    this.#leftovers = new LeftoverSweep(deps, config.retentionMs);
     const work = { name: "cleaner", intervalMs: ROUND_MS, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
@@ -72,8 +75,9 @@ export class Cleaner {
     }
     await store.executors.prune(meshClock.nowUs() - KEPT_INCARNATION_US);
     const requests = await store.executions.pruneRequests(MAX_REQUESTS);
-    const more = await this.#deleteHistory();
-    return more || requests >= MAX_REQUESTS;
+    const history = await this.#deleteHistory();
+    const leftovers = await this.#leftovers.runOnce();
+    return history || leftovers || requests >= MAX_REQUESTS;
   }
 
   async #deleteHistory(): Promise<boolean> {

@@ -6,6 +6,7 @@ import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { Cleaner } from "../../../services/scheduler/retention/cleaner.ts";
+import { LeftoverSweep } from "../../../services/scheduler/retention/leftover-sweep.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import { testExecution } from "../../support/new-execution.ts";
 
@@ -108,4 +109,24 @@ test("request_ids are forgotten in rounds that come by themselves", async (t) =>
   assert.equal((await rig.store.executions.repeatOf(request))?.kind, "repeated");
   await rig.clock.advance(HOUR_MS + MINUTE_MS);
   assert.equal(await rig.store.executions.pruneRequests(10), 0, "it was forgotten before");
+});
+
+test("leftovers are swept each hour, each kind to its end, and nothing younger than a day is touched", async () => {
+  const clock = new ManualClock();
+  const calls: string[] = [];
+  const pages: Record<string, (string | null)[]> = { gates: ["b", null], revisions: [null], descriptors: [null] };
+  const deleteLeftovers = async (kind: string, sinceUs: number, after: string | null) => {
+    calls.push(`${kind} ${after} ${(clock.wallUs() - sinceUs) / 3_600_000_000} h`);
+    return { deleted: 1, place: pages[kind]?.shift() ?? null };
+  };
+  const meshClock = { nowUs: () => clock.wallUs(), uncertaintyUs: () => 0 };
+  const deps = { store: { retention: { deleteLeftovers } } as never, meshClock, clock, log: silentLogger };
+  const sweep = new LeftoverSweep(deps, MINUTE_MS);
+  const answers = [await sweep.runOnce(), await sweep.runOnce(), await sweep.runOnce(), await sweep.runOnce()];
+  assert.deepEqual(answers, [true, true, true, false]);
+  assert.deepEqual(calls, ["gates null 25 h", "gates b 25 h", "revisions null 25 h", "descriptors null 25 h"]);
+  await clock.advance(HOUR_MS - 1);
+  assert.deepEqual([await sweep.runOnce(), calls.length], [false, 4]);
+  await clock.advance(1);
+  assert.deepEqual([await sweep.runOnce(), calls.length], [true, 5]);
 });

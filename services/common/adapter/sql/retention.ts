@@ -1,5 +1,12 @@
 import type { ExecutionId } from "../../domain/identifier.ts";
-import type { EndedPlace, RetentionStore, RetentionSweep } from "../../port/store-retention.ts";
+import type {
+  EndedPlace,
+  LeftoverKind,
+  LeftoverSweep,
+  RetentionStore,
+  RetentionSweep,
+} from "../../port/store-retention.ts";
+import { deleteLeftovers } from "./leftovers.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -62,6 +69,10 @@ export class SqlRetentionStore implements RetentionStore {
     );
     const done = await this.#delete(rows);
     return { ...done, more: done.more || rows.length >= count };
+  }
+
+  deleteLeftovers(kind: LeftoverKind, unusedSinceUs: number, after: string | null): Promise<LeftoverSweep> {
+    return deleteLeftovers(this.#db, kind, unusedSinceUs, after);
   }
 
   /** Deletes the first of these, as many as fit one batch; `more` when others are left. */
