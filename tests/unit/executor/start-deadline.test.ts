@@ -32,6 +32,8 @@ for (const way of WAYS) {
   test(`rule 24: the deadline is by mesh time, not by the machine's clock, by ${way}`, async (t) => {
     const work = new HeldWork();
     const rig = await setup(t, { way, work: work.run, manners: { acknowledge: false } });
+    const unsure = await rig.dispatch(rig.order({ startDeadlineUs: rig.clock.wallUs() + 3_600_000_000 }));
+    assert.equal(rig.result(unsure.key).outcome.kind, "returned", "nobody knows the time yet");
     const meshUs = rig.clock.wallUs() + 60_000_000;
     rig.homes.last.say({ kind: "heartbeat_ack", sequence: 1, timeUs: meshUs, stored: [], heardSequence: 1 });
     await rig.clock.settle();
