@@ -10,6 +10,7 @@ import type { ExecutionPolicy } from "../../services/common/domain/policy.ts";
 import type { Told } from "./client.ts";
 import { checkCommit, checkKnown, checkMove, checkUnstorable } from "./commit-checks.ts";
 import type { ExecutorNode } from "./executor-node.ts";
+import { mayStartLateMs } from "./mesh-time-check.ts";
 import type { Surroundings } from "./node-parts.ts";
 import type { RecordEvents, Run } from "./record.ts";
 import type { ChangedRow, RowChange } from "./row-changes.ts";
@@ -19,8 +20,6 @@ import { MISSED_MS } from "./world.ts";
 /** Clocks of machines, and what they know of mesh time, differ by less than this where nothing is wrong. */
 const CLOCK_TOLERANCE_MS = 400;
 
-/** What executors know of mesh time is off by less than this: half a round trip in the slowest weather, and some drift. */
-const MESH_TIME_TOLERANCE_MS = 2_500;
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /** What an attempt may end as although its target did its work: nobody knew of it, or it came too late. */
@@ -111,7 +110,7 @@ export class Checkers implements RecordEvents {
     const lateMs = attempt === seen.attempt ? (storeUs - seen.notAfterUs) / 1_000 : 0;
     promise(
       "no start after its deadline",
-      lateMs < MESH_TIME_TOLERANCE_MS,
+      lateMs < CLOCK_TOLERANCE_MS + mayStartLateMs(this.#nodeOf(node), run, storeUs),
       () => `${executionId} attempt ${attempt} starts ${lateMs} ms after its start deadline`,
     );
     this.#running.add(run);
