@@ -101,6 +101,15 @@ onEveryStore("rule 24: the earliest deadlines are taken first, as many as were a
   assert.equal((await setup.store.expire(10)).length, 3);
 });
 
+onEveryStore("rule 24: at most 500 end in one transaction, however many were asked for", async (setup) => {
+  const all = Array.from({ length: 501 }, () => newExecution({ policy: limited }));
+  await submitAll(setup, all.slice(0, 500));
+  await submitAll(setup, all.slice(500));
+  await setup.sql((session) => session.execute("UPDATE executions SET start_deadline_us = 2"));
+  assert.equal((await setup.store.expire(10_000)).length, 500);
+  assert.equal((await setup.store.expire(10_000)).length, 1);
+});
+
 onEveryStore("rule 24: claims pass over what is past its deadline and take what stands behind it", async (setup) => {
   const placement = await addExecutor(setup);
   const [late, next] = await submitAll(setup, [

@@ -7,6 +7,7 @@ import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlOffsetStore } from "../../services/common/adapter/sql/offsets.ts";
 import { SqlRetentionStore } from "../../services/common/adapter/sql/retention.ts";
 import type { Incarnation, JobUid } from "../../services/common/domain/identifier.ts";
+import { LEFTOVER_KINDS } from "../../services/common/port/store-retention.ts";
 import { addExecutor, dispatched, failed, onMysql, resultOf, type StoreSetup } from "../support/execution-store.ts";
 import { RandomWork } from "../support/random-work.ts";
 import { createRequest, newJob, registration } from "../support/store-records.ts";
@@ -76,6 +77,7 @@ async function deleteHistory({ database, sql }: StoreSetup): Promise<void> {
   await sql((session) => session.execute("UPDATE executions SET expire_us = 1 WHERE expire_us IS NOT NULL"));
   assert.ok((await retention.deleteExpired(250)).deleted > 0);
   assert.ok((await retention.deleteEnded(Number.MAX_SAFE_INTEGER, null, 250)).deleted > 0);
+  for (const kind of LEFTOVER_KINDS) await retention.deleteLeftovers(kind, Number.MAX_SAFE_INTEGER, null);
 }
 
 /** Results of gated executions, with their offset. */
