@@ -20,8 +20,9 @@ import type { AttemptEnding } from "./target-runner.ts";
 /**
  * Rule 17: an attempt is taken once under its key. Rule 20: what does not fit
  * comes back at once, NOT_STARTED, never queued behind a running one. Rule 19:
- * a key that comes again by the session is answered by how it stands. Rule 25:
- * a stop is always answered.
+ * a key that comes again by the session is answered by how it stands. Rule 24:
+ * nothing starts after its start deadline, by mesh time. Rule 25: a stop is
+ * always answered.
  */
 
 /** What Attempts needs. */
@@ -135,6 +136,8 @@ export class Attempts {
     if (order.dispatchUs <= this.#deps.known.forgottenUs) {
       return this.#giveBack(known, "NOT_STARTED", "dispatched before keys that were forgotten", order.traceparent);
     }
+    const tooLate = this.#tooLate(order);
+    if (tooLate !== null) return this.#giveBack(known, "NOT_STARTED", tooLate, order.traceparent);
     const runner = this.#deps.runners.at(capability);
     if (runner === undefined) return this.#keepAtOnce(known, UNSUPPORTED, order.traceparent);
     if (kept.full(this.#running.size)) {
@@ -161,6 +164,15 @@ export class Attempts {
     } else {
       this.#ended(attempt, ending, span);
     }
+  }
+
+  /** Rule 24: why it may not start any more; null when it may. */
+  #tooLate({ startDeadlineUs }: DispatchOrder): string | null {
+    const { mesh } = this.#deps;
+    if (startDeadlineUs === null) return null;
+    // An order by Kafka may come before the home's first word of the time; nobody knows then whether it is too late.
+    if (!Number.isFinite(mesh.uncertaintyMs)) return "it has a start deadline and mesh time is not known yet";
+    return mesh.nowUs() > startDeadlineUs ? "its start deadline has passed" : null;
   }
 
   #ended(attempt: RunningAttempt, ending: AttemptEnding, span: ActiveSpan | null): void {

@@ -39,6 +39,7 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
     offsets: store.offsets,
     output: store.output,
     descriptors: store.descriptors,
+    retention: store.retention,
     jobs: measured(store.jobs, "jobs", clocked, { fireAll: (outcomes, fires) => counts.fired(fires, outcomes) }),
     executors: measured(store.executors, "executors", clocked, { declareLost: (did) => lost.add(did ? 1 : 0) }),
     executions: measured(store.executions, "executions", clocked, {
@@ -47,6 +48,9 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
       forResend: (sent) => counts.resent(sent.length),
       storeResults: (outcome, results) => counts.results(results, outcome),
       endLost: (outcomes) => counts.lost(outcomes),
+      expire: (expired) => {
+        for (const { state } of expired) counts.stopped(state);
+      },
       requestStop: (outcome) => counts.stopped(outcome.kind === "ended" ? outcome.execution.state : null),
       recountGates: (gates) => drift.add(gates.length),
     }),

@@ -27,6 +27,8 @@ export type SchedulerSettings = {
   readonly submitGroupBytes: number;
   readonly claimRows: number;
   readonly lossBusWaitMs: number;
+  /** How long ended executions are kept whose policy says nothing of it. */
+  readonly retentionMs: number;
   /** The executor inside this process (rule 14); null when there is none. */
   readonly embeddedExecutor: ExecutorId | null;
 };

@@ -29,7 +29,6 @@ import { Membership } from "./membership.ts";
 import { type OpenLink, PeerLinks } from "./peers/peer-links.ts";
 import { Admitter } from "./rescue/admitter.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
-import { Cleaner } from "./retention/cleaner.ts";
 import type { SchedulerSettings } from "./scheduler-config.ts";
 import { showScheduler } from "./scheduler-metrics.ts";
 import { guarded, type Served, served } from "./served.ts";
@@ -37,8 +36,7 @@ import type { SessionPeer } from "./sessions/session-peer.ts";
 import { sessionHandler } from "./sessions/session-rpc.ts";
 import { StoreHealth } from "./store-health.ts";
 import { StoreOutage } from "./store-outage.ts";
-import { JobTimer } from "./timer/job-timer.ts";
-import { WaitTimer } from "./timer/wait-timer.ts";
+import { timedLoops } from "./timed-loops.ts";
 
 /** What a Scheduler is given. The store is started and stopped by its owner, as are bus and registry. */
 export type SchedulerDeps = {
@@ -55,8 +53,6 @@ export type SchedulerDeps = {
   readonly log: Logger;
 };
 
-/** Jobs read in one query of the timer, and fires stored at once. */
-const TIMER_LIMITS = { maxJobs: 5_000, maxConcurrentFires: 500 };
 /** Gates taken in one round, and time between recounts. */
 const ADMITTER_LIMITS = { maxGates: 100, recountMs: 60_000 };
 
@@ -233,8 +229,9 @@ export class Scheduler {
       resultPartitions: bus?.resultPartitions ?? 0,
     });
     const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
-    const timed = { store, owners: membership, hints, meshClock, clock, log };
-    const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, lossMs, resultBatchRows, lossBusWaitMs } = settings;
+    const { routes } = this.#dispatch;
+    const timed = { store, owners: membership, routes, hints, meshClock, clock, tracing, log };
+    const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, lossMs, lossBusWaitMs } = settings;
     return {
       membership,
       outage: new StoreOutage({
@@ -248,14 +245,12 @@ export class Scheduler {
         peers: membership,
         hints,
         open: openPeer,
-        routes: this.#dispatch.routes,
+        routes,
         clock,
         log,
       }),
       loops: [
-        new JobTimer({ ...timed, routes: this.#dispatch.routes, tracing }, { ...settings, ...TIMER_LIMITS }),
-        new WaitTimer(timed, { ...settings, maxBatchRows: resultBatchRows }),
-        new Cleaner({ store, owners: membership, meshClock, clock, log }),
+        ...timedLoops(timed, settings),
         new Admitter({ store, hints, clock, log }, { intervalMs: sweepMs, ...ADMITTER_LIMITS }),
         new Rescuer(
           { store, bus, executors: presence, hints, clock, log },

@@ -5,7 +5,9 @@ import test from "node:test";
 import { SqlExecutorStore } from "../../services/common/adapter/sql/executors.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlOffsetStore } from "../../services/common/adapter/sql/offsets.ts";
+import { SqlRetentionStore } from "../../services/common/adapter/sql/retention.ts";
 import type { Incarnation, JobUid } from "../../services/common/domain/identifier.ts";
+import { LEFTOVER_KINDS } from "../../services/common/port/store-retention.ts";
 import { addExecutor, dispatched, failed, onMysql, resultOf, type StoreSetup } from "../support/execution-store.ts";
 import { RandomWork } from "../support/random-work.ts";
 import { createRequest, newJob, registration } from "../support/store-records.ts";
@@ -69,6 +71,15 @@ async function changeExecutors({ database }: StoreSetup): Promise<void> {
   await executors.prune(Number.MAX_SAFE_INTEGER);
 }
 
+/** Deletes the history of the random work, with and without retentions of its own. */
+async function deleteHistory({ database, sql }: StoreSetup): Promise<void> {
+  const retention = new SqlRetentionStore(database);
+  await sql((session) => session.execute("UPDATE executions SET expire_us = 1 WHERE expire_us IS NOT NULL"));
+  assert.ok((await retention.deleteExpired(250)).deleted > 0);
+  assert.ok((await retention.deleteEnded(Number.MAX_SAFE_INTEGER, null, 250)).deleted > 0);
+  for (const kind of LEFTOVER_KINDS) await retention.deleteLeftovers(kind, Number.MAX_SAFE_INTEGER, null);
+}
+
 /** Results of gated executions, with their offset. */
 async function storeByPartition(setup: StoreSetup): Promise<void> {
   await new SqlOffsetStore(setup.database).read(1);
@@ -89,6 +100,7 @@ onMysql("rule 1: every transaction locks its tables in one order", async (setup)
   await changeJobs(setup);
   await changeExecutors(setup);
   await storeByPartition(setup);
+  await deleteHistory(setup);
   assert.deepEqual(log.outOfOrder(), []);
   const seen = new Set(log.transactions.flatMap(({ tables }) => tables));
   assert.deepEqual(

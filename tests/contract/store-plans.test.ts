@@ -1,6 +1,7 @@
 /** Rules 6, 8 and 13: what a statement costs follows an index, by EXPLAIN on both engines. */
 import assert from "node:assert/strict";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
+import { SqlRetentionStore } from "../../services/common/adapter/sql/retention.ts";
 import type { Execution } from "../../services/common/domain/execution.ts";
 import type { JobUid } from "../../services/common/domain/identifier.ts";
 import { SHARD_COUNT } from "../../services/common/domain/job.ts";
@@ -95,6 +96,7 @@ function calls({ store }: StoreSetup, { active, later, nowUs }: Populated): [str
     ["list", () => store.list({ ...filter, jobId: "" }, 50, null, false)],
     ["list of a job", () => store.list(filter, 50, null, false)],
     ["liveOfJob", () => store.liveOfJob("default", "job-1", 10)],
+    ["expire", () => store.expire(100)],
     ["submit", () => store.submit([submission(newExecution({ gateKeys, overlap: "QUEUE_ALL" }))])],
   ];
 }
@@ -125,6 +127,43 @@ onEveryStore("rule 8: no statement of an execution's life reads a whole table or
     for (const statement of await setup.statementsOf(call)) await checkPlan(setup, name, statement);
   }
 });
+
+onEveryStore(
+  "rule 24 and retention: what is past its deadline or its retention is found by index alone",
+  async (setup) => {
+    const { active } = await populate(setup);
+    const policy = { ...defaultPolicy, startDeadlineMs: 3_600_000, retentionMs: 60_000 };
+    await submitAll(
+      setup,
+      Array.from({ length: 300 }, () => newExecution({ policy })),
+    );
+    await submitAll(
+      setup,
+      Array.from({ length: 50 }, () => newExecution({ policy, gateKeys, overlap: "QUEUE_ALL" })),
+    );
+    await setup.sql((session) =>
+      session.execute("UPDATE executions SET start_deadline_us = 2 WHERE start_deadline_us > 2"),
+    );
+    const retention = new SqlRetentionStore(setup.database);
+    const expiry = await setup.statementsOf(() => setup.store.expire(100));
+    await setup.sql((session) => session.execute("UPDATE executions SET expire_us = 2 WHERE expire_us > 2"));
+    const place = { endedUs: 5, executionId: active[0]?.executionId ?? assert.fail() };
+    const ended = await setup.statementsOf(() => retention.deleteEnded(Number.MAX_SAFE_INTEGER, place, 50));
+    const expired = await setup.statementsOf(() => retention.deleteExpired(50));
+    const wanted: [readonly Statement[], string, RegExp][] = [
+      [expiry, "WHERE start_deadline_us <", /ix_executions_deadline/],
+      [ended, "WHERE ended_us >=", /ix_executions_ended/],
+      [expired, "WHERE expire_us <=", /ix_executions_expire/],
+    ];
+    const explain = setup.kind === "mysql" ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
+    for (const [statements, part, index] of wanted) {
+      const statement = statements.find(({ sql }) => sql.replace(/\s+/g, " ").includes(part)) ?? assert.fail(part);
+      const [first] = await setup.sql((session) => session.query(`${explain} ${statement.sql}`, statement.params));
+      assert.match(setup.kind === "mysql" ? `${first?.key}` : String(first?.detail), index);
+    }
+    for (const statement of [...expiry, ...ended, ...expired]) await checkPlan(setup, "retention", statement);
+  },
+);
 
 onEveryStore("rule 6: a claim follows its index, a sweep jumps from route to route", async (setup) => {
   const populated = await populate(setup);

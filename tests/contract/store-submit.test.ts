@@ -25,6 +25,7 @@ onEveryStore("what is submitted is read back as it was given", async ({ store })
     policy: {
       priority: 7,
       timeoutMs: 1_234,
+      startDeadlineMs: 3_600_000,
       retry: {
         maxAttempts: 3,
         initialIntervalMs: 50,
@@ -32,10 +33,13 @@ onEveryStore("what is submitted is read back as it was given", async ({ store })
         maxIntervalMs: 900,
         jitter: 0.25,
         nonRetryableReasons: ["exit:2"],
+        maxDurationMs: 60_000,
       },
       lostPolicy: "FAIL",
       maxLosses: 5,
       maxConcurrency: 2,
+      retentionMs: 60_000,
+      failedRetentionMs: 120_000,
       executorLabels: { zone: "a" },
     },
     labels: { team: "blue", app: "x" },
@@ -50,6 +54,7 @@ onEveryStore("what is submitted is read back as it was given", async ({ store })
   assert.deepEqual(plain(stored), plain(outcome.execution));
   assert.deepEqual({ ...plain(stored), ...plain(given) }, plain(stored));
   assert.equal(stored?.state, "READY");
+  assert.equal(stored?.startDeadlineUs, given.readyUs + 3_600_000_000);
   assert.equal(stored?.changeNumber, 1);
 });
 

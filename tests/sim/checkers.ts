@@ -10,6 +10,7 @@ import type { ExecutionPolicy } from "../../services/common/domain/policy.ts";
 import type { Told } from "./client.ts";
 import { checkCommit, checkKnown, checkMove, checkUnstorable } from "./commit-checks.ts";
 import type { ExecutorNode } from "./executor-node.ts";
+import { mayStartLateMs } from "./mesh-time-check.ts";
 import type { Surroundings } from "./node-parts.ts";
 import type { RecordEvents, Run } from "./record.ts";
 import type { ChangedRow, RowChange } from "./row-changes.ts";
@@ -18,6 +19,8 @@ import { MISSED_MS } from "./world.ts";
 
 /** Clocks of machines, and what they know of mesh time, differ by less than this where nothing is wrong. */
 const CLOCK_TOLERANCE_MS = 400;
+
+const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /** What an attempt may end as although its target did its work: nobody knew of it, or it came too late. */
 const DONE_IN_VAIN: ReadonlySet<ExecutionState> = new Set(["LOST", "TIMED_OUT"]);
@@ -40,6 +43,8 @@ export type SeenExecution = {
   policy: ExecutionPolicy;
   /** When its next attempt may start, by the store's clock; 0 for at once. */
   notBeforeUs: number;
+  /** When its current attempt must have started, by the store's clock; infinite for no limit. */
+  notAfterUs: number;
   readonly logs: Map<number, LoggedAttempt>;
 };
 
@@ -101,6 +106,12 @@ export class Checkers implements RecordEvents {
       "no start before its time",
       earlyMs < CLOCK_TOLERANCE_MS,
       () => `${executionId} attempt ${attempt} starts ${earlyMs} ms early`,
+    );
+    const lateMs = attempt === seen.attempt ? (storeUs - seen.notAfterUs) / 1_000 : 0;
+    promise(
+      "no start after its deadline",
+      lateMs < CLOCK_TOLERANCE_MS + mayStartLateMs(this.#nodeOf(node), run, storeUs),
+      () => `${executionId} attempt ${attempt} starts ${lateMs} ms after its start deadline`,
     );
     this.#running.add(run);
     const own = [...this.#running].filter((other) => other.process === run.process).length;
@@ -203,7 +214,14 @@ export class Checkers implements RecordEvents {
     const state = stateOf(after.state);
     const attempt = Number(after.attempt);
     const policy = parsePolicy(String(after.policy), 0, 0);
-    const seen = this.seen.get(id) ?? { state, attempt: 0, policy, notBeforeUs: 0, logs: new Map() };
+    const seen = this.seen.get(id) ?? {
+      state,
+      attempt: 0,
+      policy,
+      notBeforeUs: 0,
+      notAfterUs: FOR_EVER,
+      logs: new Map(),
+    };
     this.seen.set(id, seen);
     if (before === null) this.#inserted(id, after);
     else {
@@ -236,6 +254,8 @@ export class Checkers implements RecordEvents {
     seen.state = state;
     seen.attempt = attempt;
     if (state === "SCHEDULED") seen.notBeforeUs = Number(after.ready_us);
+    // The start takes the limit away, and may be told before it is looked at here.
+    if (state === "DISPATCHED") seen.notAfterUs = Number(after.start_deadline_us ?? FOR_EVER);
   }
 
   #inserted(id: string, row: ChangedRow): void {

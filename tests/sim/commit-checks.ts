@@ -31,12 +31,13 @@ function checkOffset({ before, after }: RowChange): void {
   );
 }
 
-/** Rule 6: nothing of a better rank waits on the same route. */
+/** Rule 6: nothing of a better rank waits on the same route, but what came too late (rule 24). */
 function checkOrder(store: SimStore, { after }: RowChange): void {
   const id = String(after?.execution_id);
   const [better] = store.rows(
     `SELECT w.execution_id FROM executions c JOIN executions w ON w.claim_route = c.route_id
-      WHERE c.execution_id = ? AND c.state = ${StateNumber.DISPATCHED} AND w.claim_rank < c.claim_rank`,
+      WHERE c.execution_id = ? AND c.state = ${StateNumber.DISPATCHED} AND w.claim_rank < c.claim_rank
+        AND (w.start_deadline_us IS NULL OR w.start_deadline_us >= c.dispatch_us)`,
     id,
   );
   promise("the best rank first", better === undefined, () => `${id} is claimed before ${better?.execution_id}`);

@@ -86,11 +86,14 @@ export class Demand {
     this.#profile = profile;
   }
 
-  /** A submission's target and policy. */
-  work(random: SeededRandom): { readonly target: Target; readonly policy: DeepPartial<ExecutionPolicy> } {
+  /** A submission's target and policy; `limits` draws its limits of time, which move nothing else. */
+  work(
+    random: SeededRandom,
+    limits: SeededRandom,
+  ): { readonly target: Target; readonly policy: DeepPartial<ExecutionPolicy> } {
     const isPatient = random.chance(this.#profile.patientShare);
     const plan = isPatient ? patientPlan(random) : this.plan(random);
-    const policy = this.policy(random);
+    const policy = withLimits(this.policy(random), limits);
     return {
       target: targetOf(plan, random.chance(this.#profile.commandShare)),
       policy: isPatient ? { ...policy, timeout: durationOfMs(LONGEST_PATIENT_MS + 5_000) } : policy,
@@ -139,11 +142,11 @@ export class Demand {
   }
 
   /** A job under a name. One that takes its executors down lets no fires wait for their turn: they would for hours. */
-  job(random: SeededRandom, jobId: string): DeepPartial<Job> {
+  job(random: SeededRandom, limits: SeededRandom, jobId: string): DeepPartial<Job> {
     const intervalMs = this.intervalMs(random);
     const plan = this.plan(random);
     const target = targetOf(plan, random.chance(this.#profile.commandShare));
-    const policy = this.policy(random);
+    const policy = withLimits(this.policy(random), limits);
     const maxConcurrency = random.chance(0.3) ? 1 + random.below(2) : 0;
     const maxFires = random.chance(0.3) ? BigInt(1 + random.below(8)) : 0n;
     const when = random.chance(0.5)
@@ -174,6 +177,21 @@ export class Demand {
     const { shortestPeriodMs } = this.#profile;
     return Math.round(random.skewed(shortestPeriodMs, 16 * shortestPeriodMs) / 100) * 100;
   }
+}
+
+/** Part of what is asked for that has a start deadline, and that has a limit of all retries. */
+const LIMITED_SHARE = 0.2;
+
+function withLimits(policy: DeepPartial<ExecutionPolicy>, random: SeededRandom): DeepPartial<ExecutionPolicy> {
+  const hasDeadline = random.chance(LIMITED_SHARE);
+  const startDeadline = durationOfMs(Math.round(random.skewed(100, 8_000)));
+  const hasDuration = random.chance(LIMITED_SHARE);
+  const maxDuration = durationOfMs(Math.round(random.skewed(200, 15_000)));
+  return {
+    ...policy,
+    ...(hasDeadline ? { startDeadline } : {}),
+    ...(hasDuration ? { retry: { ...policy.retry, maxDuration } } : {}),
+  };
 }
 
 /** Every second handler of this kind does not hear its signal, so that fences and stops have to wait for it. */

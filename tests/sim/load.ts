@@ -41,6 +41,8 @@ export class Load {
   readonly #random: SeededRandom;
   readonly #client: Client;
   readonly #demand: Demand;
+  /** Draws limits of time. */
+  readonly #limits: SeededRandom;
   #requests = 0;
   #isOver = false;
 
@@ -50,6 +52,7 @@ export class Load {
     this.#random = around.random.branch("load");
     this.#client = new Client(around, this.#random, addresses);
     this.#demand = new Demand(profile);
+    this.#limits = this.#random.branch("limits");
   }
 
   /** What clients were told. */
@@ -108,7 +111,7 @@ export class Load {
     const isLater = requestId === "" && random.chance(this.#profile.laterShare);
     const atUs = this.#client.process.wallUs() + Math.round(random.between(0, 8_000)) * 1_000;
     const request = {
-      ...this.#demand.work(drawn),
+      ...this.#demand.work(drawn, requestId === "" ? this.#limits : drawn.branch("limits")),
       requestId,
       ...(isLater ? { scheduledTime: timestampOfUs(atUs) } : {}),
     };
@@ -163,7 +166,7 @@ export class Load {
   async #createJob(): Promise<void> {
     const random = this.#random;
     const jobId = random.pick(JOB_NAMES) ?? "alpha";
-    const job = this.#demand.job(random, jobId);
+    const job = this.#demand.job(random, this.#limits, jobId);
     const request = CreateJobRequest.fromPartial({ job, requestId: `job-${++this.#requests}` });
     const response = await this.#client.call<CreateJobRequest, { job?: { uid: string } }>(
       JobServiceService.createJob,

@@ -1,6 +1,7 @@
 /** Rule 12: executors know the store's time, whatever the clocks of their machines say. */
 import type { ExecutorNode } from "./executor-node.ts";
 import type { RestingMesh } from "./last-checks.ts";
+import type { Run } from "./record.ts";
 import { promise } from "./verdict.ts";
 
 /** Half a round trip in the slowest weather, and some drift. */
@@ -35,4 +36,12 @@ export function checkMeshTime({ around, executors }: RestingMesh, looks: LooksAt
 function errorOf({ process, executor }: ExecutorNode, storeUs: number): number | null {
   if (process === null || process.isPaused || executor?.status.homed !== true) return null;
   return (process.wallUs() - storeUs) / 1_000 + executor.status.meshOffsetMs;
+}
+
+/** How late by the store's clock an executor may start what has a start deadline: it goes by mesh time as it knows it. */
+export function mayStartLateMs(node: ExecutorNode | undefined, { kind }: Run, storeUs: number): number {
+  const { process = null, executor = null } = node ?? {};
+  // A command starts a little later, in its spawner.
+  if (kind === "command" || process === null || executor === null) return TOLERANCE_MS;
+  return Math.abs(process.wallUs() + executor.status.meshOffsetMs * 1_000 - storeUs) / 1_000;
 }

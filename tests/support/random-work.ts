@@ -73,6 +73,7 @@ export class RandomWork {
       () => this.#start(),
       () => this.#timers(),
       () => this.#setup.store.admit(5),
+      () => this.#expire(),
       () => (this.#random() < 0.3 ? this.#lose() : this.#report()),
     ];
     await this.#pick(steps)();
@@ -96,9 +97,12 @@ export class RandomWork {
       ...defaultPolicy.retry,
       maxAttempts: 1 + this.#below(3),
       initialIntervalMs: this.#pick([0, 60_000]),
+      maxDurationMs: this.#pick([null, null, 3_600_000]),
     };
+    const limits = { startDeadlineMs: this.#pick([null, 3_600_000]), retentionMs: this.#pick([null, 60_000]) };
+    const lostPolicy = this.#pick(["RETRY", "FAIL"] as const);
     const base = newExecution({
-      policy: { ...defaultPolicy, priority: this.#below(3), retry, lostPolicy: this.#pick(["RETRY", "FAIL"]) },
+      policy: { ...defaultPolicy, ...limits, priority: this.#below(3), retry, lostPolicy },
     });
     return {
       ...base,
@@ -157,6 +161,21 @@ export class RandomWork {
       );
     }
     await this.#setup.store.makeReady(ids);
+  }
+
+  /** Lets start deadlines of some pass, whatever they do, and ends those that wait. */
+  async #expire(): Promise<void> {
+    for (const id of this.#shared.ids.filter(() => this.#random() < 0.1).toSorted()) {
+      await this.#setup.sql((session) =>
+        session.execute(
+          "UPDATE executions SET start_deadline_us = 2 WHERE execution_id = ? AND start_deadline_us IS NOT NULL",
+          [id],
+        ),
+      );
+    }
+    for (const { state } of await this.#setup.store.expire(5)) {
+      assert.ok(["EXPIRED", "FAILED", "TIMED_OUT"].includes(state), state);
+    }
   }
 
   async #lose(): Promise<void> {

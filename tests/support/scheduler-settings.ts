@@ -20,5 +20,6 @@ export const schedulerSettings: Omit<SchedulerSettings, "schedulerId"> = {
   submitGroupBytes: 4 * 1024 * 1024,
   claimRows: 500,
   lossBusWaitMs: 30_000,
+  retentionMs: 30 * 86_400_000,
   embeddedExecutor: null,
 };

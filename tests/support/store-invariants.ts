@@ -24,6 +24,8 @@ const BROKEN: Readonly<Record<string, string>> = {
   "what is READY or active has nothing to say": "state IN (2, 3, 4) AND state_message <> ''",
   "what is active or has succeeded has no reason": "state IN (3, 4, 5) AND state_reason <> 0",
   "what has succeeded has not failed": "state = 5 AND failure IS NOT NULL",
+  "what runs or has ended awaits no start": `start_deadline_us IS NOT NULL AND (state = 4 OR ${FINAL})`,
+  "only the final has a time to be deleted at": `expire_us IS NOT NULL AND NOT (${FINAL})`,
   "no more attempts are counted than were made": "counted_attempts > attempt",
 };
 

@@ -89,6 +89,10 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     [CREATE, schedule({ jitter: "-5s" }), { "job.schedule.jitter": /./ }],
     [SUBMIT, policy({ timeout: "-1s" }), { "policy.timeout": /from 1 ms.*was -1000 ms/ }],
     [SUBMIT, policy({ timeout: "0s" }), { "policy.timeout": /from 1 ms/ }],
+    [SUBMIT, policy({ start_deadline: "0s" }), { "policy.start_deadline": /from 1 ms/ }],
+    [SUBMIT, policy({ retention: "59s" }), { "policy.retention": /from 60000 ms/ }],
+    [SUBMIT, policy({ failed_retention: "-1s" }), { "policy.failed_retention": /from 60000 ms/ }],
+    [SUBMIT, policy({ retry: { max_duration: "0s" } }), { "policy.retry.max_duration": /from 1 ms/ }],
     [SUBMIT, policy({ retry: { initial_interval: "-1s" } }), { "policy.retry.initial_interval": /from 0 ms/ }],
   ],
   "numbers out of range": [
@@ -163,9 +167,7 @@ const UNSUPPORTED: readonly Case[] = [
     schedule({ overlap_policy: "OVERLAP_POLICY_CANCEL_RUNNING" }),
     { "job.schedule.overlap_policy": /not supported/ },
   ],
-  [SUBMIT, policy({ start_deadline: "5s" }), { "policy.start_deadline": /not supported/ }],
   [SUBMIT, policy({ limit_keys: ["db"] }), { "policy.limit_keys": /not supported/ }],
-  [SUBMIT, policy({ retention: "60s" }), { "policy.retention": /not supported/ }],
   [
     SUBMIT,
     policy({ routing: { strategy: "ROUTING_STRATEGY_BROADCAST" } }),

@@ -75,6 +75,14 @@ export const schedulerLoops = {
     },
     { min: 0, max: 24 * HOUR },
   ),
+  retentionMs: duration(
+    {
+      env: "JOBMESH_RETENTION",
+      default: "30d",
+      meaning: "Ended executions with their attempts and output are kept this long where their policy does not say.",
+    },
+    { min: MINUTE, max: 3_660 * 24 * HOUR },
+  ),
 };
 
 /** Settings of `jobmesh scheduler`. */

@@ -11,6 +11,8 @@ export type DispatchOrder = {
   readonly jobId: string;
   readonly target: Target;
   readonly timeoutMs: number;
+  /** By mesh time, microseconds: it is not started after this, and comes back; null for no limit (rule 24). */
+  readonly startDeadlineUs: number | null;
   readonly scheduledUs: number;
   readonly maxAttempts: number;
   readonly labels: Readonly<Record<string, string>>;

@@ -35,5 +35,16 @@ export function fireExecutionId(jobUid: JobUid, nominalMs: number, shardIndex: n
   return format(bytes);
 }
 
+/** The time that an identifier begins with, whole milliseconds. */
+export function executionTimeMs(executionId: ExecutionId): number {
+  return Number.parseInt(executionId.slice(0, 8) + executionId.slice(9, 13), 16);
+}
+
+/** What stands before each identifier of that time or later, and behind all earlier ones. */
+export function idsFrom(timeMs: number): string {
+  const hex = timeMs.toString(16).padStart(12, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}
+
 /** The pattern of every execution_id. */
 export const EXECUTION_ID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

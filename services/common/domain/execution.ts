@@ -65,8 +65,8 @@ export type StopReason = Exclude<(typeof STOP_REASONS)[number], "UNSPECIFIED">;
  * the tests come from it. A state that leads nowhere is final.
  */
 export const TRANSITIONS: Readonly<Record<ExecutionState, readonly ExecutionState[]>> = {
-  SCHEDULED: ["READY", "CANCELLED", "SKIPPED", "EXPIRED"],
-  READY: ["DISPATCHED", "CANCELLED", "SKIPPED", "EXPIRED"],
+  SCHEDULED: ["READY", "CANCELLED", "SKIPPED", "EXPIRED", "FAILED", "TIMED_OUT"],
+  READY: ["DISPATCHED", "CANCELLED", "SKIPPED", "EXPIRED", "FAILED", "TIMED_OUT"],
   DISPATCHED: ["RUNNING", "READY", "SCHEDULED", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "SKIPPED", "LOST"],
   RUNNING: ["READY", "SCHEDULED", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "LOST"],
   SUCCEEDED: [],
@@ -123,6 +123,8 @@ export type Execution = Omit<NewExecution, "readyUs"> & {
   readonly stateMessage: string;
   /** When it became ready, or will. */
   readonly readyUs: number | null;
+  /** Its next attempt must have started by then; null while there is no such limit (rule 24). */
+  readonly startDeadlineUs: number | null;
   /** When its first attempt started, by the executor's clock. */
   readonly startUs: number | null;
   readonly endedUs: number | null;

@@ -9,6 +9,8 @@ export type RetryPolicy = {
   readonly jitter: number;
   /** Failure reasons that end the execution at once; empty means the contract's default list. */
   readonly nonRetryableReasons: readonly string[];
+  /** No retry begins later than this after the first attempt, milliseconds; null means no limit. */
+  readonly maxDurationMs: number | null;
 };
 
 /** What happens when the executor of a running attempt is lost. */
@@ -20,12 +22,18 @@ export type ExecutionPolicy = {
   readonly priority: number;
   /** Limit of one attempt in milliseconds. */
   readonly timeoutMs: number;
+  /** An execution of which nothing has started within this of its ready time is EXPIRED, milliseconds; null means never. */
+  readonly startDeadlineMs: number | null;
   readonly retry: RetryPolicy;
   readonly lostPolicy: LostPolicy;
   /** Losses of executors after which the execution is LOST whatever the lost policy says. */
   readonly maxLosses: number;
   /** At most this many executions of the job run at once; 0 means no limit. */
   readonly maxConcurrency: number;
+  /** How long it is kept after its end, milliseconds; null means as long as the server keeps others. */
+  readonly retentionMs: number | null;
+  /** The same where it did not succeed; null means `retentionMs`. */
+  readonly failedRetentionMs: number | null;
   /** Labels that the executor must carry. */
   readonly executorLabels: Readonly<Record<string, string>>;
 };
@@ -34,6 +42,7 @@ export type ExecutionPolicy = {
 export const defaultPolicy: ExecutionPolicy = {
   priority: 0,
   timeoutMs: 3_600_000,
+  startDeadlineMs: null,
   retry: {
     maxAttempts: 1,
     initialIntervalMs: 1_000,
@@ -41,10 +50,13 @@ export const defaultPolicy: ExecutionPolicy = {
     maxIntervalMs: 3_600_000,
     jitter: 0,
     nonRetryableReasons: [],
+    maxDurationMs: null,
   },
   lostPolicy: "RETRY",
   maxLosses: 3,
   maxConcurrency: 0,
+  retentionMs: null,
+  failedRetentionMs: null,
   executorLabels: {},
 };
 

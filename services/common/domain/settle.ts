@@ -21,6 +21,8 @@ export type ActiveExecution = {
   readonly stop: Stop | null;
   /** The store has the start of the attempt, and who ends it knows of none. */
   readonly startForgotten: boolean;
+  /** Until nothing may be tried again any more by retry.max_duration, milliseconds, below 0 when it is past; null for no limit. */
+  readonly retryTimeLeftMs: number | null;
 };
 
 /** How an attempt ended, or that its executor was lost. */
@@ -97,6 +99,11 @@ export function retryDelayMs(retry: RetryPolicy, countedAttempts: number, random
   return Math.round(bounded * (1 - retry.jitter * random()));
 }
 
+/** What is said of an execution that retry.max_duration ended. */
+export function retryDurationMessage({ retry }: ExecutionPolicy): string {
+  return `no retry begins later than ${retry.maxDurationMs} ms after the first attempt`;
+}
+
 function timeoutOf(failure: Failure): AttemptOutcome {
   return { kind: "timed_out", failure: { ...failure, code: FailureCode.DEADLINE_EXCEEDED } };
 }
@@ -145,11 +152,16 @@ function tried(execution: ActiveExecution, end: AttemptOutcome, random: () => nu
     return ended(execution, attemptState, reason, end.failure.message, end.failure, attemptState, true);
   }
   const asked = end.kind === "failed" ? end.retryDelayMs : null;
+  const delayMs = asked ?? retryDelayMs(retry, countedAttempts, random);
+  if (execution.retryTimeLeftMs !== null && delayMs > execution.retryTimeLeftMs) {
+    const message = retryDurationMessage(execution.policy);
+    return ended(execution, attemptState, "RETRY_DURATION", message, end.failure, attemptState, true);
+  }
   return {
     state: "SCHEDULED",
     reason: "RETRY_BACKOFF",
     message: end.failure.message,
-    delayMs: asked ?? retryDelayMs(retry, countedAttempts, random),
+    delayMs,
     countedAttempts,
     lossCount: execution.lossCount,
     returnStreak: 0,

@@ -105,6 +105,9 @@ export type ActiveAttempt = {
   readonly stop: { readonly reason: StopReason; readonly message: string } | null;
 };
 
+/** An execution that its start deadline, or the limit of its retries, has ended. */
+export type ExpiredExecution = { readonly executionId: ExecutionId; readonly state: ExecutionState };
+
 /** Outcome of asking that an execution end. */
 export type StopOutcome =
   /** It waited and has ended now. */
@@ -191,6 +194,11 @@ export interface ExecutionStore {
   makeReady(
     executionIds: readonly ExecutionId[],
   ): Promise<readonly { readonly executionId: ExecutionId; readonly routeId: RouteId }[]>;
+  /**
+   * Rule 24: ends up to `limit` (500 at most) executions that wait, SCHEDULED or READY, past their start deadline:
+   * EXPIRED, or, where an attempt had failed and the limit was retry.max_duration, as that attempt ended.
+   */
+  expire(limit: number): Promise<readonly ExpiredExecution[]>;
   /** Rule 7: lets waiting ones in where gates have room and are due; answers routes that got claimable rows. */
   admit(limit: number): Promise<readonly RouteId[]>;
   /** Rule 7: recounts the gates and answers those whose count had drifted, after mending them. */

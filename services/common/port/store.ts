@@ -4,6 +4,7 @@ import type { ExecutorStore } from "./store-executors.ts";
 import type { JobStore } from "./store-jobs.ts";
 import type { OffsetStore } from "./store-offsets.ts";
 import type { OutputStore } from "./store-output.ts";
+import type { RetentionStore } from "./store-retention.ts";
 import type { RouteStore } from "./store-routes.ts";
 
 /**
@@ -27,6 +28,7 @@ export interface Store {
   readonly offsets: OffsetStore;
   readonly output: OutputStore;
   readonly descriptors: DescriptorStore;
+  readonly retention: RetentionStore;
   /** Connects, migrates the schema behind a lock. Throws StoreTooNew when a newer version wrote the data. */
   start(): Promise<void>;
   stop(): Promise<void>;

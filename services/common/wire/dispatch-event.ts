@@ -8,7 +8,7 @@ import type { AttemptKey, ExecutorId, Incarnation } from "../domain/identifier.t
 import type { Target } from "../domain/target.ts";
 import { keyFromMessage, keyToMessage } from "./attempt-key.ts";
 import { targetOfBytes } from "./target-head.ts";
-import { durationOfMs, msOfDuration, timestampOfUs, usOfTimestamp } from "./time.ts";
+import { durationOfMs, msOfDuration, optionalTimestamp, timestampOfUs, usOfTimestamp } from "./time.ts";
 
 /*
  * A DispatchEvent carries a target that only the handler or the spawner opens.
@@ -40,7 +40,7 @@ export function encodeOrder(order: DispatchOrder, writer: BinaryWriter = new Bin
       parameters: {},
       sessionNumber: BigInt(order.sessionNumber),
       dispatchTime: timestampOfUs(order.dispatchUs),
-      startDeadlineTime: undefined,
+      startDeadlineTime: optionalTimestamp(order.startDeadlineUs),
     },
     writer,
   );
@@ -70,6 +70,7 @@ export function decodeOrder(bytes: Uint8Array, trace: TraceContext): DispatchOrd
     jobId: draft.jobId ?? "",
     target: draft.target ?? missing("target"),
     timeoutMs: draft.timeoutMs ?? missing("timeout"),
+    startDeadlineUs: draft.startDeadlineUs ?? null,
     scheduledUs: draft.scheduledUs ?? 0,
     maxAttempts: draft.maxAttempts ?? 1,
     labels: draft.labels,
@@ -118,6 +119,9 @@ function readField(draft: OrderDraft, field: number, reader: BinaryReader): bool
       return true;
     case 16:
       draft.dispatchUs = usOfTimestamp(Timestamp.decode(reader, reader.uint32()));
+      return true;
+    case 17:
+      draft.startDeadlineUs = usOfTimestamp(Timestamp.decode(reader, reader.uint32()));
       return true;
     default:
       return false;

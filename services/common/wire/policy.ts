@@ -1,13 +1,13 @@
 import { LostPolicy, type ExecutionPolicy as PolicyMessage, RoutingStrategy } from "../../../gen/jobmesh/v1/job.ts";
 import type { ExecutionPolicy } from "../domain/policy.ts";
-import { durationOfMs } from "./time.ts";
+import { durationOfMs, optionalDuration } from "./time.ts";
 
 /** A policy as the contract shows it, every default filled in. */
 export function policyToMessage(policy: ExecutionPolicy): PolicyMessage {
   return {
     priority: policy.priority,
     timeout: durationOfMs(policy.timeoutMs),
-    startDeadline: undefined,
+    startDeadline: optionalDuration(policy.startDeadlineMs),
     retry: {
       maxAttempts: policy.retry.maxAttempts,
       initialInterval: durationOfMs(policy.retry.initialIntervalMs),
@@ -15,7 +15,7 @@ export function policyToMessage(policy: ExecutionPolicy): PolicyMessage {
       maxInterval: durationOfMs(policy.retry.maxIntervalMs),
       jitter: policy.retry.jitter,
       nonRetryableReasons: [...policy.retry.nonRetryableReasons],
-      maxDuration: undefined,
+      maxDuration: optionalDuration(policy.retry.maxDurationMs),
     },
     routing: {
       strategy: RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED,
@@ -24,9 +24,9 @@ export function policyToMessage(policy: ExecutionPolicy): PolicyMessage {
     },
     maxConcurrency: policy.maxConcurrency,
     lostPolicy: policy.lostPolicy === "FAIL" ? LostPolicy.LOST_POLICY_FAIL : LostPolicy.LOST_POLICY_RETRY,
-    retention: undefined,
+    retention: optionalDuration(policy.retentionMs),
     maxLosses: policy.maxLosses,
     limitKeys: [],
-    failedRetention: undefined,
+    failedRetention: optionalDuration(policy.failedRetentionMs),
   };
 }

@@ -24,6 +24,11 @@ export function durationOfMs(ms: number): Duration {
   return { seconds: BigInt(seconds), nanos: (us - seconds * 1e6) * 1000 };
 }
 
+/** The same for a time that may not be there. */
+export function optionalDuration(ms: number | null): Duration | undefined {
+  return ms === null ? undefined : durationOfMs(ms);
+}
+
 /** A Duration in milliseconds, with fractions. */
 export function msOfDuration(duration: Duration): number {
   return Number(duration.seconds) * 1000 + duration.nanos / 1e6;

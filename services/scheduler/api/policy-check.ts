@@ -1,3 +1,4 @@
+import type { Duration } from "../../../gen/google/protobuf/duration.ts";
 import {
   LostPolicy,
   type ExecutionPolicy as PolicyMessage,
@@ -8,8 +9,12 @@ import {
 import { defaultPolicy, type ExecutionPolicy, type RetryPolicy } from "../../common/domain/policy.ts";
 import type { FieldFaults } from "./field-faults.ts";
 
-/** Longest timeout and longest wait between attempts: 366 days. */
+/** Longest timeout, start deadline, wait between attempts, and time of all attempts together: 366 days. */
 const MAX_DURATION_MS = 366 * 86_400_000;
+/** What limits a start or all retries. */
+const LIMIT = { minMs: 1, maxMs: MAX_DURATION_MS };
+/** A minute, as waits and readers of ended executions come seconds after their end, to ten years. */
+const RETENTION = { minMs: 60_000, maxMs: 3_660 * 86_400_000 };
 /** Failures that a retry policy names, and characters of one. */
 const MAX_REASONS = 64;
 const MAX_REASON_CHARACTERS = 128;
@@ -17,9 +22,6 @@ const MAX_REASON_CHARACTERS = 128;
 /** Checks a policy and fills in the contract's defaults. */
 export function checkPolicy(faults: FieldFaults, field: string, message: PolicyMessage | undefined): ExecutionPolicy {
   if (message === undefined) return defaultPolicy;
-  faults.unsupported(`${field}.start_deadline`, message.startDeadline !== undefined);
-  faults.unsupported(`${field}.retention`, message.retention !== undefined);
-  faults.unsupported(`${field}.failed_retention`, message.failedRetention !== undefined);
   faults.unsupported(`${field}.limit_keys`, message.limitKeys.length > 0);
   return {
     priority: faults.whole(`${field}.priority`, message.priority, { min: -1000, max: 1000, unset: 0 }),
@@ -28,6 +30,7 @@ export function checkPolicy(faults: FieldFaults, field: string, message: PolicyM
       maxMs: MAX_DURATION_MS,
       unsetMs: defaultPolicy.timeoutMs,
     }),
+    startDeadlineMs: optionalMs(faults, `${field}.start_deadline`, message.startDeadline, LIMIT),
     retry: checkRetry(faults, `${field}.retry`, message.retry),
     lostPolicy: faults.oneOf(`${field}.lost_policy`, lostPolicies, message.lostPolicy, defaultPolicy.lostPolicy),
     maxLosses: faults.whole(`${field}.max_losses`, message.maxLosses, {
@@ -40,6 +43,8 @@ export function checkPolicy(faults: FieldFaults, field: string, message: PolicyM
       max: 1_000_000,
       unset: 0,
     }),
+    retentionMs: optionalMs(faults, `${field}.retention`, message.retention, RETENTION),
+    failedRetentionMs: optionalMs(faults, `${field}.failed_retention`, message.failedRetention, RETENTION),
     executorLabels: checkRouting(faults, `${field}.routing`, message.routing),
   };
 }
@@ -47,7 +52,6 @@ export function checkPolicy(faults: FieldFaults, field: string, message: PolicyM
 function checkRetry(faults: FieldFaults, field: string, message: RetryMessage | undefined): RetryPolicy {
   const unset = defaultPolicy.retry;
   if (message === undefined) return unset;
-  faults.unsupported(`${field}.max_duration`, message.maxDuration !== undefined);
   const wait = { minMs: 0, maxMs: MAX_DURATION_MS };
   return {
     maxAttempts: faults.whole(`${field}.max_attempts`, message.maxAttempts, {
@@ -66,7 +70,18 @@ function checkRetry(faults: FieldFaults, field: string, message: RetryMessage | 
     }),
     jitter: inRange(faults, `${field}.jitter`, message.jitter, 0, 1),
     nonRetryableReasons: checkReasons(faults, `${field}.non_retryable_reasons`, message.nonRetryableReasons),
+    maxDurationMs: optionalMs(faults, `${field}.max_duration`, message.maxDuration, LIMIT),
   };
+}
+
+/** A duration in whole milliseconds; null when it is not there. */
+function optionalMs(
+  faults: FieldFaults,
+  field: string,
+  value: Duration | undefined,
+  range: { readonly minMs: number; readonly maxMs: number },
+): number | null {
+  return value === undefined ? null : faults.durationMs(field, value, { ...range, unsetMs: range.minMs });
 }
 
 function inRange(faults: FieldFaults, field: string, value: number, min: number, max: number): number {

@@ -178,6 +178,7 @@ function orderOf(execution: Execution, sessionNumber: number, span: ActiveSpan |
     jobId: execution.jobId ?? "",
     target: execution.target,
     timeoutMs: execution.policy.timeoutMs,
+    startDeadlineUs: execution.startDeadlineUs,
     scheduledUs: execution.scheduledUs,
     maxAttempts: execution.policy.retry.maxAttempts,
     labels: execution.labels,

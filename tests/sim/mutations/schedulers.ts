@@ -124,6 +124,22 @@ export const schedulerMutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "what is on its way to an executor is expired",
+    rules: [24],
+    changes: [
+      {
+        file: `${SQL}/expiry.ts`,
+        find: "WHERE start_deadline_us < ? AND state IN $",
+        replace: "WHERE start_deadline_us < ? AND state > 0 OR start_deadline_us < 0 AND state IN $",
+      },
+      {
+        file: `${SQL}/expiry.ts`,
+        find: "  return state === StateNumber.SCHEDULED || state === StateNumber.READY;",
+        replace: "  return state > 0;",
+      },
+    ],
+  },
+  {
     name: "losses are not limited",
     rules: [26],
     changes: [

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   EXECUTION_ID_PATTERN,
+  executionTimeMs,
   fireExecutionId,
+  idsFrom,
   randomExecutionId,
 } from "../../../services/common/domain/execution-id.ts";
 import type { JobUid } from "../../../services/common/domain/identifier.ts";
@@ -20,6 +22,8 @@ for (const timeMs of times) {
     for (const id of [fireExecutionId(jobUid, timeMs, 0), randomExecutionId(timeMs, new Uint8Array(10).fill(0xff))]) {
       assert.match(id, EXECUTION_ID_PATTERN);
       assert.equal(timeOf(id), timeMs);
+      assert.equal(executionTimeMs(id), timeMs);
+      assert.ok(idsFrom(timeMs) < id && id < idsFrom(timeMs + 1));
     }
   });
 }

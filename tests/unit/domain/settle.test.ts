@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { AttemptOutcome, ReturnReason } from "../../../services/common/domain/attempt.ts";
 import type { StopReason } from "../../../services/common/domain/execution.ts";
 import { defaultPolicy, type ExecutionPolicy, type RetryPolicy } from "../../../services/common/domain/policy.ts";
-import { type ActiveExecution, type AttemptEnd, retryDelayMs, settle } from "../../../services/common/domain/settle.ts";
+import { type ActiveExecution, type AttemptEnd, settle } from "../../../services/common/domain/settle.ts";
 
 const failure = { code: 2, message: "exit status 2", reason: "exit:2" };
 const retry: RetryPolicy = { ...defaultPolicy.retry, maxAttempts: 3, initialIntervalMs: 100, multiplier: 2, jitter: 0 };
@@ -26,6 +26,7 @@ function active(changes: Partial<ActiveExecution> = {}): ActiveExecution {
     returnStreak: 0,
     stop: null,
     startForgotten: false,
+    retryTimeLeftMs: null,
     ...changes,
   };
 }
@@ -208,6 +209,56 @@ const rows: readonly Row[] = [
     { ...failed, retryDelayMs: 7 } as AttemptOutcome,
     "SCHEDULED RETRY_BACKOFF 7 FAILED counted",
   ],
+  // retry.max_duration: no retry begins after it.
+  [
+    "a retry that begins just when its time is over",
+    { ...RETRY, retryTimeLeftMs: 100 },
+    failed,
+    "SCHEDULED RETRY_BACKOFF 100 FAILED counted",
+  ],
+  [
+    "a retry that would begin later",
+    { ...RETRY, retryTimeLeftMs: 99 },
+    failed,
+    "FAILED RETRY_DURATION - FAILED counted",
+  ],
+  [
+    "a retry after a timeout that would begin later",
+    { ...RETRY, retryTimeLeftMs: 99 },
+    timedOut,
+    "TIMED_OUT RETRY_DURATION - TIMED_OUT counted",
+  ],
+  [
+    "a try that went on past the time of all",
+    { ...RETRY, retryTimeLeftMs: -5 },
+    { ...failed, retryDelayMs: 0 } as AttemptOutcome,
+    "FAILED RETRY_DURATION - FAILED counted",
+  ],
+  [
+    "a wait that a target asks for past the time of all",
+    { ...RETRY, retryTimeLeftMs: 1_000 },
+    { ...failed, retryDelayMs: 1_001 } as AttemptOutcome,
+    "FAILED RETRY_DURATION - FAILED counted",
+  ],
+  [
+    "the last try fails when the time is over, too",
+    { ...RETRY, countedAttempts: 2, retryTimeLeftMs: 0 },
+    failed,
+    "FAILED TARGET_FAILED - FAILED counted",
+  ],
+  [
+    "success past the time of all",
+    { ...RETRY, retryTimeLeftMs: -5 },
+    succeeded,
+    "SUCCEEDED UNSPECIFIED - SUCCEEDED counted",
+  ],
+  [
+    "what is cut off past the time of all",
+    { ...RETRY, retryTimeLeftMs: -5 },
+    returned("CUT_OFF"),
+    "READY UNSPECIFIED 0 SKIPPED free",
+  ],
+  ["a loss past the time of all", { ...RETRY, retryTimeLeftMs: -5 }, lost, "READY UNSPECIFIED 0 LOST free"],
 ];
 for (const [what, execution, end, expected] of rows) {
   test(`${what}: ${expected}`, () => assert.equal(told(execution, end), expected));
@@ -238,40 +289,6 @@ test("a list of reasons replaces the default one", () => {
   assert.equal(settle(active({ policy }), failed, half).state, "FAILED");
   const notFound = { ...failed, failure: { ...failure, reason: "grpc:NOT_FOUND" } } as AttemptOutcome;
   assert.equal(settle(active({ policy }), notFound, half).state, "SCHEDULED");
-});
-
-test("a retry waits initial · multiplier^(n-1), at most max_interval", () => {
-  const policy = { ...retry, maxIntervalMs: 1_000 };
-  assert.deepEqual(
-    [1, 2, 3, 4, 5, 100].map((attempt) => retryDelayMs(policy, attempt, half)),
-    [100, 200, 400, 800, 1_000, 1_000],
-  );
-});
-
-test("jitter draws a part of the wait downwards", () => {
-  const policy = { ...retry, jitter: 0.4 };
-  assert.equal(
-    retryDelayMs(policy, 1, () => 0),
-    100,
-  );
-  assert.equal(retryDelayMs(policy, 1, half), 80);
-  assert.equal(
-    retryDelayMs(policy, 1, () => 0.999_999),
-    60,
-  );
-  assert.equal(
-    retryDelayMs({ ...retry, jitter: 1 }, 1, () => 0.999_999),
-    0,
-  );
-});
-
-test("a wait is a number also where it grows past all numbers", () => {
-  for (const initialIntervalMs of [0, 1, 86_400_000]) {
-    for (const multiplier of [0, 1, 1.5, 10, 1e6]) {
-      const delayMs = retryDelayMs({ ...retry, initialIntervalMs, multiplier, maxIntervalMs: 3_600_000 }, 999, half);
-      assert.ok(delayMs >= 0 && delayMs <= 3_600_000, `${initialIntervalMs} ${multiplier}: ${delayMs}`);
-    }
-  }
 });
 
 test("what a settlement counts: tries, losses, and returns in a row", () => {

@@ -46,6 +46,7 @@ function anyExecution(draw: () => number): ActiveExecution {
     returnStreak: Math.floor(draw() * 20),
     stop: stopped === null ? null : { reason: stopped, message: "as asked", timeUs: 5 },
     startForgotten: draw() < 0.2,
+    retryTimeLeftMs: pick(draw, [null, -1, 0, 5_000]),
   };
 }
 

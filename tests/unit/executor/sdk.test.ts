@@ -88,6 +88,7 @@ function orderFor(hello: HelloMessage, target: Parameters<typeof Target.encode>[
     jobId: "",
     target: { kind: "handler", method: METHOD, summary: METHOD, bytes: Target.encode(target).finish() },
     timeoutMs: 10_000,
+    startDeadlineUs: null,
     scheduledUs: clock.wallUs(),
     maxAttempts: 1,
     labels: {},

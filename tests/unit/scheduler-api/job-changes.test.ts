@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
-import { Job, type Schedule } from "../../../gen/jobmesh/v1/job.ts";
+import { type ExecutionPolicy, Job, type Schedule } from "../../../gen/jobmesh/v1/job.ts";
 import { DeleteJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
 import { command } from "../../../services/client/targets.ts";
 import { fireExecutionId } from "../../../services/common/domain/execution-id.ts";
@@ -120,6 +120,33 @@ test("an update with a mask changes the masked fields alone; with none, what is 
   assert.deepEqual([whole.name, whole.description, whole.labels, whole.schedule], ["j", "", {}, undefined]);
   assert.deepEqual([whole.policy?.priority, whole.revision, whole.nextFireTime], [0, 3n, undefined]);
   assert.deepEqual([whole.uid, whole.createTime], [first.uid, first.createTime]);
+});
+
+test("start deadline, time of all retries and retention of a job are kept over changes, and go with its runs", async (t) => {
+  const api = await testApi(t);
+  const policy = {
+    startDeadline: duration(5_000),
+    retry: { maxAttempts: 2, maxDuration: duration(60_000) },
+    retention: duration(86_400_000),
+    failedRetention: duration(172_800_000),
+  };
+  const first = await api.createJob({ jobId: "j", policy });
+  const limits = (of: { readonly policy?: ExecutionPolicy | undefined } | undefined) => [
+    of?.policy?.startDeadline,
+    of?.policy?.retry?.maxDuration,
+    of?.policy?.retention,
+    of?.policy?.failedRetention,
+  ];
+  const given = [5_000, 60_000, 86_400_000, 172_800_000].map(duration);
+  assert.deepEqual(limits(first), given);
+  const renamed = await api.updateJob({ jobId: "j", name: "new" }, ["name"]);
+  assert.deepEqual([renamed.revision, ...limits(renamed)], [2n, ...given]);
+  assert.equal((await api.updateJob({ jobId: "j", policy }, ["policy"])).revision, 2n, "the same policy is no change");
+  const run = await api.runJob({ jobId: "j" });
+  assert.deepEqual(limits(await api.get(run.executionId)), given);
+  const later = await api.updateJob({ jobId: "j", policy: {} }, ["policy"]);
+  assert.deepEqual([later.revision, ...limits(later)], [3n, undefined, undefined, undefined, undefined]);
+  assert.deepEqual(limits(await api.get(run.executionId)), given, "what was made keeps what it has");
 });
 
 test("a mask names fields that an update can change, and nothing else", async (t) => {

@@ -4,7 +4,7 @@ import { ExecutionPolicy, LostPolicy, RoutingStrategy } from "../../../gen/jobme
 import type { SubmissionInput } from "./calls.ts";
 import { duration, errorOf, faultsOf, testApi } from "./setup.ts";
 import { submissionLimits } from "./submission-limits.ts";
-import { policy, retry } from "./submission-parts.ts";
+import { policy } from "./submission-parts.ts";
 
 test("each field of a submission is taken at its limit, and one past it is refused by its name and limit", async (t) => {
   const api = await testApi(t);
@@ -53,11 +53,7 @@ test("what later versions bring is refused by its name", async (t) => {
     ["unique_key", { uniqueKey: "k" }],
     ["unique_policy", { uniquePolicy: 1 }],
     ["policy.max_concurrency", policy({ maxConcurrency: 1 })],
-    ["policy.start_deadline", policy({ startDeadline: duration(0) })],
-    ["policy.retention", policy({ retention: duration(1) })],
-    ["policy.failed_retention", policy({ failedRetention: duration(1) })],
     ["policy.limit_keys", policy({ limitKeys: ["a"] })],
-    ["policy.retry.max_duration", retry({ maxDuration: duration(1) })],
     ["policy.routing.strategy", policy({ routing: { strategy: RoutingStrategy.ROUTING_STRATEGY_RANDOM } })],
     ["policy.routing.strategy", policy({ routing: { strategy: 99 as RoutingStrategy } })],
     ["policy.routing.routing_key", policy({ routing: { routingKey: "k" } })],

@@ -89,6 +89,8 @@ export async function timerRig(t: TestContext) {
     clock,
     store,
     outage,
+    /** Called when the test ends, before the store stops. */
+    stops,
     /** Names of all transactions and reads so far. */
     seen,
     count: (name: string): number => seen.filter((one) => one === name).length,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { createMetrics } from "../../../services/common/telemetry/create-metrics.ts";
@@ -91,4 +92,13 @@ test("a call that fails goes through as it came: timed, and heard by nobody", as
   await assert.rejects(wrapped.get("away"), StoreUnavailable);
   assert.deepEqual(heard, [["a!", "a"]]);
   assert.deepEqual(tooks, [7, 7]);
+});
+
+test("what its start deadline ends is counted once", async () => {
+  await using measuring = await setup();
+  const { rig } = measuring;
+  await submitAll(rig, [newExecution({ policy: { ...defaultPolicy, startDeadlineMs: 1 }, readyUs: 1_000 })]);
+  assert.equal((await rig.store.expire(10)).length, 1);
+  assert.equal((await rig.store.expire(10)).length, 0);
+  assert.equal((await measuring.scrape()).value('jobmesh_executions_ended_total{state="EXPIRED"}'), 1);
 });

@@ -33,6 +33,15 @@ test("what is written by hand is what the generated message reads, and the other
   assert.deepEqual([...read.target.bytes], [...order.target.bytes]);
 });
 
+test("rule 24: a start deadline travels, and an order without one has no limit", () => {
+  const order = sampleOrder();
+  const message = DispatchEvent.decode(encodeOrder(order).finish());
+  assert.deepEqual(message.startDeadlineTime, { seconds: 1_760_000_060n, nanos: 1_000 });
+  const unlimited = encodeOrder({ ...order, startDeadlineUs: null }).finish();
+  assert.equal(DispatchEvent.decode(unlimited).startDeadlineTime, undefined);
+  assert.equal(decodeOrder(unlimited, order).startDeadlineUs, null);
+});
+
 test("fields of later versions are passed over", () => {
   const order = sampleOrder();
   const message = DispatchEvent.decode(encodeOrder(order).finish());
@@ -40,7 +49,6 @@ test("fields of later versions are passed over", () => {
     ...message,
     shardIndex: 4,
     parameters: { a: "b" },
-    startDeadlineTime: { seconds: 9n, nanos: 1 },
   });
   const read = decodeOrder(
     newer

@@ -33,6 +33,7 @@ function execution(changes: Partial<Execution> = {}): Execution {
     stateReason: "UNSPECIFIED",
     stateMessage: "",
     readyUs: NOW_US,
+    startDeadlineUs: null,
     startUs: null,
     endedUs: null,
     createUs: NOW_US,

@@ -9,6 +9,7 @@ import { checkPolicy } from "../../../services/scheduler/api/policy-check.ts";
 const policy: ExecutionPolicy = {
   priority: -7,
   timeoutMs: 1_001,
+  startDeadlineMs: 1,
   retry: {
     maxAttempts: 3,
     initialIntervalMs: 0,
@@ -16,10 +17,13 @@ const policy: ExecutionPolicy = {
     maxIntervalMs: 90_061_001,
     jitter: 0.25,
     nonRetryableReasons: ["exit:2", "grpc:NOT_FOUND"],
+    maxDurationMs: 31_622_400_000,
   },
   lostPolicy: "FAIL",
   maxLosses: 9,
   maxConcurrency: 4,
+  retentionMs: 60_000,
+  failedRetentionMs: 316_224_000_000,
   executorLabels: { a: "1", b: "2" },
 };
 
@@ -36,6 +40,10 @@ test("a policy's numbers stand in the units of the contract", () => {
   const message = policyToMessage(policy);
   assert.deepEqual(message.timeout, { seconds: 1n, nanos: 1_000_000 });
   assert.deepEqual(message.retry?.maxInterval, { seconds: 90_061n, nanos: 1_000_000 });
+  assert.deepEqual(message.startDeadline, { seconds: 0n, nanos: 1_000_000 });
+  assert.deepEqual(message.retry?.maxDuration, { seconds: 31_622_400n, nanos: 0 });
+  assert.deepEqual(message.retention, { seconds: 60n, nanos: 0 });
+  assert.deepEqual(message.failedRetention, { seconds: 316_224_000n, nanos: 0 });
   assert.equal(message.lostPolicy, LostPolicy.LOST_POLICY_FAIL);
   assert.equal(message.routing?.strategy, RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED);
 });

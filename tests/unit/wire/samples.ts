@@ -32,6 +32,7 @@ export function sampleOrder(): DispatchOrder {
     jobId: "report",
     target: { kind: "handler", method: "demo.Reports/Render", summary: "demo.Reports/Render", bytes },
     timeoutMs: 1_500.25,
+    startDeadlineUs: 1_760_000_060_000_001,
     scheduledUs: 1_760_000_000_123_000,
     maxAttempts: 5,
     labels: { zone: "a", __proto__x: "b" },

@@ -1,5 +1,6 @@
 import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
 import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
+import { isPastDeadline } from "./expire-time.ts";
 import { LockedGates, RETRY_ADMISSION_US } from "./gates.ts";
 import { updateRows } from "./many-rows.ts";
 import { runnableRoutes } from "./route-executors.ts";
@@ -53,7 +54,8 @@ async function admitAt(session: SqlSession, gateKey: string): Promise<ReadonlySe
   const keys = first.flatMap((row) => gateKeysOf(textOrNull(row, "gate_keys")));
   const gates = await LockedGates.lock(session, [gateKey, ...keys]);
   const nowUs = await session.nowUs();
-  const waiters = await lockWaiters(session, gateKey, first);
+  // What is past its start deadline takes no gate: the expirer ends it, and has the gate tried again (rule 24).
+  const waiters = (await lockWaiters(session, gateKey, first)).filter((row) => !isPastDeadline(row, nowUs));
   const admitted: SqlValue[][] = [];
   const relabelled: SqlValue[][] = [];
   const routes = new Set<RouteId>();
@@ -98,8 +100,8 @@ async function lockWaiters(session: SqlSession, gateKey: string, first: readonly
   const locked = new Map<string, Row>();
   for (const list of valueLists(first.map((row) => text(row, "execution_id") as ExecutionId).sort())) {
     const rows = await session.query(
-      `SELECT execution_id, state, state_reason, waiting_gate, gate_keys, overlap, CAST(route_id AS CHAR) AS route_id
-        FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
+      `SELECT execution_id, state, state_reason, waiting_gate, gate_keys, overlap, CAST(route_id AS CHAR) AS route_id,
+        start_deadline_us FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
       list.values,
     );
     for (const row of rows) locked.set(text(row, "execution_id"), row);

@@ -3,12 +3,14 @@ import { isFinal } from "../../domain/execution.ts";
 import type { AttemptKey, ExecutionId, RouteId } from "../../domain/identifier.ts";
 import { defaultPolicy } from "../../domain/policy.ts";
 import { type Settlement, settle } from "../../domain/settle.ts";
+import { giveUpUs, nextStartDeadlineUs } from "../../domain/start-deadline.ts";
 import type { Random } from "../../port/random.ts";
 import type { ResultOutcome } from "../../port/store-executions.ts";
 import { insertAttempts } from "./attempt-row.ts";
 import { type EndedExecution, type Ending, updateEnded } from "./execution-end.ts";
 import { fenceText, gateKeysOf, StateNumber, stateOf, stopOf } from "./execution-row.ts";
 import { parsePolicy } from "./execution-text.ts";
+import { expireUs } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { big, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
@@ -24,7 +26,7 @@ import { valueLists } from "./value-list.ts";
 
 const ACTIVE_COLUMNS = `execution_id, state, attempt, fence, job_id, CAST(route_id AS CHAR) AS route_id, policy,
   claim_rank, timeout_ms, executor_id, incarnation, dispatch_us, start_us, attempt_start_us, counted_attempts,
-  loss_count, return_streak, stop_reason, stop_message, stop_us, gate_keys, gates_held`;
+  loss_count, return_streak, stop_reason, stop_message, stop_us, gate_keys, gates_held, start_deadline_us, give_up_us`;
 
 /** Ends attempts and answers for each in order. Part of a transaction that has locked nothing after `requests` yet. */
 export async function endAttempts(
@@ -110,19 +112,26 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
   if (fault !== null) throw new StatementRefused(`the store refuses the result: ${fault}`);
   const stop = stopOf(row);
   const storedStartUs = intOrNull(row, "attempt_start_us");
+  const dispatchUs = intOrNull(row, "dispatch_us");
+  assert(dispatchUs !== null, "a current attempt was dispatched");
+  // A policy that cannot be read does not keep an unstorable result from ending (rule 4): no further try follows.
+  const policy =
+    ending.failedReason === null
+      ? parsePolicy(text(row, "policy"), int(row, "claim_rank"), int(row, "timeout_ms"))
+      : defaultPolicy;
+  const deadlineUs = intOrNull(row, "start_deadline_us");
+  const limits = { policy, dispatchUs, startDeadlineUs: deadlineUs, giveUpUs: intOrNull(row, "give_up_us") };
+  const untilUs = giveUpUs(limits, ending.end);
   const usual = settle(
     {
       state: stateOf(int(row, "state")),
-      // A policy that cannot be read does not keep an unstorable result from ending (rule 4): no further try follows.
-      policy:
-        ending.failedReason === null
-          ? parsePolicy(text(row, "policy"), int(row, "claim_rank"), int(row, "timeout_ms"))
-          : defaultPolicy,
+      policy,
       countedAttempts: int(row, "counted_attempts"),
       lossCount: int(row, "loss_count"),
       returnStreak: int(row, "return_streak"),
       stop,
       startForgotten: ending.startUs === null && storedStartUs !== null,
+      retryTimeLeftMs: untilUs === null ? null : (untilUs - nowUs) / 1_000,
     },
     ending.end,
     () => random.unit(),
@@ -131,8 +140,6 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     usual.state === "FAILED" && ending.failedReason !== null ? { ...usual, reason: ending.failedReason } : usual;
   const attemptStartUs = ending.startUs ?? storedStartUs;
   const executorId = text(row, "executor_id");
-  const dispatchUs = intOrNull(row, "dispatch_us");
-  assert(dispatchUs !== null, "a current attempt was dispatched");
   return {
     key: ending.key,
     ending,
@@ -147,6 +154,10 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     startUs: intOrNull(row, "start_us") ?? attemptStartUs,
     readyUs: settlement.state === "SCHEDULED" ? nowUs + storableDelayMs(settlement.delayMs ?? 0) * 1_000 : null,
     gatesHeld: row.gates_held !== null,
+    hadStartDeadline: deadlineUs !== null,
+    startDeadlineUs: nextStartDeadlineUs(limits, ending.end, settlement),
+    giveUpUs: untilUs,
+    expireUs: isFinal(settlement.state) ? expireUs(policy, settlement.state === "SUCCEEDED", nowUs) : null,
   };
 }
 

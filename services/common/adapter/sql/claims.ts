@@ -16,7 +16,7 @@ import { valueLists } from "./value-list.ts";
  * claim_rank, ready_us, execution_id). A claim locks executions only and passes
  * over rows that others hold, so that two claimers never wait for each other
  * and never get the same row. Rule 20: a slot whose session is no longer the
- * store's claims nothing.
+ * store's claims nothing. Rule 24: what is past its start deadline is passed over.
  */
 
 /** Executions in one claim. */
@@ -64,8 +64,9 @@ async function claimRows(session: SqlSession, routeId: RouteId, slots: readonly 
   if (usable.length === 0) return [];
   const rows = await session.query(
     `SELECT ${FULL_COLUMNS} FROM executions WHERE claim_route = ?
+      AND (start_deadline_us IS NULL OR start_deadline_us >= ?)
       ORDER BY claim_rank, ready_us, execution_id LIMIT ?${session.dialect.skipLocked}`,
-    [routeId, usable.length],
+    [routeId, nowUs, usable.length],
   );
   const claimed = rows.map((row, index) => dispatched(executionOf(row), usable[index], nowUs));
   await updateRows(

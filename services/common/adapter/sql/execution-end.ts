@@ -38,6 +38,14 @@ export type EndedExecution = {
   readonly readyUs: number | null;
   /** True when it held its gates till now. */
   readonly gatesHeld: boolean;
+  /** True when its start had a limit, which its row still has. */
+  readonly hadStartDeadline: boolean;
+  /** When its next attempt must have started; null when there is none, or no limit. */
+  readonly startDeadlineUs: number | null;
+  /** When no retry begins any more; null for no limit. */
+  readonly giveUpUs: number | null;
+  /** When it is deleted by its own retention; null when it has none, or goes on. */
+  readonly expireUs: number | null;
 };
 
 /**
@@ -74,6 +82,9 @@ const GENERAL_SET = [
   "gates_held",
   "result",
   "failure",
+  "start_deadline_us",
+  "give_up_us",
+  "expire_us",
 ] as const;
 const GENERAL_UPDATE = {
   table: "executions",
@@ -91,7 +102,7 @@ export async function updateEnded(session: SqlSession, ended: readonly EndedExec
   const waiting: SqlValue[][] = [];
   for (const one of ended) {
     const { key, ending, startUs, readyUs } = one;
-    if (ending.end.kind === "succeeded" && key.attempt === 1 && one.stop === null && !one.gatesHeld) {
+    if (ending.end.kind === "succeeded" && isUsual(one)) {
       const row = [key.executionId, nowUs, startUs];
       if (ending.end.result.length === 0) success.push(row);
       else answered.push([...row, ending.end.result]);
@@ -102,6 +113,12 @@ export async function updateEnded(session: SqlSession, ended: readonly EndedExec
   await updateRows(session, ANSWER_UPDATE, answered);
   await updateRows(session, GENERAL_UPDATE, general);
   await updateRows(session, WAITING_UPDATE, waiting);
+}
+
+/** True when a success has nothing to clear, and no time of its own to be deleted at. */
+function isUsual(one: EndedExecution): boolean {
+  const hasNothing = one.stop === null && !one.gatesHeld && !one.hadStartDeadline && one.expireUs === null;
+  return one.key.attempt === 1 && hasNothing;
 }
 
 function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
@@ -127,5 +144,8 @@ function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
     one.gatesHeld && !ends ? 1 : null,
     ending.end.kind === "succeeded" && ending.end.result.length > 0 ? ending.end.result : null,
     failureText(settlement.failure),
+    one.startDeadlineUs,
+    one.giveUpUs,
+    one.expireUs,
   ];
 }

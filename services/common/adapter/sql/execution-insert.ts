@@ -1,5 +1,6 @@
 import type { Execution, ExecutionState, NewExecution, StateReason } from "../../domain/execution.ts";
 import { claimRank } from "../../domain/policy.ts";
+import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { MAX_TARGET_BYTES } from "../../domain/target.ts";
 import type { ClaimedSlot } from "../../port/store-executions.ts";
@@ -13,6 +14,7 @@ import {
   targetKindNumber,
 } from "./execution-row.ts";
 import { failureText, labelsText, policyText } from "./execution-text.ts";
+import { expireUs } from "./expire-time.ts";
 import { insertRows } from "./many-rows.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
 
@@ -73,6 +75,7 @@ export function newRow(from: NewExecution, beginning: Beginning, nowUs: number):
     stateReason: beginning.reason,
     stateMessage: storableText(beginning.message, MAX_MESSAGE_CHARS),
     readyUs: from.readyUs,
+    startDeadlineUs: beginning.state === "SKIPPED" ? null : startDeadlineUs(from.policy, from.readyUs),
     startUs: null,
     endedUs: beginning.state === "SKIPPED" ? nowUs : null,
     createUs: nowUs,
@@ -154,6 +157,8 @@ const OPTIONAL: readonly InsertColumn[] = [
   { name: "ended_us", value: ({ execution }) => execution.endedUs },
   { name: "failure", value: ({ execution }) => failureText(execution.failure) },
   { name: "merged_until_us", value: ({ execution }) => execution.mergedUntilUs },
+  { name: "start_deadline_us", value: ({ execution }) => execution.startDeadlineUs },
+  { name: "expire_us", value: ({ execution: { policy, endedUs } }) => expireUs(policy, false, endedUs) },
 ];
 
 /** True when claims may take the row: READY, and admitted by its gates where it has any. */

@@ -36,10 +36,15 @@ export const StateNumber = {
   DISPATCHED: stateNumber("DISPATCHED"),
   RUNNING: stateNumber("RUNNING"),
   SUCCEEDED: stateNumber("SUCCEEDED"),
+  FAILED: stateNumber("FAILED"),
+  TIMED_OUT: stateNumber("TIMED_OUT"),
   CANCELLED: stateNumber("CANCELLED"),
   SKIPPED: stateNumber("SKIPPED"),
+  EXPIRED: stateNumber("EXPIRED"),
 } as const;
 
+/** "(1, 2)": the states of what waits, which alone is expired (rule 24). */
+export const WAITING_STATES = `(${StateNumber.SCHEDULED}, ${StateNumber.READY})`;
 /** "(3, 4)": the states with a current attempt (rule 2). */
 export const ACTIVE_STATES = `(${StateNumber.DISPATCHED}, ${StateNumber.RUNNING})`;
 
@@ -47,7 +52,8 @@ const HEAD_COLUMNS = `execution_id, namespace, job_id, job_uid, job_revision, na
  state_message, target_kind, target_method, target_summary, policy, labels, CAST(route_id AS CHAR) AS route_id,
  claim_rank, scheduled_us, ready_us, overlap, gate_keys, waiting_gate, attempt, fence, executor_id, incarnation,
  dispatch_us, start_us, ended_us, create_us, counted_attempts, loss_count, return_streak, timeout_ms, stop_reason,
- stop_message, stop_us, failure, merged_count, merged_until_us, traceparent, tracestate, change_number`;
+ stop_message, stop_us, failure, merged_count, merged_until_us, traceparent, tracestate, change_number,
+ start_deadline_us`;
 /** Columns of a whole execution. */
 export const FULL_COLUMNS = `${HEAD_COLUMNS}, target, result`;
 /** Columns of an execution without its target's bytes and its result. */
@@ -74,6 +80,7 @@ export function executionOf(row: Row): Execution {
     routeId: big(row, "route_id") as RouteId,
     scheduledUs: int(row, "scheduled_us"),
     readyUs: intOrNull(row, "ready_us"),
+    startDeadlineUs: intOrNull(row, "start_deadline_us"),
     gateKeys: gateKeysOf(textOrNull(row, "gate_keys")),
     blockedKey: textOrNull(row, "waiting_gate"),
     overlap: overlapOf(int(row, "overlap")),

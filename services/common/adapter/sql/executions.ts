@@ -18,6 +18,7 @@ import type {
   ClaimRequest,
   ExecutionFilter,
   ExecutionStore,
+  ExpiredExecution,
   RequestClaim,
   ResultOutcome,
   StateOf,
@@ -31,6 +32,7 @@ import { active, currentKeys, forResend, stops } from "./active-attempts.ts";
 import { admit } from "./admission.ts";
 import { attempts } from "./attempts.ts";
 import { claim, waitingRoutes } from "./claims.ts";
+import { expire } from "./expiry.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
@@ -126,6 +128,10 @@ export class SqlExecutionStore implements ExecutionStore {
 
   makeReady(executionIds: readonly ExecutionId[]): Promise<readonly ReadyExecution[]> {
     return makeReady(this.#db, executionIds);
+  }
+
+  expire(limit: number): Promise<readonly ExpiredExecution[]> {
+    return expire(this.#db, limit);
   }
 
   admit(limit: number): Promise<readonly RouteId[]> {

@@ -13,7 +13,11 @@ export function jobPolicyText(policy: ExecutionPolicy): string {
 /** The policy that the column stands for. */
 export function parseJobPolicy(text: string): ExecutionPolicy {
   if (text === "") return defaultPolicy;
-  const stored = JSON.parse(text) as ExecutionPolicy;
+  return wholePolicy(JSON.parse(text) as ExecutionPolicy);
+}
+
+/** A stored policy with the fields that came after it was stored. */
+function wholePolicy(stored: ExecutionPolicy): ExecutionPolicy {
   return { ...defaultPolicy, ...stored, retry: { ...defaultPolicy.retry, ...stored.retry } };
 }
 
@@ -36,5 +40,6 @@ export function jobText(job: Job): string {
 /** The job that a text of job_revisions stands for. */
 export function parseJob(text: string): Job {
   const job = JSON.parse(text) as Job & { readonly target: { readonly bytes: string } };
-  return { ...job, target: { ...job.target, bytes: Buffer.from(job.target.bytes, "base64") } };
+  const target = { ...job.target, bytes: Buffer.from(job.target.bytes, "base64") };
+  return { ...job, target, policy: wholePolicy(job.policy) };
 }

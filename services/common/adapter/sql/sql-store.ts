@@ -9,6 +9,7 @@ import { SqlJobStore } from "./jobs.ts";
 import { LateDatabase } from "./late-database.ts";
 import { SqlOffsetStore } from "./offsets.ts";
 import { SqlOutputStore } from "./output.ts";
+import { SqlRetentionStore } from "./retention.ts";
 import { SqlRouteStore } from "./routes.ts";
 import type { SqlDatabase, StatementHook } from "./session.ts";
 
@@ -52,6 +53,7 @@ export class SqlStore implements Store {
   readonly offsets: SqlOffsetStore;
   readonly output: SqlOutputStore;
   readonly descriptors: SqlDescriptorStore;
+  readonly retention: SqlRetentionStore;
   readonly #deps: SqlStoreDeps;
   readonly #database = new LateDatabase();
   readonly #counts: SampledCounts;
@@ -68,6 +70,7 @@ export class SqlStore implements Store {
     this.offsets = new SqlOffsetStore(database);
     this.output = new SqlOutputStore(database);
     this.descriptors = new SqlDescriptorStore(database);
+    this.retention = new SqlRetentionStore(database);
     this.#counts = new SampledCounts(database, deps.clock);
   }
 

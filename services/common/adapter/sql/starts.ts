@@ -9,7 +9,7 @@ const START_UPDATE = {
   table: "executions",
   keys: ["execution_id", "attempt", "fence"],
   set: ["attempt_start_us"],
-  also: `state = ${StateNumber.RUNNING}, change_number = t.change_number + 1`,
+  also: `state = ${StateNumber.RUNNING}, start_deadline_us = NULL, change_number = t.change_number + 1`,
   where: `t.state = ${StateNumber.DISPATCHED}`,
 } as const;
 const FIRST_START_UPDATE = {

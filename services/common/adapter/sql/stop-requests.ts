@@ -14,6 +14,7 @@ import {
   StateNumber,
   stopReasonNumber,
 } from "./execution-row.ts";
+import { expireUs } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
@@ -114,7 +115,7 @@ async function cancelWaiting(
   const changed = await session.execute(
     `UPDATE executions SET state = ?, state_reason = ?, state_message = ?, ended_us = ?, stop_reason = ?,
       stop_message = ?, stop_us = ?, timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL,
-      change_number = change_number + 1 WHERE execution_id = ?`,
+      start_deadline_us = NULL, expire_us = ?, change_number = change_number + 1 WHERE execution_id = ?`,
     [
       StateNumber.CANCELLED,
       reasonNumber("CANCEL_REQUESTED"),
@@ -123,6 +124,7 @@ async function cancelWaiting(
       CANCEL,
       stop.message,
       stop.timeUs,
+      expireUs(execution.policy, false, stop.timeUs),
       execution.executionId,
     ],
   );
@@ -134,6 +136,7 @@ async function cancelWaiting(
     stateMessage: stop.message,
     endedUs: stop.timeUs,
     stop,
+    startDeadlineUs: null,
     blockedKey: null,
     changeNumber: execution.changeNumber + 1,
   };

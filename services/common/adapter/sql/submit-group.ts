@@ -1,6 +1,7 @@
 import { assert } from "../../domain/assert.ts";
 import type { NewExecution } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
+import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { type GateDecision, LockedGates } from "./gates.ts";
@@ -62,7 +63,10 @@ export function beginningOf(
   nowUs: number,
 ): Beginning {
   const base = { reason: "UNSPECIFIED", message: "", slot: null, gatesHeld: false, blockedKey: null } as const;
-  if (execution.readyUs > nowUs) return { ...base, state: "SCHEDULED" };
+  const deadlineUs = startDeadlineUs(execution.policy, execution.readyUs);
+  // A fire that comes too late takes no gate and no slot: it waits for its end by the expirer (rule 24).
+  const isPast = deadlineUs !== null && deadlineUs < nowUs;
+  if (execution.readyUs > nowUs || isPast) return { ...base, state: "SCHEDULED" };
   if (execution.gateKeys.length > 0) return gatedBeginning(gates.decide(execution));
   if (slot !== null) return { ...base, state: "DISPATCHED", slot };
   return { ...base, state: "READY" };

@@ -1,6 +1,7 @@
 import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
 import { dueShards, executionTimers } from "./due-shards.ts";
 import { causeNumber, gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
+import { expireUsOfRow, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { updateRows } from "./many-rows.ts";
 import { big, int, text, textOrNull } from "./row-reader.ts";
@@ -12,7 +13,8 @@ import { valueLists } from "./value-list.ts";
  * has come they become READY; those with gates go through them (rule 7): a
  * retry still holds its job's gate, a first attempt is admitted, waits or, by
  * its overlap policy, is SKIPPED and then takes its count in the job's
- * fire_count back (rule 9).
+ * fire_count back (rule 9). One whose start deadline has passed stays as it is
+ * and takes no gate: the expirer ends it (rule 24).
  */
 
 /** Executions in one transaction. */
@@ -72,9 +74,9 @@ const WAITING_UPDATE = {
 } as const;
 const SKIPPED_UPDATE = {
   ...READY_UPDATE,
-  set: ["ended_us", "state_message"],
+  set: ["ended_us", "state_message", "expire_us"],
   also: `state = ${StateNumber.SKIPPED}, state_reason = ${reasonNumber("OVERLAP")}, timer_shard = NULL,
-    change_number = t.change_number + 1`,
+    start_deadline_us = NULL, change_number = t.change_number + 1`,
 } as const;
 
 async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {
@@ -103,7 +105,7 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
     if (decision.kind === "admitted") admitted.push([id, routeId]);
     else if (decision.kind === "waits") waiting.push([id, decision.key, reasonNumber(decision.reason)]);
     else {
-      skipped.push([id, nowUs, decision.message]);
+      skipped.push([id, nowUs, decision.message, expireUsOfRow(row, nowUs)]);
       if (isFire(row)) refusedFires.push(row);
     }
   }
@@ -154,10 +156,11 @@ async function lockScheduled(session: SqlSession, ids: readonly ExecutionId[], n
   for (const list of valueLists(ids)) {
     const found = await session.query(
       `SELECT execution_id, state, ready_us, CAST(route_id AS CHAR) AS route_id, gate_keys, gates_held, overlap, cause,
-        job_uid, scheduled_us FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
+        job_uid, scheduled_us, start_deadline_us, policy, claim_rank, timeout_ms FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
       list.values,
     );
-    rows.push(...found.filter((row) => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs));
+    const isDue = (row: Row): boolean => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs;
+    rows.push(...found.filter((row) => isDue(row) && !isPastDeadline(row, nowUs)));
   }
   return rows;
 }

@@ -68,6 +68,12 @@ export const executions: Table = {
     traceparent: column("ascii", 55),
     tracestate: column("varchar", 512),
     change_number: column("bigint"),
+    /** While a start is awaited that has a limit. */
+    start_deadline_us: noTimeUs,
+    /** No retry begins after this; known from the end of the first attempt on. */
+    give_up_us: noTimeUs,
+    /** When an ended one is deleted whose policy has a retention of its own. */
+    expire_us: noTimeUs,
   },
   indexes: [
     sparse("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
@@ -77,5 +83,7 @@ export const executions: Table = {
     sparse("ix_executions_held", "gates_held", "execution_id"),
     sparse("ix_executions_ended", "ended_us", "execution_id"),
     sparse("ix_executions_job", "job_id", "namespace", "execution_id"),
+    sparse("ix_executions_deadline", "start_deadline_us"),
+    sparse("ix_executions_expire", "expire_us"),
   ],
 };

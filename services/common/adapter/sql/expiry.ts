@@ -1,0 +1,138 @@
+import type { StateReason } from "../../domain/execution.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import type { ExecutionPolicy } from "../../domain/policy.ts";
+import { retryDurationMessage } from "../../domain/settle.ts";
+import type { ExpiredExecution } from "../../port/store-executions.ts";
+import { gateKeysOf, reasonNumber, StateNumber, stateOf, WAITING_STATES } from "./execution-row.ts";
+import { parsePolicy } from "./execution-text.ts";
+import { expireUs, isPastDeadline } from "./expire-time.ts";
+import { LockedGates } from "./gates.ts";
+import { updateRows } from "./many-rows.ts";
+import { int, text, textOrNull } from "./row-reader.ts";
+import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Rule 24: what waits past its start deadline ends here and nowhere else, and
+ * only while it waits: an attempt that is on its way comes back from its
+ * executor first. Nothing of it has started, so it is EXPIRED; where an
+ * attempt had failed, the limit was that of all retries, and it ends as that
+ * attempt did. Its gates are given back in the same transaction. Any scheduler
+ * may do it at any time: the row is compared again under its lock.
+ */
+
+/** Executions in one transaction. */
+const MAX_EXPIRED_ROWS = 500;
+
+const EXPIRE_UPDATE = {
+  table: "executions",
+  keys: ["execution_id"],
+  set: ["state", "state_reason", "state_message", "ended_us", "expire_us"],
+  also: `timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL, start_deadline_us = NULL,
+    change_number = t.change_number + 1`,
+} as const;
+
+/** Ends at most `limit` executions that wait and whose start deadline has passed, the earliest first. */
+export async function expire(db: SqlDatabase, limit: number): Promise<ExpiredExecution[]> {
+  const ids = await db.read("past_deadline", async (session) => {
+    const rows = await session.query(
+      `SELECT execution_id FROM executions WHERE start_deadline_us < ? AND state IN ${WAITING_STATES}
+        ORDER BY start_deadline_us LIMIT ?`,
+      [await session.nowUs(), Math.min(limit, MAX_EXPIRED_ROWS)],
+    );
+    return rows.map((row) => text(row, "execution_id") as ExecutionId).sort();
+  });
+  return ids.length === 0 ? [] : await db.transact("expire", (session) => expireRows(session, ids));
+}
+
+async function expireRows(session: SqlSession, ids: readonly ExecutionId[]): Promise<ExpiredExecution[]> {
+  // Rule 1: gate_keys never change, so they are read without a lock, and the gates are locked first.
+  const gated = await rowsOf(session, "gate_keys", ids, " AND gate_keys IS NOT NULL");
+  const gates = await LockedGates.lock(
+    session,
+    gated.flatMap((row) => gateKeysOf(text(row, "gate_keys"))),
+  );
+  const nowUs = await session.nowUs();
+  const locked = await rowsOf(session, EXPIRING_COLUMNS, ids, ` ORDER BY execution_id${session.dialect.forUpdate}`);
+  const rows = locked.filter((row) => isWaiting(row) && isPastDeadline(row, nowUs));
+  const timedOut = await lastTimedOut(session, rows.filter(hasFailed));
+  for (const row of rows) leaveGates(gates, row, nowUs);
+  await gates.save();
+  const ends = rows.map((row) => ({ row, end: endOf(row, timedOut) }));
+  await updateRows(
+    session,
+    EXPIRE_UPDATE,
+    ends.map(({ row, end }) => [
+      text(row, "execution_id"),
+      end.state,
+      reasonNumber(end.reason),
+      end.message,
+      nowUs,
+      expireUs(policyOf(row), false, nowUs),
+    ]),
+  );
+  return ends.map(({ row, end }) => ({
+    executionId: text(row, "execution_id") as ExecutionId,
+    state: stateOf(end.state),
+  }));
+}
+
+const EXPIRING_COLUMNS = `execution_id, state, start_deadline_us, gate_keys, gates_held, waiting_gate, policy, claim_rank,
+  timeout_ms, counted_attempts`;
+
+async function rowsOf(session: SqlSession, columns: string, ids: readonly ExecutionId[], rest: string): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const list of valueLists(ids)) {
+    const sql = `SELECT ${columns} FROM executions WHERE execution_id IN (${list.sql})${rest}`;
+    rows.push(...(await session.query(sql, list.values)));
+  }
+  return rows;
+}
+
+function isWaiting(row: Row): boolean {
+  const state = int(row, "state");
+  return state === StateNumber.SCHEDULED || state === StateNumber.READY;
+}
+
+function hasFailed(row: Row): boolean {
+  return int(row, "counted_attempts") > 0;
+}
+
+function leaveGates(gates: LockedGates, row: Row, nowUs: number): void {
+  if (row.gates_held !== null) gates.give(gateKeysOf(textOrNull(row, "gate_keys")));
+  const waitingGate = textOrNull(row, "waiting_gate");
+  if (waitingGate === null) return;
+  gates.leave(waitingGate);
+  // It may have stood before others, or kept the admitter from seeing them.
+  if (gates.waiting(waitingGate) > 0) gates.setTry(waitingGate, nowUs);
+}
+
+/** Of those whose last attempt that counts had failed or run past its timeout, the latter. */
+async function lastTimedOut(session: SqlSession, failed: readonly Row[]): Promise<ReadonlySet<string>> {
+  const last = new Map<string, number>();
+  for (const list of valueLists(failed.map((row) => text(row, "execution_id")))) {
+    const rows = await session.query(
+      `SELECT execution_id, status FROM job_logs WHERE execution_id IN (${list.sql}) AND counted = 1
+        ORDER BY execution_id, attempt`,
+      list.values,
+    );
+    for (const row of rows) last.set(text(row, "execution_id"), int(row, "status"));
+  }
+  return new Set([...last].flatMap(([id, status]) => (status === StateNumber.TIMED_OUT ? [id] : [])));
+}
+
+type End = { readonly state: number; readonly reason: StateReason; readonly message: string };
+
+function endOf(row: Row, timedOut: ReadonlySet<string>): End {
+  const policy = policyOf(row);
+  if (!hasFailed(row)) {
+    const message = `nothing had started within ${policy.startDeadlineMs} ms of its ready time`;
+    return { state: StateNumber.EXPIRED, reason: "START_DEADLINE", message };
+  }
+  const state = timedOut.has(text(row, "execution_id")) ? StateNumber.TIMED_OUT : StateNumber.FAILED;
+  return { state, reason: "RETRY_DURATION", message: retryDurationMessage(policy) };
+}
+
+function policyOf(row: Row): ExecutionPolicy {
+  return parsePolicy(text(row, "policy"), int(row, "claim_rank"), int(row, "timeout_ms"));
+}

@@ -1,0 +1,61 @@
+/** A store that an earlier version made is brought up to date with what it holds. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { migrations } from "../../services/common/adapter/sql/migration/migrations.ts";
+import type { SqlSession } from "../../services/common/adapter/sql/session.ts";
+import { newExecution, submission } from "../support/execution-store.ts";
+import { storeBackends, type TestDatabase } from "../support/store.ts";
+
+const DEADLINE = "DeadlineSchema1795996800000";
+const INDEXES = ["ix_executions_deadline", "ix_executions_expire"];
+const COLUMNS = ["start_deadline_us", "give_up_us", "expire_us"];
+
+/** Takes the second migration back, as the first version's store was. */
+async function downgrade({ kind }: TestDatabase, session: SqlSession): Promise<void> {
+  for (const index of INDEXES) {
+    await session.execute(kind === "mysql" ? `DROP INDEX ${index} ON executions` : `DROP INDEX ${index}`);
+  }
+  for (const column of COLUMNS) await session.execute(`ALTER TABLE executions DROP COLUMN ${column}`);
+  await session.execute("DELETE FROM schema_migrations WHERE name = ?", [DEADLINE]);
+}
+
+// A store in memory has no earlier version.
+for (const backend of storeBackends.filter(({ name }) => name !== "sqlite memory")) {
+  test(`${backend.name}: executions of the first version are there after the migration, and can be run`, async () => {
+    const first = await backend.open();
+    let second: TestDatabase | null = null;
+    try {
+      const waiting = newExecution();
+      await first.store.executions.submit([submission(waiting)]);
+      await first.sql((session) => downgrade(first, session));
+      await first.stop();
+      second = await first.again();
+      const names = await second.sql((session) => session.query("SELECT name FROM schema_migrations ORDER BY id"));
+      assert.deepEqual(
+        names.map((row) => row.name),
+        migrations.map(({ name }) => name),
+      );
+      const stored = await second.store.executions.get(waiting.executionId);
+      assert.deepEqual([stored?.state, stored?.startDeadlineUs], ["READY", null]);
+      assert.equal((await second.store.executions.requestStop(waiting.executionId, "CANCEL", "")).kind, "ended");
+      assert.deepEqual(await second.store.executions.expire(10), []);
+    } finally {
+      await second?.stop();
+      await first.close();
+    }
+  });
+
+  test(`${backend.name}: a migration that was cut off before it was noted is not run twice`, async () => {
+    const first = await backend.open();
+    let second: TestDatabase | null = null;
+    try {
+      await first.sql((session) => session.execute("DELETE FROM schema_migrations WHERE name = ?", [DEADLINE]));
+      await first.stop();
+      second = await first.again();
+      assert.deepEqual(await second.store.executions.expire(10), []);
+    } finally {
+      await second?.stop();
+      await first.close();
+    }
+  });
+}
