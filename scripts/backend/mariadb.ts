@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
 import { type DebianProgram, ensureProgram, runQuietly } from "./installation.ts";
@@ -39,11 +40,16 @@ function asUser(): string[] {
   return process.getuid?.() === 0 ? ["--user=root"] : [];
 }
 
+/** Its own: a server that starts removes the temporary tables of every other in the same folder. */
+const tmpDir = (folder: string): string => `--tmpdir=${join(folder, "tmp")}`;
+
 async function prepare(folder: string): Promise<void> {
   await ensureProgram(mariadbd);
+  await mkdir(join(folder, "tmp"), { recursive: true });
   await runQuietly(await ensureProgram(installDb), [
     "--no-defaults",
     `--datadir=${join(folder, "data")}`,
+    tmpDir(folder),
     "--auth-root-authentication-method=normal",
     "--skip-test-db",
     ...asUser(),
@@ -55,6 +61,7 @@ async function command(folder: string, ports: readonly number[]): Promise<{ prog
     "--no-defaults",
     ...asUser(),
     `--datadir=${join(folder, "data")}`,
+    tmpDir(folder),
     `--socket=${join(folder, "sock")}`,
     `--pid-file=${join(folder, "pid")}`,
     "--bind-address=127.0.0.1",

@@ -6,17 +6,22 @@ import type { SqlSession } from "../../services/common/adapter/sql/session.ts";
 import { newExecution, submission } from "../support/execution-store.ts";
 import { storeBackends, type TestDatabase } from "../support/store.ts";
 
-const DEADLINE = "DeadlineSchema1795996800000";
-const INDEXES = ["ix_executions_deadline", "ix_executions_expire"];
-const COLUMNS = ["start_deadline_us", "give_up_us", "expire_us"];
+const INITIAL = "InitialSchema1795392000000";
+/** What the migrations after the first have added to executions. */
+const INDEXES = ["ix_executions_deadline", "ix_executions_expire", "ux_executions_unique"];
+const COLUMNS = ["start_deadline_us", "give_up_us", "expire_us", "live_unique_key", "retry_of"];
 
-/** Takes the second migration back, as the first version's store was. */
+/** Takes all migrations but the first back, as the first version's store was. */
 async function downgrade({ kind }: TestDatabase, session: SqlSession): Promise<void> {
   for (const index of INDEXES) {
     await session.execute(kind === "mysql" ? `DROP INDEX ${index} ON executions` : `DROP INDEX ${index}`);
   }
   for (const column of COLUMNS) await session.execute(`ALTER TABLE executions DROP COLUMN ${column}`);
-  await session.execute("DELETE FROM schema_migrations WHERE name = ?", [DEADLINE]);
+  await forgetLater(session);
+}
+
+async function forgetLater(session: SqlSession): Promise<void> {
+  await session.execute("DELETE FROM schema_migrations WHERE name <> ?", [INITIAL]);
 }
 
 // A store in memory has no earlier version.
@@ -45,11 +50,11 @@ for (const backend of storeBackends.filter(({ name }) => name !== "sqlite memory
     }
   });
 
-  test(`${backend.name}: a migration that was cut off before it was noted is not run twice`, async () => {
+  test(`${backend.name}: migrations that were cut off before they were noted are not run twice`, async () => {
     const first = await backend.open();
     let second: TestDatabase | null = null;
     try {
-      await first.sql((session) => session.execute("DELETE FROM schema_migrations WHERE name = ?", [DEADLINE]));
+      await first.sql(forgetLater);
       await first.stop();
       second = await first.again();
       assert.deepEqual(await second.store.executions.expire(10), []);

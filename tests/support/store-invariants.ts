@@ -26,6 +26,7 @@ const BROKEN: Readonly<Record<string, string>> = {
   "what has succeeded has not failed": "state = 5 AND failure IS NOT NULL",
   "what runs or has ended awaits no start": `start_deadline_us IS NOT NULL AND (state = 4 OR ${FINAL})`,
   "only the final has a time to be deleted at": `expire_us IS NOT NULL AND NOT (${FINAL})`,
+  "what has ended carries no unique_key": `live_unique_key IS NOT NULL AND ${FINAL}`,
   "no more attempts are counted than were made": "counted_attempts > attempt",
 };
 

@@ -24,7 +24,6 @@ const UNBUILT = [
   "JobService/ExplainJob",
   "ExecutionService/ExplainExecution",
   "ExecutionService/CancelExecutions",
-  "ExecutionService/RetryExecution",
   "ExecutionService/RetryExecutions",
   "ExecutionService/WatchExecutions",
   "MeshService/DrainExecutor",
@@ -176,7 +175,11 @@ test("an execution's life: submit, wait, list, count, attempts, logs and cancel"
   const execution_id = submitted.execution.executionId;
   const ended = await ok("ExecutionService/GetExecution", { execution_id, wait_until_ended: true });
   assert.equal((ended.execution as Json).state, "EXECUTION_STATE_SUCCEEDED");
-  const listed = await ok("ExecutionService/ListExecutions", { filter: { namespace } });
+  const { execution: again } = await ok("ExecutionService/RetryExecution", { execution_id });
+  assert.equal((again as Json).retryOfExecutionId, execution_id);
+  const retried = { execution_id: (again as Json).executionId, wait_until_ended: true };
+  await ok("ExecutionService/GetExecution", retried);
+  const listed = await ok("ExecutionService/ListExecutions", { filter: { namespace, causes: ["CAUSE_SUBMIT"] } });
   assert.deepEqual(
     (listed.executions as Json[]).map(({ executionId }) => executionId),
     [execution_id],

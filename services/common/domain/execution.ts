@@ -111,13 +111,16 @@ export type NewExecution = {
   /** Nominal times that this one stands for besides its own. */
   readonly mergedCount: number;
   readonly mergedUntilUs: number | null;
+  /** The execution that RetryExecution repeats by it; none for all others. */
+  readonly retryOf?: ExecutionId | null;
   /** W3C trace context that the execution's attempts continue. */
   readonly traceparent: string;
   readonly tracestate: string;
 };
 
 /** Execution is one firing of a job, or one submission without a definition. Times in microseconds, mesh time. */
-export type Execution = Omit<NewExecution, "readyUs"> & {
+export type Execution = Omit<NewExecution, "readyUs" | "retryOf"> & {
+  readonly retryOf: ExecutionId | null;
   readonly state: ExecutionState;
   readonly stateReason: StateReason;
   readonly stateMessage: string;

@@ -10,6 +10,7 @@ import type {
   SchedulerId,
 } from "../domain/identifier.ts";
 import type { LostPolicy } from "../domain/policy.ts";
+import type { UniqueKey } from "../domain/unique-key.ts";
 import type { Page } from "./store.ts";
 
 /** Makes a call idempotent for 24 hours (rule 5). */
@@ -41,14 +42,19 @@ export type Submission = {
    * and has no gate. Else READY, SCHEDULED, or waiting at its gate.
    */
   readonly slot: ClaimedSlot | null;
+  /** The key that no other execution of its namespace may carry while it has not ended. */
+  readonly unique?: UniqueKey | null;
 };
 
 /** Outcome of one submission. */
 export type SubmitOutcome =
+  /** Stored as it was submitted; or, under REPLACE_WAITING, what waited under its unique key has its target and time. */
   | { readonly kind: "stored"; readonly execution: Execution }
   /** The same request_id with the same body made this one before. */
   | { readonly kind: "repeated"; readonly executionId: ExecutionId }
   | { readonly kind: "request_reused" }
+  /** This one carries its unique key: it is the answer, or, under REJECT, in its way. */
+  | { readonly kind: "existing" | "key_taken"; readonly executionId: ExecutionId }
   /** The store refuses this row for good; the others of the group are stored. */
   | { readonly kind: "refused"; readonly message: string };
 

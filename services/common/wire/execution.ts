@@ -68,7 +68,7 @@ export function executionToMessage(execution: Execution, full: boolean): Executi
     progressFraction: 0,
     progressMessage: "",
     parentExecutionId: "",
-    retryOfExecutionId: "",
+    retryOfExecutionId: execution.retryOf ?? "",
     parameters: {},
     childCount: 0,
   };

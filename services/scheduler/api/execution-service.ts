@@ -6,6 +6,7 @@ import type {
   GetExecutionRequest,
   ListAttemptsRequest,
   ListExecutionsRequest,
+  RetryExecutionRequest,
   SubmitExecutionRequest,
 } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { isFinal } from "../../common/domain/execution.ts";
@@ -51,12 +52,18 @@ export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof E
     countExecutions: (request: CountExecutionsRequest) => countExecutions(deps, request),
     listAttempts: (request: ListAttemptsRequest) => listAttempts(deps, request),
     cancelExecution: (request: CancelExecutionRequest) => cancelExecution(deps, request),
+    retryExecution: (request: RetryExecutionRequest, context: CallContext) => retryExecution(deps, request, context),
     readLogs: (request, stream, context) => openLogs(deps.logs, request, stream, context),
   });
 }
 
 async function submitExecution(deps: ExecutionServiceDeps, request: SubmitExecutionRequest, context: CallContext) {
   const execution = await deps.submissions.submit(request, context);
+  return { execution: executionToMessage(execution, true) };
+}
+
+async function retryExecution(deps: ExecutionServiceDeps, request: RetryExecutionRequest, context: CallContext) {
+  const execution = await deps.submissions.retry(request, context);
   return { execution: executionToMessage(execution, true) };
 }
 

@@ -1,5 +1,6 @@
 import type { Cause, NewExecution } from "../../common/domain/execution.ts";
 import { randomExecutionId } from "../../common/domain/execution-id.ts";
+import type { ExecutionId } from "../../common/domain/identifier.ts";
 import type { Job } from "../../common/domain/job.ts";
 import type { ExecutionPolicy } from "../../common/domain/policy.ts";
 import { routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
@@ -20,6 +21,7 @@ export type ExecutionDraft = {
   readonly scheduledUs: number | null;
   readonly gateKeys: readonly string[];
   readonly overlap: NewExecution["overlap"];
+  readonly retryOf?: ExecutionId;
   readonly traceparent: string;
   readonly tracestate: string;
 };
@@ -53,6 +55,7 @@ export function newExecution(draft: ExecutionDraft, meshClock: MeshClock, random
     overlap: draft.overlap,
     mergedCount: 0,
     mergedUntilUs: null,
+    retryOf: draft.retryOf ?? null,
     traceparent: draft.traceparent,
     tracestate: draft.tracestate,
   };

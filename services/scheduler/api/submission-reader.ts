@@ -1,15 +1,20 @@
 import {
+  type RetryExecutionRequest,
+  RetryExecutionRequest as RetryMessage,
   type SubmitExecutionRequest,
   SubmitExecutionRequest as SubmitMessage,
 } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { RunJobRequest as RunJobMessage, type RunJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
-import type { NewExecution } from "../../common/domain/execution.ts";
+import { isFinal, type NewExecution } from "../../common/domain/execution.ts";
 import { jobGateKeys } from "../../common/domain/gate.ts";
 import type { Job } from "../../common/domain/job.ts";
+import type { UniqueKey } from "../../common/domain/unique-key.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { RequestClaim } from "../../common/port/store-executions.ts";
 import type { MeshClock } from "../mesh-clock.ts";
+import { existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { jobNotFound } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
@@ -18,12 +23,17 @@ import { checkPolicy } from "./policy-check.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
 import { readOverlap } from "./schedule-check.ts";
 import { checkTarget, type PayloadCheck } from "./target-check.ts";
+import { readUnique } from "./unique-check.ts";
 
 /** Trace context that an execution continues. */
 export type TraceContext = { readonly traceparent: string; readonly tracestate: string };
 
 /** A checked submission, ready to be stored. */
-export type CheckedSubmission = { readonly execution: NewExecution; readonly request: RequestClaim | null };
+export type CheckedSubmission = {
+  readonly execution: NewExecution;
+  readonly request: RequestClaim | null;
+  readonly unique?: UniqueKey | null;
+};
 
 /** Reads submissions and RunJob calls, unary and of the stream alike. */
 export class SubmissionReader {
@@ -37,8 +47,7 @@ export class SubmissionReader {
   async submission(message: SubmitExecutionRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
     faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
-    faults.unsupported("unique_key", message.uniqueKey !== "");
-    faults.unsupported("unique_policy", message.uniquePolicy !== 0);
+    const unique = readUnique(faults, message);
     faults.unsupported("policy.max_concurrency", (message.policy?.maxConcurrency ?? 0) !== 0);
     const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
     checkRequestId(faults, "request_id", message.requestId);
@@ -52,6 +61,7 @@ export class SubmissionReader {
     const draft = { namespace, job: null, name, labels, scheduledUs, policy, target, cause: "SUBMIT" } as const;
     return {
       execution: this.#make({ ...draft, ...trace, gateKeys: [], overlap: "ALLOW" }),
+      unique,
       request: requestClaim("submit", namespace, message.requestId, () => SubmitMessage.toJSON(message)),
     };
   }
@@ -60,8 +70,7 @@ export class SubmissionReader {
   async run(message: RunJobRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
     faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
-    faults.unsupported("unique_key", message.uniqueKey !== "");
-    faults.unsupported("unique_policy", message.uniquePolicy !== 0);
+    const unique = readUnique(faults, message);
     const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
     const jobId = faults.identifier("job_id", message.jobId, null);
     checkRequestId(faults, "request_id", message.requestId);
@@ -87,7 +96,28 @@ export class SubmissionReader {
         overlap,
         ...trace,
       }),
+      unique,
       request: this.runClaim(message),
+    };
+  }
+
+  /** RetryExecution: the same once more, now. Throws NOT_FOUND, and EXECUTION_NOT_ENDED for one that goes on. */
+  async retry(message: RetryExecutionRequest, trace: TraceContext): Promise<CheckedSubmission> {
+    const faults = new FieldFaults();
+    const executionId = faults.executionId("execution_id", message.executionId);
+    checkRequestId(faults, "request_id", message.requestId);
+    faults.throwIfAny();
+    const old = await existing(this.#deps.store, executionId);
+    if (!isFinal(old.state)) {
+      throw new JobmeshError("EXECUTION_NOT_ENDED", { metadata: { executionId, state: old.state } });
+    }
+    const { namespace, jobId, jobUid, jobRevision: revision, name, labels, policy, target, gateKeys } = old;
+    const job = jobId === null || jobUid === null ? null : { jobId, jobUid, revision };
+    const work = { namespace, job, name, labels, policy, target, gateKeys, retryOf: executionId };
+    const draft = { ...work, scheduledUs: null, overlap: "ALLOW", cause: "RETRY_EXECUTION", ...trace } as const;
+    return {
+      execution: this.#make(draft),
+      request: requestClaim("retry", namespace, message.requestId, () => RetryMessage.toJSON(message)),
     };
   }
 

@@ -1,4 +1,5 @@
 import type {
+  RetryExecutionRequest,
   SubmitExecutionRequest,
   SubmitExecutionsRequest,
   SubmitExecutionsResponse,
@@ -57,6 +58,11 @@ export class Submissions {
   /** RunJob, likewise. */
   async run(request: RunJobRequest, parent: CallTrace | null): Promise<Execution> {
     return this.#whole(await this.#run(request, parent));
+  }
+
+  /** RetryExecution, likewise: a new execution of one that has ended. */
+  async retry(request: RetryExecutionRequest, parent: CallTrace | null): Promise<Execution> {
+    return this.#whole(await this.#store((trace) => this.#deps.reader.retry(request, trace), parent));
   }
 
   /** SubmitExecutions: each request is answered when it is durable, in any order; errors are its own. */
@@ -144,6 +150,10 @@ function answerOf(request: RequestClaim | null, outcome: SubmitOutcome): Taken {
       return { executionId: outcome.execution.executionId, execution: outcome.execution };
     case "repeated":
       return { executionId: outcome.executionId, execution: null };
+    case "existing":
+      return { executionId: outcome.executionId, execution: null };
+    case "key_taken":
+      throw new JobmeshError("UNIQUE_KEY_TAKEN", { metadata: { executionId: outcome.executionId } });
     case "request_reused":
       throw new JobmeshError("REQUEST_ID_REUSED", {
         message: `request_id ${request?.requestId ?? ""} was used before with another request`,

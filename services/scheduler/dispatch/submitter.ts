@@ -1,11 +1,10 @@
-import type { NewExecution } from "../../common/domain/execution.ts";
 import type { Fence, RouteId } from "../../common/domain/identifier.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Random } from "../../common/port/random.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
-import type { RequestClaim, Submission, SubmitOutcome } from "../../common/port/store-executions.ts";
+import type { Submission, SubmitOutcome } from "../../common/port/store-executions.ts";
 import type { ActiveSpan, Tracing } from "../../common/telemetry/tracing.ts";
 import { type GroupLimits, GroupQueue } from "../group-queue.ts";
 import type { Hints } from "../hints.ts";
@@ -16,7 +15,7 @@ import type { Sender } from "./sender.ts";
 import type { WaitingView } from "./waiting.ts";
 
 /** One call's execution, with what makes the call idempotent. */
-export type NewSubmission = { readonly execution: NewExecution; readonly request: RequestClaim | null };
+export type NewSubmission = Omit<Submission, "slot">;
 
 /** What a submitter needs. */
 export type SubmitterDeps = {
@@ -43,23 +42,23 @@ const ROW_BYTES = 512;
  * and nothing of the same or a higher priority waits for it, the row is
  * inserted as DISPATCHED with a fresh fence and goes to its executor right
  * after the commit; else it is READY and waits to be claimed. Rows with gate
- * keys are grouped apart from plain ones.
+ * keys or a unique_key are grouped apart from plain ones.
  */
 export class Submitter {
   readonly #deps: SubmitterDeps;
   readonly #plain: GroupQueue<NewSubmission, SubmitOutcome>;
-  readonly #gated: GroupQueue<NewSubmission, SubmitOutcome>;
+  readonly #special: GroupQueue<NewSubmission, SubmitOutcome>;
 
   constructor(deps: SubmitterDeps, limits: GroupLimits = submitGroupDefaults) {
     this.#deps = deps;
     const work = { limits, sizeOf, commit: (group: readonly NewSubmission[]) => this.#commit(group) };
     this.#plain = new GroupQueue(deps.clock, work);
-    this.#gated = new GroupQueue(deps.clock, work);
+    this.#special = new GroupQueue(deps.clock, work);
   }
 
   /** Submissions that wait for their group. */
   get waiting(): number {
-    return this.#plain.waiting + this.#gated.waiting;
+    return this.#plain.waiting + this.#special.waiting;
   }
 
   /**
@@ -69,13 +68,14 @@ export class Submitter {
    * after stop.
    */
   submit(submission: NewSubmission): Promise<SubmitOutcome> {
-    const queue = submission.execution.gateKeys.length > 0 ? this.#gated : this.#plain;
+    const isPlain = submission.execution.gateKeys.length === 0 && submission.unique == null;
+    const queue = isPlain ? this.#plain : this.#special;
     return queue.push(submission);
   }
 
   /** Takes no more; resolves when what waits is stored and sent. */
   async stop(): Promise<void> {
-    await Promise.all([this.#plain.stop(), this.#gated.stop()]);
+    await Promise.all([this.#plain.stop(), this.#special.stop()]);
   }
 
   async #commit(group: readonly NewSubmission[]): Promise<readonly SubmitOutcome[]> {
@@ -106,16 +106,17 @@ export class Submitter {
   #place(group: readonly NewSubmission[]): readonly Submission[] {
     const { meshClock, waiting, roster, random, routes } = this.#deps;
     const nowUs = meshClock.nowUs();
-    return group.map(({ execution, request }) => {
-      if (execution.readyUs > nowUs || execution.gateKeys.length > 0) return { execution, request, slot: null };
+    return group.map((submission) => {
+      const { execution } = submission;
+      if (execution.readyUs > nowUs || execution.gateKeys.length > 0) return { ...submission, slot: null };
       const route = routes.of(execution);
       const rank = claimRank(execution.policy.priority);
       const placement = waiting.blocks(execution.routeId, route, rank) ? null : roster.reserve(route);
       if (placement === null) {
         waiting.note(execution.routeId, rank);
-        return { execution, request, slot: null };
+        return { ...submission, slot: null };
       }
-      return { execution, request, slot: { ...placement, fence: random.fence() as Fence } };
+      return { ...submission, slot: { ...placement, fence: random.fence() as Fence } };
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RenderRequest } from "../../../examples/report/gen/acme/report/v1/report_service.ts";
-import { Cause, type Execution, ExecutionState, StateReason, UniquePolicy } from "../../../gen/jobmesh/v1/execution.ts";
+import { Cause, type Execution, ExecutionState, StateReason } from "../../../gen/jobmesh/v1/execution.ts";
 import { OverlapPolicy, Target } from "../../../gen/jobmesh/v1/job.ts";
 import { DeleteJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
 import { command } from "../../../services/client/targets.ts";
@@ -95,18 +95,11 @@ test("what RunJob does not carry out is refused by its name", async (t) => {
   await api.createJob({ jobId: "j" });
   const later = {
     parameters: { a: "" },
-    uniqueKey: "k",
-    uniquePolicy: UniquePolicy.UNIQUE_POLICY_RETURN_EXISTING,
     overlapPolicy: OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING,
   };
   const error = await errorOf(api.runJob({ jobId: "j", ...later }));
   assert.equal(error.reason, "FIELD_NOT_SUPPORTED");
-  assert.deepEqual(error.fieldViolations.map(({ field }) => field).sort(), [
-    "overlap_policy",
-    "parameters",
-    "unique_key",
-    "unique_policy",
-  ]);
+  assert.deepEqual(error.fieldViolations.map(({ field }) => field).sort(), ["overlap_policy", "parameters"]);
   const unknown = await faultsOf(api.runJob({ jobId: "", overlapPolicy: 9 as OverlapPolicy, requestId: "é" }));
   assert.deepEqual(Object.keys(unknown).sort(), ["job_id", "overlap_policy", "request_id"]);
   assert.deepEqual(await runsOf(api, "j"), []);

@@ -192,7 +192,6 @@ test("what a later version brings answers UNIMPLEMENTED by its name", async (t) 
   const api = await testApi(t);
   const filter = undefined;
   const calls: readonly (() => Promise<unknown>)[] = [
-    () => api.executions.retryExecution({ executionId: "", requestId: "" }),
     () => api.executions.cancelExecutions({ filter, reason: "", allOfNamespace: false }),
     () => api.executions.explainExecution({ executionId: "" }),
     () => api.executions.watchExecutions({ filter, executionId: "", resumeToken: "", view: 0 }).next(),

@@ -50,8 +50,6 @@ test("what later versions bring is refused by its name", async (t) => {
   const api = await testApi(t);
   const later: readonly (readonly [string, SubmissionInput])[] = [
     ["parameters", { parameters: { a: "b" } }],
-    ["unique_key", { uniqueKey: "k" }],
-    ["unique_policy", { uniquePolicy: 1 }],
     ["policy.max_concurrency", policy({ maxConcurrency: 1 })],
     ["policy.limit_keys", policy({ limitKeys: ["a"] })],
     ["policy.routing.strategy", policy({ routing: { strategy: RoutingStrategy.ROUTING_STRATEGY_RANDOM } })],

@@ -33,6 +33,7 @@ function execution(changes: Partial<Execution> = {}): Execution {
     stateReason: "UNSPECIFIED",
     stateMessage: "",
     readyUs: NOW_US,
+    retryOf: null,
     startDeadlineUs: null,
     startUs: null,
     endedUs: null,

@@ -26,7 +26,8 @@ import { valueLists } from "./value-list.ts";
 
 const ACTIVE_COLUMNS = `execution_id, state, attempt, fence, job_id, CAST(route_id AS CHAR) AS route_id, policy,
   claim_rank, timeout_ms, executor_id, incarnation, dispatch_us, start_us, attempt_start_us, counted_attempts,
-  loss_count, return_streak, stop_reason, stop_message, stop_us, gate_keys, gates_held, start_deadline_us, give_up_us`;
+  loss_count, return_streak, stop_reason, stop_message, stop_us, gate_keys, gates_held, start_deadline_us, give_up_us,
+  live_unique_key`;
 
 /** Ends attempts and answers for each in order. Part of a transaction that has locked nothing after `requests` yet. */
 export async function endAttempts(
@@ -157,6 +158,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     hadStartDeadline: deadlineUs !== null,
     startDeadlineUs: nextStartDeadlineUs(limits, ending.end, settlement),
     giveUpUs: untilUs,
+    uniqueHash: textOrNull(row, "live_unique_key"),
     expireUs: isFinal(settlement.state) ? expireUs(policy, settlement.state === "SUCCEEDED", nowUs) : null,
   };
 }

@@ -46,6 +46,8 @@ export type EndedExecution = {
   readonly giveUpUs: number | null;
   /** When it is deleted by its own retention; null when it has none, or goes on. */
   readonly expireUs: number | null;
+  /** What stands for its unique key; null when it has none. */
+  readonly uniqueHash: string | null;
 };
 
 /**
@@ -85,6 +87,7 @@ const GENERAL_SET = [
   "start_deadline_us",
   "give_up_us",
   "expire_us",
+  "live_unique_key",
 ] as const;
 const GENERAL_UPDATE = {
   table: "executions",
@@ -118,7 +121,7 @@ export async function updateEnded(session: SqlSession, ended: readonly EndedExec
 /** True when a success has nothing to clear, and no time of its own to be deleted at. */
 function isUsual(one: EndedExecution): boolean {
   const hasNothing = one.stop === null && !one.gatesHeld && !one.hadStartDeadline && one.expireUs === null;
-  return one.key.attempt === 1 && hasNothing;
+  return one.key.attempt === 1 && hasNothing && one.uniqueHash === null;
 }
 
 function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
@@ -147,5 +150,6 @@ function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
     one.startDeadlineUs,
     one.giveUpUs,
     one.expireUs,
+    ends ? null : one.uniqueHash,
   ];
 }

@@ -22,7 +22,7 @@ import type { SqlSession, SqlValue } from "./session.ts";
 const MAX_NAME_CHARS = 255;
 /** Longest state_message and stop_message. */
 export const MAX_MESSAGE_CHARS = 1_024;
-const MAX_SUMMARY_CHARS = 1_024;
+export const MAX_SUMMARY_CHARS = 1_024;
 const MAX_METHOD_CHARS = 255;
 const MAX_GATE_KEYS_CHARS = 1_024;
 const MAX_TRACESTATE_CHARS = 512;
@@ -43,7 +43,12 @@ export type Beginning = {
 };
 
 /** A row to be inserted. */
-export type NewRow = { readonly execution: Execution; readonly beginning: Beginning };
+export type NewRow = {
+  readonly execution: Execution;
+  readonly beginning: Beginning;
+  /** What stands for its unique key while it has not ended; null when it has none. */
+  readonly uniqueHash: string | null;
+};
 
 /** What the store refuses a new execution for, the same on every engine; null when it takes it. */
 export function rowFault(execution: NewExecution): string | null {
@@ -64,7 +69,12 @@ function isLong(json: string): boolean {
 }
 
 /** The row that a new execution becomes. `nowUs` is the store's clock. */
-export function newRow(from: NewExecution, beginning: Beginning, nowUs: number): NewRow {
+export function newRow(
+  from: NewExecution,
+  beginning: Beginning,
+  nowUs: number,
+  uniqueHash: string | null = null,
+): NewRow {
   const { slot } = beginning;
   const execution: Execution = {
     ...from,
@@ -92,8 +102,9 @@ export function newRow(from: NewExecution, beginning: Beginning, nowUs: number):
     failure: null,
     blockedKey: beginning.blockedKey,
     changeNumber: 1,
+    retryOf: from.retryOf ?? null,
   };
-  return { execution, beginning };
+  return { execution, beginning, uniqueHash: beginning.state === "SKIPPED" ? null : uniqueHash };
 }
 
 /** A column of `executions` and what a new row has in it. Nullable columns that are NULL in all rows are left out. */
@@ -157,6 +168,8 @@ const OPTIONAL: readonly InsertColumn[] = [
   { name: "ended_us", value: ({ execution }) => execution.endedUs },
   { name: "failure", value: ({ execution }) => failureText(execution.failure) },
   { name: "merged_until_us", value: ({ execution }) => execution.mergedUntilUs },
+  { name: "live_unique_key", value: ({ uniqueHash }) => uniqueHash },
+  { name: "retry_of", value: ({ execution }) => execution.retryOf },
   { name: "start_deadline_us", value: ({ execution }) => execution.startDeadlineUs },
   { name: "expire_us", value: ({ execution: { policy, endedUs } }) => expireUs(policy, false, endedUs) },
 ];
@@ -166,7 +179,10 @@ function isClaimable({ execution }: NewRow): boolean {
   return execution.state === "READY" && execution.blockedKey === null;
 }
 
-/** Inserts rows in the order of their identifiers (rule 1). A row whose identifier is there fails the statement. */
+/**
+ * Inserts rows in the order of their identifiers (rule 1). A row whose identifier is there fails the statement; where
+ * one has a unique key, a row whose key is taken is left out.
+ */
 export async function insertExecutions(session: SqlSession, rows: readonly NewRow[]): Promise<void> {
   if (rows.length === 0) return;
   const sorted = rows.toSorted((a, b) => (a.execution.executionId < b.execution.executionId ? -1 : 1));
@@ -176,5 +192,6 @@ export async function insertExecutions(session: SqlSession, rows: readonly NewRo
     "executions",
     columns.map(({ name }) => name),
     sorted.map((row) => columns.map(({ value }) => value(row))),
+    sorted.some(({ uniqueHash }) => uniqueHash !== null) ? "execution_id" : undefined,
   );
 }

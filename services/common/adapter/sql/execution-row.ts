@@ -53,7 +53,7 @@ const HEAD_COLUMNS = `execution_id, namespace, job_id, job_uid, job_revision, na
  claim_rank, scheduled_us, ready_us, overlap, gate_keys, waiting_gate, attempt, fence, executor_id, incarnation,
  dispatch_us, start_us, ended_us, create_us, counted_attempts, loss_count, return_streak, timeout_ms, stop_reason,
  stop_message, stop_us, failure, merged_count, merged_until_us, traceparent, tracestate, change_number,
- start_deadline_us`;
+ start_deadline_us, retry_of`;
 /** Columns of a whole execution. */
 export const FULL_COLUMNS = `${HEAD_COLUMNS}, target, result`;
 /** Columns of an execution without its target's bytes and its result. */
@@ -100,6 +100,7 @@ export function executionOf(row: Row): Execution {
     failure: parseFailure(textOrNull(row, "failure")),
     mergedCount: int(row, "merged_count"),
     mergedUntilUs: intOrNull(row, "merged_until_us"),
+    retryOf: textOrNull(row, "retry_of") as ExecutionId | null,
     traceparent: text(row, "traceparent"),
     tracestate: text(row, "tracestate"),
     changeNumber: int(row, "change_number"),

@@ -29,7 +29,7 @@ const EXPIRE_UPDATE = {
   keys: ["execution_id"],
   set: ["state", "state_reason", "state_message", "ended_us", "expire_us"],
   also: `timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL, start_deadline_us = NULL,
-    change_number = t.change_number + 1`,
+    live_unique_key = NULL, change_number = t.change_number + 1`,
 } as const;
 
 /** Ends at most `limit` executions that wait and whose start deadline has passed, the earliest first. */

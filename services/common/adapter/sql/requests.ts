@@ -62,6 +62,18 @@ export async function claimRequests(session: SqlSession, uses: readonly RequestU
   return verdicts;
 }
 
+/** What a request of this transaction stands for, where that is not what it would have made. */
+export async function setRequestResult(session: SqlSession, request: RequestClaim, resultId: string): Promise<void> {
+  await session.execute(`UPDATE requests SET result_id = ? WHERE ${ONE_REQUEST}`, [resultId, ...keyOf(request)]);
+}
+
+/** Takes a request of this transaction away: what it asked for was refused. */
+export async function forgetRequest(session: SqlSession, request: RequestClaim): Promise<void> {
+  await session.execute(`DELETE FROM requests WHERE ${ONE_REQUEST}`, keyOf(request));
+}
+
+const ONE_REQUEST = "namespace = ? AND method = ? AND request_id = ?";
+
 /** Rows of these requests, locked in the order of their keys. */
 async function lockRequests(session: SqlSession, sorted: readonly RequestUse[]): Promise<Map<string, Row>> {
   const rows = new Map<string, Row>();

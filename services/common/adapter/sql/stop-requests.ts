@@ -115,7 +115,7 @@ async function cancelWaiting(
   const changed = await session.execute(
     `UPDATE executions SET state = ?, state_reason = ?, state_message = ?, ended_us = ?, stop_reason = ?,
       stop_message = ?, stop_us = ?, timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL,
-      start_deadline_us = NULL, expire_us = ?, change_number = change_number + 1 WHERE execution_id = ?`,
+      start_deadline_us = NULL, live_unique_key = NULL, expire_us = ?, change_number = change_number + 1 WHERE execution_id = ?`,
     [
       StateNumber.CANCELLED,
       reasonNumber("CANCEL_REQUESTED"),

@@ -6,8 +6,10 @@ import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-ex
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { type GateDecision, LockedGates } from "./gates.ts";
 import { standingPlacements } from "./placements.ts";
-import { claimRequests, type RequestUse } from "./requests.ts";
+import { isReplaceable, replaceWaiting } from "./replaced-execution.ts";
+import { claimRequests, forgetRequest, type RequestUse, setRequestResult } from "./requests.ts";
 import type { SqlSession } from "./session.ts";
+import { checkInserted, type Holder, lockHolders, readCarriers, uniqueHashOf } from "./unique-keys.ts";
 
 /**
  * One transaction of rule 5: a group of submissions, all or none. Order of
@@ -17,21 +19,31 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   const slots = group.flatMap(({ slot }) => (slot === null ? [] : [slot]));
   const standing = await standingPlacements(session, slots);
   const nowUs = await session.nowUs();
-  const settled = await repeatedOf(session, group);
+  const settled = new Map(await repeatedOf(session, group));
   const fresh = group.filter((submission) => !settled.has(submission));
+  const carriers = await readCarriers(session, fresh);
   const ready = fresh.filter(({ execution }) => execution.gateKeys.length > 0 && execution.readyUs <= nowUs);
-  const gates = await LockedGates.lock(
-    session,
-    ready.flatMap(({ execution }) => execution.gateKeys),
-  );
+  const gates = await LockedGates.lock(session, [
+    ...ready.flatMap(({ execution }) => execution.gateKeys),
+    ...[...carriers.values()].flatMap(({ gateKeys }) => gateKeys),
+  ]);
+  const holders = await lockHolders(session, carriers);
   const rows = new Map<Submission, NewRow>();
   for (const submission of fresh) {
     const { execution, slot } = submission;
+    const hash = uniqueHashOf(submission);
+    const holder = hash === null ? undefined : holders.get(hash);
+    if (holder !== undefined) {
+      settled.set(submission, await heldOutcome(session, submission, holder, gates, nowUs));
+      continue;
+    }
     const usable = slot !== null && takesSlot(execution, nowUs) && standing.has(slot) ? slot : null;
-    rows.set(submission, newRow(execution, beginningOf(execution, usable, gates, nowUs), nowUs));
+    rows.set(submission, newRow(execution, beginningOf(execution, usable, gates, nowUs), nowUs, hash));
   }
   await gates.save();
   await insertExecutions(session, [...rows.values()]);
+  await checkInserted(session, [...rows.values()]);
+  await answerRequests(session, settled);
   return group.map((submission): SubmitOutcome => {
     const row = rows.get(submission);
     if (row !== undefined) return { kind: "stored", execution: row.execution };
@@ -51,7 +63,9 @@ export function isOneStatement(group: readonly Submission[]): boolean {
   return (
     group.length <= MAX_ONE_STATEMENT_ROWS &&
     bytes <= MAX_ONE_STATEMENT_BYTES &&
-    group.every(({ request, execution }) => request === null && execution.gateKeys.length === 0)
+    group.every(
+      ({ request, execution, unique }) => request === null && unique == null && execution.gateKeys.length === 0,
+    )
   );
 }
 
@@ -81,6 +95,31 @@ function gatedBeginning(decision: GateDecision): Beginning {
       return { ...base, state: "READY", reason: decision.reason, blockedKey: decision.key };
     default:
       return { ...base, state: "SKIPPED", reason: "OVERLAP", message: decision.message };
+  }
+}
+
+/** What becomes of a submission whose unique_key another one carries. */
+async function heldOutcome(
+  session: SqlSession,
+  { execution, unique }: Submission,
+  holder: Holder,
+  gates: LockedGates,
+  nowUs: number,
+): Promise<SubmitOutcome> {
+  const { executionId } = holder.execution;
+  if (unique?.policy === "REJECT") return { kind: "key_taken", executionId };
+  if (unique?.policy !== "REPLACE_WAITING" || !isReplaceable(holder)) return { kind: "existing", executionId };
+  const begin = (anew: NewExecution): Beginning => beginningOf(anew, null, gates, nowUs);
+  return { kind: "stored", execution: await replaceWaiting(session, holder, execution, gates, begin) };
+}
+
+/** A request that another execution answers stands for that one; a refused one takes its request along. */
+async function answerRequests(session: SqlSession, settled: ReadonlyMap<Submission, SubmitOutcome>): Promise<void> {
+  for (const [{ request, unique }, outcome] of settled) {
+    if (request === null || unique == null) continue;
+    if (outcome.kind === "stored") await setRequestResult(session, request, outcome.execution.executionId);
+    if (outcome.kind === "existing") await setRequestResult(session, request, outcome.executionId);
+    if (outcome.kind === "key_taken") await forgetRequest(session, request);
   }
 }
 

@@ -8,6 +8,7 @@ import { requestKey } from "./requests.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { CommitUnknown, StatementRefused } from "./store-fault.ts";
 import { isOneStatement, storeGroup } from "./submit-group.ts";
+import { UniqueKeyRace, uniqueHashOf } from "./unique-keys.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -27,18 +28,20 @@ const MAX_GROUP_BYTES = 4 * 1024 * 1024;
 const ROW_BYTES = 1_024;
 /** Commits of one group with an unknown outcome, before the caller hears of it. */
 const MAX_UNKNOWN_COMMITS = 3;
+/** Runs of one group that lost a unique_key to others, before the caller hears of it. */
+const MAX_UNIQUE_RACES = 10;
 
 /** Stores submissions and answers for each in order. Throws StoreUnavailable when their fate cannot be read. */
 export async function submit(db: SqlDatabase, submissions: readonly Submission[]): Promise<SubmitOutcome[]> {
   const outcomes = new Map<Submission, SubmitOutcome>();
   const plain: Submission[] = [];
-  const gated: Submission[] = [];
+  const special: Submission[] = [];
   for (const submission of submissions) {
     const fault = rowFault(submission.execution);
     if (fault !== null) outcomes.set(submission, { kind: "refused", message: fault });
-    else (submission.execution.gateKeys.length > 0 ? gated : plain).push(submission);
+    else (isPlain(submission) ? plain : special).push(submission);
   }
-  for (const group of [...groups(plain), ...groups(gated)]) {
+  for (const group of [...groups(plain), ...groups(special)]) {
     const answers = await storeOrBisect(db, group);
     for (const [index, submission] of group.entries()) {
       const answer = answers[index];
@@ -53,7 +56,12 @@ export async function submit(db: SqlDatabase, submissions: readonly Submission[]
   });
 }
 
-/** Cuts submissions into groups in their order. No request_id and no identifier is twice in one. */
+/** Rows with gates or a unique_key are grouped apart: what they wait for, plain ones need not. */
+export function isPlain({ execution, unique }: Pick<Submission, "execution" | "unique">): boolean {
+  return execution.gateKeys.length === 0 && unique == null;
+}
+
+/** Cuts submissions into groups in their order. No request_id, no unique_key and no identifier is twice in one. */
 function groups(submissions: readonly Submission[]): Submission[][] {
   const all: Submission[][] = [];
   let group: Submission[] = [];
@@ -77,8 +85,10 @@ function groups(submissions: readonly Submission[]): Submission[][] {
   return all;
 }
 
-function keysOf({ execution, request }: Submission): string[] {
-  return request === null ? [execution.executionId] : [execution.executionId, requestKey(request)];
+function keysOf(submission: Submission): string[] {
+  const { execution, request } = submission;
+  const hash = uniqueHashOf(submission);
+  return [execution.executionId, ...(request === null ? [] : [requestKey(request)]), ...(hash === null ? [] : [hash])];
 }
 
 async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {
@@ -95,12 +105,13 @@ async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Pro
 
 /** Stores a group, and finds out what a lost COMMIT made of it. */
 async function storeSurely(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {
-  for (let unknown = 0; ; unknown++) {
+  for (let unknown = 0, races = 0; ; ) {
     try {
       const body = (session: SqlSession): Promise<SubmitOutcome[]> => storeGroup(session, group);
       return await (isOneStatement(group) ? db.transactOne("submit", body) : db.transact("submit", body));
     } catch (error) {
-      if (!(error instanceof CommitUnknown) || unknown >= MAX_UNKNOWN_COMMITS) throw error;
+      if (error instanceof UniqueKeyRace && races++ < MAX_UNIQUE_RACES) continue;
+      if (!(error instanceof CommitUnknown) || unknown++ >= MAX_UNKNOWN_COMMITS) throw error;
     }
     const stored = await readBack(
       db,

@@ -76,7 +76,7 @@ const SKIPPED_UPDATE = {
   ...READY_UPDATE,
   set: ["ended_us", "state_message", "expire_us"],
   also: `state = ${StateNumber.SKIPPED}, state_reason = ${reasonNumber("OVERLAP")}, timer_shard = NULL,
-    start_deadline_us = NULL, change_number = t.change_number + 1`,
+    start_deadline_us = NULL, live_unique_key = NULL, change_number = t.change_number + 1`,
 } as const;
 
 async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {

@@ -74,6 +74,10 @@ export const executions: Table = {
     give_up_us: noTimeUs,
     /** When an ended one is deleted whose policy has a retention of its own. */
     expire_us: noTimeUs,
+    /** SHA-256 of namespace and unique_key while it has not ended. */
+    live_unique_key: nullable(column("char", 64)),
+    /** The execution that it repeats. */
+    retry_of: nullable(uuid),
   },
   indexes: [
     sparse("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
@@ -85,5 +89,6 @@ export const executions: Table = {
     sparse("ix_executions_job", "job_id", "namespace", "execution_id"),
     sparse("ix_executions_deadline", "start_deadline_us"),
     sparse("ix_executions_expire", "expire_us"),
+    { ...sparse("ux_executions_unique", "live_unique_key"), unique: true },
   ],
 };

@@ -1,0 +1,90 @@
+import { assert } from "../../domain/assert.ts";
+import type { Execution } from "../../domain/execution.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import { uniqueHash } from "../../domain/unique-key.ts";
+import { StoreUnavailable } from "../../port/store.ts";
+import type { Submission } from "../../port/store-executions.ts";
+import type { NewRow } from "./execution-insert.ts";
+import { executionOf, FULL_COLUMNS, gateKeysOf } from "./execution-row.ts";
+import { text, textOrNull } from "./row-reader.ts";
+import type { SqlSession } from "./session.ts";
+import { valueLists } from "./value-list.ts";
+
+/**
+ * Rule 5: at most one execution of a namespace that has not ended carries a
+ * unique_key. The column holds its hash till the end and is UNIQUE, so that the
+ * engine decides. Those that carry the keys of a group are read first, then
+ * locked after the gates, in the order of their identifiers (rule 1); what is
+ * inserted beside them is left out where another transaction took the key
+ * meanwhile, and then the whole group runs again and finds the other one.
+ */
+
+/** Another transaction took a key between the read and the insert: run it again. */
+export class UniqueKeyRace extends StoreUnavailable {}
+
+/** One that carries a key, as it was read without a lock. */
+type Carrier = { readonly executionId: ExecutionId; readonly gateKeys: readonly string[] };
+
+/** One that carries a key, locked. */
+export type Holder = { readonly execution: Execution; readonly holdsGates: boolean };
+
+/** What stands for a submission's key; null when it has none. */
+export function uniqueHashOf({ execution, unique }: Submission): string | null {
+  return unique == null ? null : uniqueHash(execution.namespace, unique.key);
+}
+
+/** Those that carry the keys of these submissions, by hash. gate_keys never change, so no lock is needed to lock gates. */
+export async function readCarriers(
+  session: SqlSession,
+  submissions: readonly Submission[],
+): Promise<ReadonlyMap<string, Carrier>> {
+  const carriers = new Map<string, Carrier>();
+  const hashes = submissions.map(uniqueHashOf).filter((hash) => hash !== null);
+  for (const list of valueLists(hashes)) {
+    const rows = await session.query(
+      `SELECT live_unique_key, execution_id, gate_keys FROM executions WHERE live_unique_key IN (${list.sql})`,
+      list.values,
+    );
+    for (const row of rows) {
+      const gateKeys = gateKeysOf(textOrNull(row, "gate_keys"));
+      carriers.set(text(row, "live_unique_key"), { executionId: text(row, "execution_id") as ExecutionId, gateKeys });
+    }
+  }
+  return carriers;
+}
+
+/** Locks those that still carry their keys, by hash. */
+export async function lockHolders(
+  session: SqlSession,
+  carriers: ReadonlyMap<string, Carrier>,
+): Promise<ReadonlyMap<string, Holder>> {
+  const holders = new Map<string, Holder>();
+  const ids = [...carriers.values()].map(({ executionId }) => executionId).sort();
+  for (const list of valueLists(ids)) {
+    const rows = await session.query(
+      `SELECT ${FULL_COLUMNS}, gates_held, live_unique_key FROM executions WHERE execution_id IN (${list.sql})
+        ORDER BY execution_id${session.dialect.forUpdate}`,
+      list.values,
+    );
+    for (const row of rows) {
+      const hash = textOrNull(row, "live_unique_key");
+      if (hash !== null) holders.set(hash, { execution: executionOf(row), holdsGates: row.gates_held !== null });
+    }
+  }
+  return holders;
+}
+
+/** Throws UniqueKeyRace unless all rows with a key were inserted. */
+export async function checkInserted(session: SqlSession, rows: readonly NewRow[]): Promise<void> {
+  const ids = rows.filter(({ uniqueHash: hash }) => hash !== null).map(({ execution }) => execution.executionId);
+  let found = 0;
+  for (const list of valueLists(ids)) {
+    const [row] = await session.query(
+      `SELECT COUNT(*) AS found FROM executions WHERE execution_id IN (${list.sql})`,
+      list.values,
+    );
+    assert(row !== undefined, "a count has a row");
+    found += Number(row.found);
+  }
+  if (found < ids.length) throw new UniqueKeyRace("another submission took a unique_key meanwhile");
+}
