@@ -138,10 +138,10 @@ export class ExecutorParts {
 
   #newRebirth(): Rebirth {
     const { clock, log, commands, lock, exitProcess } = this.#deps;
-    const { identity, slots, attempts, conversation } = this;
+    const { identity, slots, attempts, kept, conversation } = this;
     return new Rebirth(
       {
-        ...{ clock, log, identity, slots, attempts, conversation, commands, exitProcess },
+        ...{ clock, log, identity, slots, attempts, kept, conversation, commands, exitProcess },
         stopFence: () => this.fence?.stop(),
         onRenewed: (incarnation) => {
           this.metrics.fenced.add(1);

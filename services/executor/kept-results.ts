@@ -115,6 +115,15 @@ export class KeptResults {
     this.#relayed(kept);
   }
 
+  /**
+   * Rule 16: their incarnation is over. Homes ask for attempts of the present one alone (rule 19), so what Kafka has lost
+   * would be kept for ever: all of them go by the session, too.
+   */
+  relayAll(): void {
+    for (const kept of this.#all) if (!kept.relayed) this.#relay.add(kept);
+    this.#deps.onRelay();
+  }
+
   /** HeartbeatAck.stored. */
   storedUpTo(stored: readonly StoredOffset[]): void {
     for (const { partition, generation, nextOffset } of stored) {

@@ -5,6 +5,7 @@ import type { Logger } from "../common/runtime/log.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Identity } from "./identity.ts";
+import type { KeptResults } from "./kept-results.ts";
 import type { Slots } from "./slots.ts";
 
 /**
@@ -21,6 +22,7 @@ export interface RebirthDeps {
   readonly identity: Identity;
   readonly slots: Slots;
   readonly attempts: Attempts;
+  readonly kept: KeptResults;
   readonly conversation: Conversation;
   readonly commands: { setFence(monotonicMs: number | null): void } | null;
   stopFence(): void;
@@ -56,7 +58,7 @@ export class Rebirth {
   }
 
   async #run(why: string): Promise<void> {
-    const { clock, log, identity, slots, attempts, conversation, commands } = this.#deps;
+    const { clock, log, identity, slots, attempts, kept, conversation, commands } = this.#deps;
     const old = identity.incarnation;
     log.warn({ incarnation: old, running: attempts.running.size, why }, "the incarnation ends; its work is cut off");
     const wasClosed = slots.closed;
@@ -76,6 +78,7 @@ export class Rebirth {
     commands?.setFence(null);
     slots.closed = wasClosed;
     const incarnation = identity.renew();
+    kept.relayAll();
     this.#deps.onRenewed(incarnation);
     log.info({ incarnation, previous: old }, "going on as a new incarnation");
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyText } from "../../../services/common/domain/identifier.ts";
+import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import type { ExecutorBus, ResultPosition } from "../../../services/common/port/bus.ts";
 import { HeldWork, type Rig, setup, WAYS } from "./setup.ts";
 
@@ -84,6 +85,23 @@ for (const way of WAYS) {
     assert.equal(rig.executor.status.keptResults, 3);
   });
 }
+
+test("rules 16 and 18: what an incarnation kept goes by the session when it is over, as nobody asks for it any more", async (t) => {
+  const rig = await setup(t, { way: "bus" });
+  const { key } = await rig.dispatch();
+  assert.deepEqual(
+    [rig.executor.status.keptResults, rig.homes.all("result").length],
+    [1, 0],
+    "it stands in Kafka alone",
+  );
+  rig.homes.last.close(new JobmeshError("EXECUTOR_LOST"));
+  await rig.clock.advance(1_000);
+  assert.deepEqual(
+    rig.homes.all("result").map(({ result }) => keyText(result.key)),
+    [keyText(key)],
+  );
+  assert.equal(rig.executor.status.keptResults, 0, "the store has heard of it");
+});
 
 test("rule 27: the partition is chosen by the execution, and a result is forgotten when its own is stored past it", async (t) => {
   const rig = await setup(t, { way: "bus" });
