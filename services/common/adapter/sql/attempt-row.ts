@@ -5,9 +5,10 @@ import type { AttemptKey, ExecutionId, ExecutorId, Incarnation } from "../../dom
 import { storableTail } from "../../domain/storable-text.ts";
 import { datetimeText } from "./datetime.ts";
 import type { EndedExecution } from "./execution-end.ts";
-import { fenceOf, fenceText, stateNumber, stateOf } from "./execution-row.ts";
+import { fenceOf, fenceText, stateNumber } from "./execution-row.ts";
 import { failureText, parseFailure } from "./execution-text.ts";
 import { insertRows } from "./many-rows.ts";
+import { attemptStateOf } from "./original-status.ts";
 import { flag, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession, SqlValue } from "./session.ts";
 
@@ -118,7 +119,7 @@ export function attemptKeyOf(row: Row): AttemptKey {
 
 /** The attempt of a row of job_logs. */
 export function attemptOf(row: Row): Attempt {
-  const state = stateOf(int(row, "status"));
+  const state = attemptStateOf(int(row, "status"));
   assert(isAttemptState(state), `an attempt cannot be ${state}`);
   return {
     key: attemptKeyOf(row),
