@@ -1,10 +1,19 @@
+import { routeIdOf } from "../../../domain/route.ts";
 import { jobColumns } from "../job-row.ts";
 import { insertRows } from "../many-rows.ts";
-import { flag, intOrNull, text, textOrNull } from "../row-reader.ts";
+import { flag, int, intOrNull, text, textOrNull } from "../row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "../session.ts";
 import { adoptedJob, type OriginalJob } from "./original-job.ts";
-import { copyLogsSql } from "./original-logs.ts";
-import { findOriginals, KEPT_JOBS, KEPT_LOGS, readShapes, type TableShape, unsuitable } from "./original-tables.ts";
+import { ADOPTED_ROUTE, copyLogsSql } from "./original-logs.ts";
+import {
+  findOriginals,
+  KEPT_JOBS,
+  KEPT_LOGS,
+  keptShape,
+  readShapes,
+  type TableShape,
+  unsuitable,
+} from "./original-tables.ts";
 import { OriginalTime } from "./original-time.ts";
 
 /**
@@ -24,14 +33,15 @@ import { OriginalTime } from "./original-time.ts";
  * renamed tables are never written to, and stay until somebody drops them.
  */
 
-/** Jobs copied in one transaction, and logs with about so many bytes of output: a second's work, far below a statement's limit. */
+/** Jobs copied in one transaction, and logs with about so many bytes of output: a part of what a statement may take. */
 const JOB_BATCH = 100;
 const LOG_BATCH = 1_000;
-const LOG_BATCH_BYTES = 8 * 1024 * 1024;
+const LOG_BATCH_BYTES = 4 * 1024 * 1024;
 /** Logs looked at in one statement. */
 const CHECK_BATCH = 20_000;
-/** Name of the note in `mesh`. */
+/** Names of the notes in `mesh`: when it was done, and in which zone it is read. */
 const DONE = "original_adopted";
+const ZONE = "original_time_zone";
 
 /** What identifiers of the original's jobs have to be: ours take no others. */
 const IDENTIFIER = "^[A-Za-z0-9._-]{1,64}\\\\z";
@@ -53,22 +63,39 @@ export async function moveOriginalsAside(db: SqlDatabase): Promise<void> {
   }
 }
 
-/** Copies what was moved aside, or the rest of it; does nothing once that is done. */
+/**
+ * Copies what was moved aside, or the rest of it; does nothing once that is
+ * done. What was begun in one time zone goes on in it, whatever is named then.
+ */
 export async function copyOriginals(db: SqlDatabase, timeZone: string): Promise<void> {
-  const { shapes, nowUs, isDone } = await db.read("adopt.begin", async (session) => ({
+  const { shapes, isDone } = await db.read("adopt.find", async (session) => ({
     shapes: await readShapes(session),
-    nowUs: await session.nowUs(),
     isDone: (await session.query("SELECT name FROM mesh WHERE name = ?", [DONE])).length > 0,
   }));
-  if (isDone) return;
-  const time = new OriginalTime(timeZone, nowUs);
-  const jobs = shapes.get(KEPT_JOBS);
-  const logs = shapes.get(KEPT_LOGS);
-  if (jobs !== undefined) await copyJobs(db, { jobs, logs, time, timeZone, nowUs });
+  const jobs = keptShape(shapes, KEPT_JOBS);
+  const logs = keptShape(shapes, KEPT_LOGS);
+  if (isDone || (jobs === undefined && logs === undefined)) return;
+  const begun = await db.transact("adopt.begin", (session) => begin(session, timeZone));
+  const time = new OriginalTime(begun.timeZone, begun.nowUs);
+  if (jobs !== undefined) await copyJobs(db, { jobs, logs, time, ...begun });
   if (logs !== undefined) await copyLogs(db, copyLogsSql(logs, time));
-  await db.transact("adopt.done", (session) =>
-    insertRows(session, "mesh", ["name", "value"], [[DONE, String(nowUs)]], "name"),
-  );
+  await db.transact("adopt.done", (session) => note(session, DONE, String(begun.nowUs)));
+}
+
+/** Notes the zone, unless one is noted already, and the route of all that is adopted (rule 6). */
+async function begin(
+  session: SqlSession,
+  timeZone: string,
+): Promise<{ readonly timeZone: string; readonly nowUs: number }> {
+  await note(session, ZONE, timeZone);
+  const [row] = await session.query("SELECT value FROM mesh WHERE name = ?", [ZONE]);
+  await insertRows(session, "routes", ["route_id", "text"], [[routeIdOf(ADOPTED_ROUTE), ADOPTED_ROUTE]], "route_id");
+  return { timeZone: row === undefined ? timeZone : text(row, "value"), nowUs: await session.nowUs() };
+}
+
+/** A note in `mesh`; one that is there stays. */
+function note(session: SqlSession, name: string, value: string): Promise<void> {
+  return insertRows(session, "mesh", ["name", "value"], [[name, value]], "name");
 }
 
 async function checkJobs(db: SqlDatabase): Promise<void> {
@@ -191,14 +218,16 @@ function originalOf(row: Row, runs: Row | undefined): OriginalJob {
 async function copyLogs(db: SqlDatabase, statements: readonly string[]): Promise<void> {
   const [row] = await db.read("adopt.logs", (session) => session.query("SELECT MAX(id) AS id FROM job_logs"));
   const copied = row === undefined ? null : intOrNull(row, "id");
-  for (let after = copied ?? Number.MIN_SAFE_INTEGER; ; ) {
-    const upTo = await lastOfBatch(db, after);
+  // A batch that its bytes have ended makes the next one look at few rows more than it took.
+  for (let after = copied ?? Number.MIN_SAFE_INTEGER, limit = LOG_BATCH; ; ) {
+    const { upTo, count } = await nextBatch(db, after, limit);
     if (upTo === null) return;
     const range = [after, upTo];
     await db.transact("adopt.logs", async (session) => {
       for (const sql of statements) await session.execute(sql, range);
     });
     after = upTo;
+    limit = Math.min(2 * count, LOG_BATCH);
   }
 }
 
@@ -209,13 +238,17 @@ async function lastId(db: SqlDatabase, table: string, after: number, limit: numb
   return row === undefined ? null : intOrNull(row, "id");
 }
 
-/** The last id of the next batch of logs, which ends at the row that fills it; null when there are none. */
-async function lastOfBatch(db: SqlDatabase, after: number): Promise<number | null> {
+/** The last id of the next batch of logs, which ends at the row that fills it, and its rows; null when there are none. */
+async function nextBatch(
+  db: SqlDatabase,
+  after: number,
+  limit: number,
+): Promise<{ readonly upTo: number | null; readonly count: number }> {
   const sizes = `SELECT id, COALESCE(LENGTH(output), 0) + COALESCE(LENGTH(error), 0) AS size
-    FROM ${KEPT_LOGS} WHERE id > ? ORDER BY id LIMIT ${LOG_BATCH}`;
+    FROM ${KEPT_LOGS} WHERE id > ? ORDER BY id LIMIT ?`;
   const sums = `SELECT id, COALESCE(SUM(size) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
     AS before_it FROM (${sizes}) AS part`;
-  const sql = `SELECT MAX(id) AS id FROM (${sums}) AS summed WHERE before_it < ${LOG_BATCH_BYTES}`;
-  const [row] = await db.read("adopt.part", (session) => session.query(sql, [after]));
-  return row === undefined ? null : intOrNull(row, "id");
+  const sql = `SELECT MAX(id) AS id, COUNT(*) AS found FROM (${sums}) AS summed WHERE before_it < ${LOG_BATCH_BYTES}`;
+  const [row = {}] = await db.read("adopt.part", (session) => session.query(sql, [after, limit]));
+  return { upTo: intOrNull(row, "id"), count: int(row, "found") };
 }

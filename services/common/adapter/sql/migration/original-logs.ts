@@ -1,12 +1,12 @@
 import { FailureCode } from "../../../domain/failure.ts";
 import { claimRank, defaultPolicy } from "../../../domain/policy.ts";
 import { routeIdOf, routeOf, routeText } from "../../../domain/route.ts";
+import { ORIGINAL_STATES } from "../adopted-attempt.ts";
 import type { Table } from "../entity/column.ts";
 import { executions } from "../entity/executions.ts";
 import { jobLogs } from "../entity/job-logs.ts";
 import { outputPieces } from "../entity/output-pieces.ts";
 import { causeNumber, overlapNumber, reasonNumber, stateNumber } from "../execution-row.ts";
-import { ORIGINAL_STATES } from "../original-status.ts";
 import { streamNumber } from "../output-row.ts";
 import { ADOPTED_NAMESPACE } from "./original-job.ts";
 import { KEPT_LOGS, type TableShape } from "./original-tables.ts";
@@ -29,7 +29,12 @@ const MAX_FAILURE_CHARS = 8_192;
 const MAX_PIECE_BYTES = 65_536;
 /** A Target that is a command without a line, for logs whose job is gone. */
 const NO_COMMAND = "x'0A00'";
-const LOST_MESSAGE = "it had not ended when its executor's system was replaced";
+const LOST_MESSAGE = "the system that ran it was replaced before it said how it ended";
+
+/** Text of the route of all that is adopted. */
+export const ADOPTED_ROUTE = routeText(
+  routeOf({ target: { kind: "command", method: "" }, namespace: ADOPTED_NAMESPACE, policy: defaultPolicy }),
+);
 
 type Values = Readonly<Record<string, string>>;
 
@@ -97,10 +102,6 @@ function failureSql(code: number, reason: string): string {
   return `JSON_OBJECT('code', ${code}, 'message', LEFT(${message}, ${MAX_FAILURE_CHARS}), 'reason', '${reason}')`;
 }
 
-const ROUTE = routeIdOf(
-  routeText(routeOf({ target: { kind: "command", method: "" }, namespace: ADOPTED_NAMESPACE, policy: defaultPolicy })),
-);
-
 /** What an attempt is told by, in its execution and in its own row. */
 const attempt: Values = {
   execution_id: "l.execution_id",
@@ -114,7 +115,7 @@ const executionValues: Values = {
   job_id: "l.job_id",
   job_uid: "j.job_uid",
   job_revision: "IF(j.job_uid IS NULL, 0, 1)",
-  name: "COALESCE(j.name, l.job_id)",
+  name: "COALESCE(j.name, CONVERT(l.job_id USING utf8mb4))",
   // jobs.type: what was periodic was made by its schedule.
   cause: `IF(j.type = 1, ${causeNumber("SCHEDULE")}, ${causeNumber("RUN_JOB")})`,
   state: "l.state",
@@ -125,7 +126,7 @@ const executionValues: Values = {
   target_summary: `LEFT(COALESCE(j.command, ''), ${MAX_SUMMARY_CHARS})`,
   target: `COALESCE(j.target, ${NO_COMMAND})`,
   policy: "COALESCE(j.policy, '')",
-  route_id: String(ROUTE),
+  route_id: String(routeIdOf(ADOPTED_ROUTE)),
   claim_rank: `${claimRank(0)} - COALESCE(j.priority, 0)`,
   scheduled_us: "l.start_us DIV 1000 * 1000",
   ready_us: "l.start_us",
@@ -151,7 +152,7 @@ const logValues: Values = {
   id: "l.id",
   job_id: "l.job_id",
   executor_id: "l.executor_id",
-  // As it was: see original-status.ts.
+  // As it was: see adopted-attempt.ts.
   status: "l.status",
   start_time: "l.start_time",
   end_time: "l.end_time",

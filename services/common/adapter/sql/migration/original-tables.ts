@@ -77,8 +77,9 @@ const EXECUTORS: Original = {
 
 const ORIGINALS = [LOGS, EXECUTORS, JOBS];
 
-/** The names that the original's jobs and logs are kept under. */
+/** The name that the original's jobs are kept under. */
 export const KEPT_JOBS = JOBS.keptAs;
+/** The name that its logs are kept under. */
 export const KEPT_LOGS = LOGS.keptAs;
 
 /** Those that something is copied from. */
@@ -114,16 +115,17 @@ export async function readShapes(session: SqlSession): Promise<ReadonlyMap<strin
 export function findOriginals(shapes: ReadonlyMap<string, TableShape>): readonly Found[] {
   for (const table of tables) {
     const shape = shapes.get(table.name);
-    const isOriginals = ORIGINALS.some(({ name }) => name === table.name);
-    if (shape === undefined || isOriginals || isOurs(table, shape)) continue;
-    throw unsuitable(table.name, strangeColumn(table, shape), `the table ${table.name} is not jobmesh's`);
+    const original = ORIGINALS.find(({ name }) => name === table.name);
+    if (shape === undefined || isOurs(table, shape, original)) continue;
+    const fault = original === undefined ? strangeColumn(table, shape) : strangeness(original, shape);
+    if (fault === null) continue;
+    const not = original === undefined ? "not jobmesh's" : "neither jobmesh's nor the original's";
+    throw unsuitable(table.name, fault.column, `the table ${table.name} is ${not}: ${fault.words}`);
   }
   return ORIGINALS.filter((original) => {
     const shape = shapes.get(original.name);
-    const table = tables.find(({ name }) => name === original.name);
-    if (shape === undefined || table === undefined || isOurs(table, shape)) return false;
-    checkShape(original, shape);
-    if (!shapes.has(original.keptAs)) return true;
+    const isThere = shape !== undefined && strangeness(original, shape) === null;
+    if (!isThere || !shapes.has(original.keptAs)) return isThere;
     throw unsuitable(
       original.keptAs,
       "",
@@ -132,32 +134,49 @@ export function findOriginals(shapes: ReadonlyMap<string, TableShape>): readonly
   });
 }
 
-/** True when a table has our key and nothing that we do not know. */
-function isOurs(table: Table, shape: TableShape): boolean {
-  return strangeColumn(table, shape) === "";
+/** The shape of what was kept of the original under a name; undefined when there is no such table, or another one. */
+export function keptShape(shapes: ReadonlyMap<string, TableShape>, keptAs: string): TableShape | undefined {
+  const original = ORIGINALS.find((one) => one.keptAs === keptAs);
+  const shape = shapes.get(keptAs);
+  return original === undefined || shape === undefined || strangeness(original, shape) !== null ? undefined : shape;
 }
 
-/** A column of our key that a table lacks, else one that is not ours; "" when there is none. */
-function strangeColumn(table: Table, shape: TableShape): string {
-  const keys = Object.entries(table.columns).filter(([, column]) => column.primary);
-  const missing = keys.find(([name]) => !shape.has(name))?.[0];
-  return missing ?? [...shape.keys()].find((name) => !Object.hasOwn(table.columns, name)) ?? "";
+/** True for a table of nothing but columns of ours, among them our key and one that the original has not. */
+function isOurs(table: Table, shape: TableShape, original: Original | undefined): boolean {
+  if (strangeColumn(table, shape) !== null) return false;
+  return original === undefined || [...shape.keys()].some((column) => !Object.hasOwn(original.columns, column));
 }
 
-/** Throws BACKEND_UNSUITABLE for a table that is not the original's. */
-function checkShape({ name, columns, isWhole }: Original, shape: TableShape): void {
-  const neither = `the table ${name} is neither jobmesh's nor the original's`;
+/** What makes a table another one than was looked for. */
+type Strangeness = { readonly column: string; readonly words: string };
+
+function missing(column: string): Strangeness {
+  return { column, words: `it has no column ${column}` };
+}
+
+function unknown(column: string): Strangeness {
+  return { column, words: `its column ${column} is unknown` };
+}
+
+/** A column of our key that a table lacks, else one that is not ours; null when there is none. */
+function strangeColumn(table: Table, shape: TableShape): Strangeness | null {
+  const keys = Object.keys(table.columns).filter((name) => table.columns[name]?.primary);
+  const key = keys.find((name) => !shape.has(name));
+  if (key !== undefined) return missing(key);
+  const extra = [...shape.keys()].find((name) => !Object.hasOwn(table.columns, name));
+  return extra === undefined ? null : unknown(extra);
+}
+
+/** The first column by which a table is not the original's; null when it is. */
+function strangeness({ columns, isWhole }: Original, shape: TableShape): Strangeness | null {
   for (const [column, kind] of Object.entries(columns)) {
     const type = shape.get(column);
-    if (type === undefined) throw unsuitable(name, column, `${neither}: it has no column ${column}`);
     const types: readonly string[] = KINDS[kind];
-    if (!types.includes(type))
-      throw unsuitable(name, column, `${neither}: its column ${column} is ${type}, not ${kind}`);
+    if (type === undefined) return missing(column);
+    if (!types.includes(type)) return { column, words: `its column ${column} is ${type}, not a ${kind}` };
   }
-  const extra = [...shape.keys()].find((column) => !Object.hasOwn(columns, column));
-  if (isWhole && extra !== undefined) {
-    throw unsuitable(name, extra, `${neither}: the original has no column ${extra}`);
-  }
+  const extra = isWhole ? [...shape.keys()].find((column) => !Object.hasOwn(columns, column)) : undefined;
+  return extra === undefined ? null : unknown(extra);
 }
 
 /** What stands in the way of an adoption, with the table and column in words and for programs. */
