@@ -11,11 +11,12 @@ const DATA_FILE = "jobmesh.db";
 
 /** Opens and migrates the store of a process; what is in the way is one clear line. */
 export async function startStore(
-  config: { readonly store: StoreTarget | null; readonly dataDir: string },
+  config: { readonly store: StoreTarget | null; readonly dataDir: string; readonly adoptTimeZone: string },
   deps: { readonly clock: Clock; readonly random: Random },
 ): Promise<{ readonly store: Store; readonly name: string }> {
   const target: StoreTarget = config.store ?? { kind: "sqlite", path: join(config.dataDir, DATA_FILE) };
-  const store = openStore(target.kind === "mysql" ? target.url : `sqlite:${target.path}`, deps);
+  const { adoptTimeZone } = config;
+  const store = openStore(target.kind === "mysql" ? target.url : `sqlite:${target.path}`, { ...deps, adoptTimeZone });
   const name = describeStore(target);
   try {
     await store.start();

@@ -9,12 +9,15 @@ import { blocksOf, docPages } from "../support/doc-blocks.ts";
 import { distributedCommands } from "../support/doc-runs.ts";
 import { DocShell } from "../support/doc-shell.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
+import { makeOriginal } from "../support/original-tables.ts";
 
 /** Ports that the pages name. */
 const PORTS = ["7070", "7071", "7072", "7073", "7074", "7075"];
 /** After the commands of this page something has run, and the statements of all pages find it. */
 const QUERIED = "docs/deploy.md";
-assert.ok(docPages().includes(QUERIED));
+/** The page that is about a database of the original's. */
+const ADOPTED = "docs/original.md";
+assert.ok([QUERIED, ADOPTED].every((page) => docPages().includes(page)));
 
 for (const page of docPages()) {
   const commands = distributedCommands(page);
@@ -25,6 +28,7 @@ for (const page of docPages()) {
     const database = await createDatabase(backends.mysqlUrl);
     t.after(() => database.drop());
     t.after(() => backends.stop());
+    if (page === ADOPTED) await makeOriginal(database.url);
     const free = await freePorts(PORTS.length);
     const shell = new DocShell(processes, {
       grpcurl: await ensureGrpcurl(),

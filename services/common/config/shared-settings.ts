@@ -1,5 +1,6 @@
 /** Settings that more than one process has. Defaults of timings are the values of docs/guarantees.md. */
 
+import { validateTimeZone } from "../domain/schedule/time-zone.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
 import {
   bytes,
@@ -91,6 +92,16 @@ export const store = {
       env: "JOBMESH_STORE",
       meaning: "The store, which is the truth. Unset: SQLite in the data folder.",
     }),
+  ),
+  adoptTimeZone: custom<string>(
+    {
+      env: "JOBMESH_ADOPT_TIME_ZONE",
+      default: "UTC",
+      meaning:
+        "Zone of the times and cron expressions of a database that is adopted: that of its schedulers' machines.",
+    },
+    "IANA time zone",
+    (given) => (validateTimeZone(given) ? { value: given } : { fault: "must be an IANA time zone, such as UTC" }),
   ),
 };
 

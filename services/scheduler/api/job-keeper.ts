@@ -9,6 +9,7 @@ import {
 import { randomExecutionId } from "../../common/domain/execution-id.ts";
 import type { ExecutionId, JobUid } from "../../common/domain/identifier.ts";
 import { type Job, type JobSpec, SHARD_COUNT } from "../../common/domain/job.ts";
+import { checkSchedule } from "../../common/domain/schedule/check-schedule.ts";
 import { compileSchedule } from "../../common/domain/schedule/compiled-schedule.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
@@ -143,6 +144,7 @@ export class JobKeeper {
   resume(name: JobName): Promise<Job> {
     return this.#changing(name, (job) => {
       if (!job.paused) return Promise.resolve({ kind: "changed", job });
+      checkAdopted(job);
       const nextUs = isExhausted(job, job) ? null : nextFireUs(job, job, this.#deps.meshClock.nowUs());
       return this.#deps.store.jobs.resume(name.namespace, name.jobId, job.revision, nextUs);
     });
@@ -179,6 +181,12 @@ export class JobKeeper {
   #changed(job: Job): void {
     this.#deps.hints.tell({ kind: "changed", jobUid: job.jobUid });
   }
+}
+
+/** An expression that cannot be read is stored only by an adoption, which paused its job: it has to be written anew first. */
+function checkAdopted({ schedule, jobUid }: Job): void {
+  const [fault] = schedule === null ? [] : checkSchedule(schedule, "job.schedule", jobUid);
+  if (fault !== undefined) throw JobmeshError.invalid({ field: fault.path, description: fault.reason });
 }
 
 /** A UUIDv7 of now. */

@@ -1,18 +1,31 @@
 import type { DataSource } from "typeorm";
 import { StoreUnavailable } from "../../port/store.ts";
+import { copyOriginals, moveOriginalsAside } from "../sql/migration/adopt-original.ts";
 import { MIGRATIONS_TABLE, pendingMigrations } from "../sql/migration/migrations.ts";
+import { KEPT_TABLES } from "../sql/migration/original-tables.ts";
+import type { SqlDatabase } from "../sql/session.ts";
+import type { OpenedDatabase } from "../sql/sql-store.ts";
 import { databaseOf, dataSourceOptions, migrationLockName, type ServerKind } from "./connection.ts";
 import { mysqlFault } from "./fault.ts";
 
 /** Another process that migrates is waited for so long. */
 const LOCK_TIMEOUT_S = 60;
 
+/** How a database of the system before jobmesh is adopted. */
+export type Adoption = {
+  /** Zone of its times and cron expressions, by its IANA name. */
+  readonly timeZone: string;
+  /** Opens the database as the store does; called only where there is something to adopt. */
+  open(server: ServerKind): Promise<OpenedDatabase>;
+};
+
 /**
  * Connects, finds out the server's kind, and brings the schema up to the
  * newest under a lock of the server, so that processes that start together
- * migrate once. Throws StoreTooNew, and StoreUnavailable.
+ * migrate once. Throws StoreTooNew, StoreUnavailable, and BACKEND_UNSUITABLE
+ * for tables that are neither ours nor the original's.
  */
-export async function migrateMysql(url: string): Promise<ServerKind> {
+export async function migrateMysql(url: string, adoption: Adoption): Promise<ServerKind> {
   const { DataSource } = await import("typeorm");
   // One connection: GET_LOCK belongs to the connection that took it. Without the limits of the pool's statements.
   const source = new DataSource({ ...dataSourceOptions(url, 1, "mariadb") });
@@ -23,7 +36,7 @@ export async function migrateMysql(url: string): Promise<ServerKind> {
   }
   try {
     const server = serverKind(await textOf(source, "SELECT VERSION() AS value"));
-    await underLock(source, databaseOf(url), () => migrate(source));
+    await underLock(source, databaseOf(url), () => migrate(source, { ...adoption, server }));
     return server;
   } finally {
     await source.destroy();
@@ -41,16 +54,39 @@ async function underLock(source: DataSource, database: string, body: () => Promi
   }
 }
 
-async function migrate(source: DataSource): Promise<void> {
-  const tables: unknown[] = await source.query(
-    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?",
-    [MIGRATIONS_TABLE],
-  );
-  const rows: { name: string }[] =
-    tables.length === 0 ? [] : await source.query(`SELECT name FROM ${MIGRATIONS_TABLE}`);
-  if (pendingMigrations(rows.map(({ name }) => name)).length === 0) return;
+async function migrate(source: DataSource, adoption: Adoption & { readonly server: ServerKind }): Promise<void> {
+  const names = await tableNames(source);
+  const rows: { name: string }[] = names.includes(MIGRATIONS_TABLE)
+    ? await source.query(`SELECT name FROM ${MIGRATIONS_TABLE}`)
+    : [];
+  const pending = pendingMigrations(rows.map(({ name }) => name));
+  if (rows.length === 0 && names.some((name) => name !== MIGRATIONS_TABLE)) await adopt(adoption, moveOriginalsAside);
   // DDL commits by itself on MySQL: a transaction around it would only seem to be one.
-  await source.runMigrations({ transaction: "none" });
+  if (pending.length > 0) await source.runMigrations({ transaction: "none" });
+  const kept = rows.length === 0 ? await tableNames(source) : names;
+  if (KEPT_TABLES.some((name) => kept.includes(name))) {
+    await adopt(adoption, (database) => copyOriginals(database, adoption.timeZone));
+  }
+}
+
+async function adopt(
+  { open, server }: Adoption & { readonly server: ServerKind },
+  step: (database: SqlDatabase) => Promise<void>,
+): Promise<void> {
+  const { database, close } = await open(server);
+  try {
+    await step(database);
+  } finally {
+    await close();
+  }
+}
+
+/** All tables of the database. */
+async function tableNames(source: DataSource): Promise<readonly string[]> {
+  const rows: { name: string }[] = await source.query(
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()",
+  );
+  return rows.map(({ name }) => name);
 }
 
 async function textOf(source: DataSource, sql: string): Promise<string> {

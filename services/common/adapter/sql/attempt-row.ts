@@ -3,9 +3,10 @@ import { type Attempt, type AttemptState, MAX_OUTPUT_TAIL_BYTES, type ReturnReas
 import type { Failure } from "../../domain/failure.ts";
 import type { AttemptKey, ExecutionId, ExecutorId, Incarnation } from "../../domain/identifier.ts";
 import { storableTail } from "../../domain/storable-text.ts";
+import { attemptStateOf, outputTail } from "./adopted-attempt.ts";
 import { datetimeText } from "./datetime.ts";
 import type { EndedExecution } from "./execution-end.ts";
-import { fenceOf, fenceText, stateNumber, stateOf } from "./execution-row.ts";
+import { fenceOf, fenceText, stateNumber } from "./execution-row.ts";
 import { failureText, parseFailure } from "./execution-text.ts";
 import { insertRows } from "./many-rows.ts";
 import { flag, int, intOrNull, text, textOrNull } from "./row-reader.ts";
@@ -118,7 +119,7 @@ export function attemptKeyOf(row: Row): AttemptKey {
 
 /** The attempt of a row of job_logs. */
 export function attemptOf(row: Row): Attempt {
-  const state = stateOf(int(row, "status"));
+  const state = attemptStateOf(int(row, "status"));
   assert(isAttemptState(state), `an attempt cannot be ${state}`);
   return {
     key: attemptKeyOf(row),
@@ -129,7 +130,7 @@ export function attemptOf(row: Row): Attempt {
     startUs: intOrNull(row, "start_us"),
     endUs: int(row, "end_us"),
     exitCode: intOrNull(row, "exit_code"),
-    output: text(row, "output"),
+    output: outputTail(text(row, "output")),
     errorOutput: text(row, "error_output"),
     failure: parseFailure(textOrNull(row, "failure")),
     counted: flag(row, "counted"),

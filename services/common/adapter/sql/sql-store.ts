@@ -25,6 +25,8 @@ export type DatabaseDeps = {
   readonly onStatement?: StatementHook | undefined;
   /** Called when a transaction lost to another one and runs again, with its name. */
   readonly onRerun?: ((name: string) => void) | undefined;
+  /** Zone of the times of a database that is adopted; UTC when unset. */
+  readonly adoptTimeZone?: string | undefined;
 };
 
 /** A database that is connected and migrated. */

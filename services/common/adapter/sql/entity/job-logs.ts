@@ -8,6 +8,7 @@ export const jobLogs: Table = {
     /** "" when there is no job. */
     job_id: identifier,
     executor_id: identifier,
+    /** The attempt's state; of rows that were adopted the original's number (adopted-attempt.ts). */
     status: column("tinyint"),
     start_time: nullable(column("datetime")),
     end_time: nullable(column("datetime")),
