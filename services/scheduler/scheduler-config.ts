@@ -25,6 +25,8 @@ export type SchedulerSettings = {
   readonly resultBatchRows: number;
   readonly submitGroupRows: number;
   readonly submitGroupBytes: number;
+  /** READY executions at which submissions are refused. */
+  readonly maxWaitingExecutions: number;
   readonly claimRows: number;
   readonly lossBusWaitMs: number;
   /** The executor inside this process (rule 14); null when there is none. */
