@@ -7,8 +7,9 @@ import type { Tracing } from "../common/telemetry/tracing.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RouteBook } from "./dispatch/route-book.ts";
 import { Sender } from "./dispatch/sender.ts";
-import { Submitter } from "./dispatch/submitter.ts";
+import { Submitter, submitGroupDefaults } from "./dispatch/submitter.ts";
 import { WaitingView } from "./dispatch/waiting.ts";
+import { WaitingLimit } from "./dispatch/waiting-limit.ts";
 import type { Hints } from "./hints.ts";
 import type { MeshClock } from "./mesh-clock.ts";
 import { type PartitionOwners, ResultReader } from "./results/result-reader.ts";
@@ -26,8 +27,6 @@ import { StoredOffsetsView } from "./sessions/stored-offsets.ts";
 
 /** Results of sessions that wait to be stored. */
 const MAX_QUEUED_RESULTS = 50_000;
-/** Submissions that wait to be stored. */
-const MAX_WAITING_SUBMISSIONS = 20_000;
 /** Between two checks that the result topic is the one that was read (rule 27). */
 const TOPIC_CHECK_MS = 60_000;
 
@@ -71,8 +70,8 @@ export class DispatchLoops {
     const sender = new Sender({ ...deps, roster });
     this.#sender = sender;
     this.submitter = new Submitter(
-      { ...deps, roster, routes, waiting, sender },
-      { maxItems: settings.submitGroupRows, maxBytes: settings.submitGroupBytes, maxWaiting: MAX_WAITING_SUBMISSIONS },
+      { ...deps, roster, routes, waiting, sender, limit: new WaitingLimit(deps, settings.maxWaitingExecutions) },
+      { ...submitGroupDefaults, maxItems: settings.submitGroupRows, maxBytes: settings.submitGroupBytes },
     );
     this.#dispatcher = new Dispatcher(
       { ...deps, roster, routes, waiting, sender },

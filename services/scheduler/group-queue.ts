@@ -9,7 +9,12 @@ export type GroupLimits = {
   readonly maxBytes: number;
   /** Items that wait for a group; one more is refused with OVERLOADED. */
   readonly maxWaiting: number;
+  /** Their bytes, by `sizeOf`, likewise; the first one is taken whatever its size. */
+  readonly maxWaitingBytes: number;
 };
+
+/** Who is refused may come again after this, milliseconds: some groups later. */
+const RETRY_DELAY_MS = 1_000;
 
 /** What a queue of groups does with them. */
 export type GroupWork<Item, Answer> = {
@@ -22,6 +27,7 @@ export type GroupWork<Item, Answer> = {
 
 type Entry<Item, Answer> = {
   readonly item: Item;
+  readonly bytes: number;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -35,6 +41,7 @@ export class GroupQueue<Item, Answer> {
   readonly #clock: Clock;
   readonly #work: GroupWork<Item, Answer>;
   #waiting: Entry<Item, Answer>[] = [];
+  #waitingBytes = 0;
   #running: Promise<void> | null = null;
   #stopped = false;
 
@@ -51,9 +58,14 @@ export class GroupQueue<Item, Answer> {
   /** Adds an item to the next group and resolves with its answer. OVERLOADED when too much waits, SHUTTING_DOWN after stop. */
   push(item: Item): Promise<Answer> {
     if (this.#stopped) return Promise.reject(new JobmeshError("SHUTTING_DOWN"));
-    if (this.#waiting.length >= this.#work.limits.maxWaiting) return Promise.reject(new JobmeshError("OVERLOADED"));
+    const bytes = this.#work.sizeOf(item);
+    const { maxWaiting, maxWaitingBytes } = this.#work.limits;
+    const isFull =
+      this.#waiting.length >= maxWaiting || (this.#waiting.length > 0 && this.#waitingBytes + bytes > maxWaitingBytes);
+    if (isFull) return Promise.reject(new JobmeshError("OVERLOADED", { retryDelayMs: RETRY_DELAY_MS }));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      this.#waiting.push({ item, bytes, resolve, reject });
+      this.#waitingBytes += bytes;
       this.#running ??= this.#run();
     });
   }
@@ -79,11 +91,12 @@ export class GroupQueue<Item, Answer> {
     for (let bytes = 0; count < this.#waiting.length && count < maxItems; count += 1) {
       const entry = this.#waiting[count];
       if (entry === undefined) break;
-      bytes += this.#work.sizeOf(entry.item);
+      bytes += entry.bytes;
       if (count > 0 && bytes > maxBytes) break;
     }
     const group = this.#waiting.slice(0, count);
     this.#waiting = this.#waiting.slice(count);
+    this.#waitingBytes -= group.reduce((sum, { bytes }) => sum + bytes, 0);
     return group;
   }
 

@@ -25,6 +25,8 @@ export type SchedulerSettings = {
   readonly resultBatchRows: number;
   readonly submitGroupRows: number;
   readonly submitGroupBytes: number;
+  /** READY executions at which submissions are refused. */
+  readonly maxWaitingExecutions: number;
   readonly claimRows: number;
   readonly lossBusWaitMs: number;
   /** How long ended executions are kept whose policy says nothing of it. */

@@ -55,5 +55,12 @@ for (const backend of storeBackends) {
     const both = await Promise.all([store.counts(), store.counts()]);
     assert.deepEqual(both, [expected, expected]);
     assert.equal(statements.filter((sql) => /FROM jobs/.test(sql)).length, 2, "one sample for both");
+    for (const [limit, ready] of [
+      [100, 4],
+      [4, 4],
+      [3, 3],
+    ] as const) {
+      assert.equal(await store.executions.countReady(limit), ready, `up to ${limit}`);
+    }
   });
 }

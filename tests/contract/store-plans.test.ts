@@ -75,6 +75,7 @@ function calls({ store }: StoreSetup, { active, later, nowUs }: Populated): [str
   return [
     ["claim", () => store.claim({ routeId: routeIdOf("route 3"), slots: slots(placement, 20) })],
     ["waitingRoutes", () => store.waitingRoutes()],
+    ["countReady", () => store.countReady(100)],
     ["markStarted", () => store.markStarted(active.slice(0, 50).map((own) => ({ key: keyOf(own), startUs: 1 })))],
     ["requestStop", () => store.requestStop(one.executionId, "CANCEL", "")],
     ["stopAttempt", () => store.stopAttempt(key, "TIMEOUT", "")],

@@ -16,6 +16,7 @@ import { RouteBook } from "../../services/scheduler/dispatch/route-book.ts";
 import { Sender } from "../../services/scheduler/dispatch/sender.ts";
 import { Submitter } from "../../services/scheduler/dispatch/submitter.ts";
 import { WaitingView } from "../../services/scheduler/dispatch/waiting.ts";
+import { WaitingLimit } from "../../services/scheduler/dispatch/waiting-limit.ts";
 import { Hints } from "../../services/scheduler/hints.ts";
 import type { MeshClock } from "../../services/scheduler/mesh-clock.ts";
 import { ResultSpans } from "../../services/scheduler/results/result-spans.ts";
@@ -52,6 +53,8 @@ export type CoreOptions = {
   /** The base of another core, as two schedulers share one store. */
   readonly base?: CoreBase;
   readonly schedulerId?: string;
+  /** READY executions at which submissions are refused. */
+  readonly maxWaiting?: number;
 };
 
 /** Sessions and dispatch of one scheduler on a real SQLite store in memory and a manual clock; no loop runs by itself. */
@@ -149,7 +152,8 @@ function dispatchParts(shared: Shared, options: CoreOptions) {
   const routes = new RouteBook(store.routes);
   const waiting = new WaitingView(roster, routes);
   const sender = new Sender({ roster, bus: options.bus ?? null, clock, tracing, log });
-  const parts = { ...shared, roster, routes, waiting, sender };
+  const limit = new WaitingLimit({ store, clock }, options.maxWaiting ?? 1_000_000);
+  const parts = { ...shared, roster, routes, waiting, sender, limit };
   return { roster, routes, waiting, sender, submitter: new Submitter(parts), dispatcher: new Dispatcher(parts) };
 }
 

@@ -17,6 +17,7 @@ export const schedulerSettings: Omit<SchedulerSettings, "schedulerId"> = {
   resultBackstopMs: 3_000,
   resultBatchRows: 1_000,
   submitGroupRows: 500,
+  maxWaitingExecutions: 1_000_000,
   submitGroupBytes: 4 * 1024 * 1024,
   claimRows: 500,
   lossBusWaitMs: 30_000,

@@ -62,6 +62,14 @@ export const schedulerLoops = {
     { env: "JOBMESH_SUBMIT_GROUP_BYTES", default: "4MiB", meaning: "Their size, at most." },
     { min: 64 * 1024, max: 64 * 1024 ** 2 },
   ),
+  maxWaitingExecutions: integer(
+    {
+      env: "JOBMESH_MAX_WAITING",
+      default: "1000000",
+      meaning: "READY executions at which submissions are refused; schedules and retries never are.",
+    },
+    { min: 1, max: 10_000_000 },
+  ),
   claimRows: integer(
     { env: "JOBMESH_CLAIM", default: "500", meaning: "Executions claimed by one query." },
     { min: 1, max: 5_000 },

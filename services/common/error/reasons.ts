@@ -82,6 +82,7 @@ export const REASONS = {
   PEER_UNAVAILABLE: entry("UNAVAILABLE", true, "the other side of the connection cannot be reached"),
   SHUTTING_DOWN: entry("UNAVAILABLE", true, "this process is stopping; another one takes the call"),
   OVERLOADED: entry("RESOURCE_EXHAUSTED", true, "too much waits here already"),
+  WAITING_LIMIT: entry("RESOURCE_EXHAUSTED", true, "as many executions wait as may"),
   SLOW_READER: entry("RESOURCE_EXHAUSTED", true, "the reader of the stream is too slow"),
 
   // The call.

@@ -205,6 +205,8 @@ export interface ExecutionStore {
    * EXPIRED, or, where an attempt had failed and the limit was retry.max_duration, as that attempt ended.
    */
   expire(limit: number): Promise<readonly ExpiredExecution[]>;
+  /** READY executions, those at their gates too, counted up to a limit. By index. */
+  countReady(limit: number): Promise<number>;
   /** Rule 7: lets waiting ones in where gates have room and are due; answers routes that got claimable rows. */
   admit(limit: number): Promise<readonly RouteId[]>;
   /** Rule 7: recounts the gates and answers those whose count had drifted, after mending them. */

@@ -13,6 +13,7 @@ import type { Roster } from "../sessions/roster.ts";
 import type { RouteBook } from "./route-book.ts";
 import type { Sender } from "./sender.ts";
 import type { WaitingView } from "./waiting.ts";
+import type { WaitingLimit } from "./waiting-limit.ts";
 
 /** One call's execution, with what makes the call idempotent. */
 export type NewSubmission = Omit<Submission, "slot">;
@@ -23,6 +24,7 @@ export type SubmitterDeps = {
   readonly roster: Roster;
   readonly routes: RouteBook;
   readonly waiting: WaitingView;
+  readonly limit: WaitingLimit;
   readonly sender: Sender;
   readonly hints: Hints;
   readonly clock: Clock;
@@ -31,8 +33,16 @@ export type SubmitterDeps = {
   readonly tracing: Tracing;
 };
 
-/** Defaults: groups end at 500 rows or 4 MiB (rules 5, 28); twenty thousand waiting are two seconds of a busy store. */
-export const submitGroupDefaults: GroupLimits = { maxItems: 500, maxBytes: 4 * 1024 * 1024, maxWaiting: 20_000 };
+/**
+ * Defaults: groups end at 500 rows or 4 MiB (rules 5, 28); twenty thousand waiting are two seconds of a busy store, and
+ * 256 MiB are 500 targets of the largest size.
+ */
+export const submitGroupDefaults: GroupLimits = {
+  maxItems: 500,
+  maxBytes: 4 * 1024 * 1024,
+  maxWaiting: 20_000,
+  maxWaitingBytes: 256 * 1024 * 1024,
+};
 
 /** Row without target and labels, for the size of a group. */
 const ROW_BYTES = 512;
@@ -63,14 +73,32 @@ export class Submitter {
 
   /**
    * Stores one execution with others that come at the same time; resolves after
-   * the commit. OVERLOADED when too many wait, STORE_UNAVAILABLE when the store
-   * is away (it may be stored then: a request_id finds out), SHUTTING_DOWN
-   * after stop.
+   * the commit. OVERLOADED when too many wait to be stored, WAITING_LIMIT when
+   * too many are READY, STORE_UNAVAILABLE when the store is away (it may be
+   * stored then: a request_id finds out), SHUTTING_DOWN after stop.
    */
   submit(submission: NewSubmission): Promise<SubmitOutcome> {
+    const room = this.#deps.limit.check();
+    return room === null ? this.#push(submission) : this.#submitIfRoom(submission, room);
+  }
+
+  #push(submission: NewSubmission): Promise<SubmitOutcome> {
     const isPlain = submission.execution.gateKeys.length === 0 && submission.unique == null;
     const queue = isPlain ? this.#plain : this.#special;
     return queue.push(submission);
+  }
+
+  /** A repeat needs no room: its caller hears what its request_id has made. */
+  async #submitIfRoom(submission: NewSubmission, room: Promise<void>): Promise<SubmitOutcome> {
+    try {
+      await room;
+    } catch (full) {
+      const { request } = submission;
+      const repeat = request === null ? null : await this.#deps.store.executions.repeatOf(request);
+      if (repeat === null) throw full;
+      return repeat;
+    }
+    return this.#push(submission);
   }
 
   /** Takes no more; resolves when what waits is stored and sent. */
@@ -132,6 +160,7 @@ export class Submitter {
         continue;
       }
       this.#release(submission);
+      if (stored?.state === "READY") this.#deps.limit.added(1);
       if (stored?.state === "READY" && stored.blockedKey === null) {
         const rank = claimRank(stored.policy.priority);
         const known = ready.get(stored.routeId);

@@ -35,9 +35,14 @@ export type SessionServiceDeps = {
 };
 
 /** Groups of reports of started attempts. */
-const STARTED_LIMITS = { maxItems: 500, maxBytes: 1024 * 1024, maxWaiting: 100_000 };
+const STARTED_LIMITS = { maxItems: 500, maxBytes: 1024 * 1024, maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 };
 /** Groups of output: executors hold back at 256 KiB an attempt, and a thousand of them wait at most (rule 35). */
-const OUTPUT_LIMITS = { maxItems: 500, maxBytes: 4 * 1024 * 1024, maxWaiting: 50_000 };
+const OUTPUT_LIMITS = {
+  maxItems: 500,
+  maxBytes: 4 * 1024 * 1024,
+  maxWaiting: 50_000,
+  maxWaitingBytes: 256 * 1024 * 1024,
+};
 /** Bytes of a piece besides its data, for the size of a group. */
 const PIECE_BYTES = 128;
 /** Keys of Hello.taken that are compared with the store in one query. */

@@ -4,7 +4,7 @@ import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import { type GroupLimits, GroupQueue } from "../../../services/scheduler/group-queue.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
-const LIMITS: GroupLimits = { maxItems: 3, maxBytes: 100, maxWaiting: 10 };
+const LIMITS: GroupLimits = { maxItems: 3, maxBytes: 100, maxWaiting: 10, maxWaitingBytes: 10_000 };
 
 /** A queue whose commits wait until the test lets each of them go. */
 function setup(limits: GroupLimits = LIMITS) {
@@ -65,13 +65,36 @@ test("rule 28: a group ends at its bytes, and one item above them is a group of 
 });
 
 test("one more than may wait is refused with OVERLOADED and the others are stored", async () => {
-  const { clock, queue, letGo } = setup({ maxItems: 10, maxBytes: 100, maxWaiting: 2 });
+  const { clock, queue, letGo } = setup({ ...LIMITS, maxItems: 10, maxWaiting: 2 });
   const kept = [queue.push(1), queue.push(2)];
-  await assert.rejects(queue.push(3), (error) => error instanceof JobmeshError && error.reason === "OVERLOADED");
+  await assert.rejects(queue.push(3), isOverloaded);
   await clock.settle();
   letGo[0]?.();
   assert.deepEqual(await Promise.all(kept), [10, 20]);
 });
+
+test("rule 28: more bytes than may wait are refused with OVERLOADED, until a group has taken some; one item alone never is", async () => {
+  const { clock, queue, letGo } = setup({ ...LIMITS, maxWaitingBytes: 150 });
+  const first = queue.push(1_000);
+  await clock.settle();
+  const kept = [queue.push(90), queue.push(60)];
+  await assert.rejects(queue.push(1), isOverloaded);
+  letGo[0]?.();
+  assert.equal(await first, 10_000);
+  await clock.settle();
+  kept.push(queue.push(90));
+  await assert.rejects(queue.push(1), isOverloaded);
+  for (const group of [1, 2, 3]) {
+    letGo[group]?.();
+    await clock.settle();
+  }
+  assert.deepEqual(await Promise.all(kept), [900, 600, 900]);
+});
+
+/** The refusal, with a time to come again. */
+function isOverloaded(error: unknown): boolean {
+  return error instanceof JobmeshError && error.reason === "OVERLOADED" && error.retryDelayMs === 1_000;
+}
 
 test("a group that fails fails each of its items and no other", async () => {
   const { clock, queue, letGo } = setup();

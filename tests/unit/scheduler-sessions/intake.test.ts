@@ -16,7 +16,7 @@ function intake(store: (items: readonly string[]) => Promise<void>) {
   const stored: string[] = [];
   const queue = new IntakeQueue<string>(clock, silentLogger, {
     name: "test",
-    limits: { maxItems: 10, maxBytes: 1_000, maxWaiting: 10 },
+    limits: { maxItems: 10, maxBytes: 1_000, maxWaiting: 10, maxWaitingBytes: 10_000 },
     sizeOf: (item) => item.length,
     store,
     onStored: (item) => void stored.push(item),

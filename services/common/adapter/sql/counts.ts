@@ -52,9 +52,18 @@ async function countAll(session: SqlSession): Promise<StoreCounts> {
   };
 }
 
-async function count(session: SqlSession, table: string, where: string): Promise<number> {
+/** READY executions up to a limit. */
+export function countReady(db: SqlDatabase, limit: number): Promise<number> {
+  return db.read("count_ready", async (session) => {
+    const claimable = await count(session, "executions", "claim_route IS NOT NULL", limit);
+    if (claimable >= limit) return claimable;
+    return claimable + (await count(session, "executions", "waiting_gate IS NOT NULL", limit - claimable));
+  });
+}
+
+async function count(session: SqlSession, table: string, where: string, most = MAX_COUNTED): Promise<number> {
   const [row] = await session.query(
-    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM ${table} WHERE ${where} LIMIT ${MAX_COUNTED}) AS some`,
+    `SELECT COUNT(*) AS found FROM (SELECT 1 FROM ${table} WHERE ${where} LIMIT ${most}) AS some`,
   );
   return row === undefined ? 0 : int(row, "found");
 }

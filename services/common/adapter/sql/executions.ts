@@ -32,6 +32,7 @@ import { active, currentKeys, forResend, stops } from "./active-attempts.ts";
 import { admit } from "./admission.ts";
 import { attempts } from "./attempts.ts";
 import { claim, waitingRoutes } from "./claims.ts";
+import { countReady } from "./counts.ts";
 import { expire } from "./expiry.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
@@ -163,6 +164,10 @@ export class SqlExecutionStore implements ExecutionStore {
 
   list(filter: ExecutionFilter, pageSize: number, pageToken: string | null, full: boolean): Promise<Page<Execution>> {
     return listExecutions(this.#db, filter, pageSize, pageToken, full);
+  }
+
+  countReady(limit: number): Promise<number> {
+    return countReady(this.#db, limit);
   }
 
   count(filter: ExecutionFilter): Promise<readonly { readonly state: ExecutionState; readonly count: number }[]> {
