@@ -14,7 +14,7 @@ export const COMMANDS: readonly Command[] = [
     load: () => import("./command/dev.ts"),
   },
   { name: "scheduler", summary: "runs a scheduler", load: () => import("./command/scheduler.ts") },
-  { name: "executor", summary: "runs an executor of commands", load: () => import("./command/executor.ts") },
+  { name: "executor", summary: "runs an executor of commands and calls", load: () => import("./command/executor.ts") },
   { name: "migrate", summary: "brings the store's schema up to date", load: () => import("./command/migrate.ts") },
   {
     name: "run",

@@ -36,6 +36,8 @@ export type ExecutorOptions = {
   readonly dataDir?: string;
   /** Runs shell commands of whoever may submit them. */
   readonly allowCommands?: boolean;
+  /** Makes the gRPC calls of whoever may submit them. */
+  readonly allowGrpc?: boolean;
   /** Serialized FileDescriptorSet with the methods of all handlers, from `buf build -o image.binpb` or protoc. */
   readonly descriptors?: Uint8Array;
   /** Version of the program, for people. */
@@ -136,6 +138,7 @@ function settingsOf(options: ExecutorOptions): ExecutorSettings {
     cluster: options.cluster,
     dataDir: options.dataDir,
     allowCommands: options.allowCommands,
+    allowGrpc: options.allowGrpc,
   };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { ...config, ...named };

@@ -8,18 +8,20 @@ import { runProcess } from "../run-process.ts";
 import type { StopStack } from "../stop-stack.ts";
 import { VERSION } from "../version.ts";
 
-/** `jobmesh executor`: an executor of commands. Typed handlers are programs of their own, by createExecutor. */
+/** `jobmesh executor`: an executor of commands and gRPC calls. Typed handlers are programs of their own, by createExecutor. */
 export function run(argv: readonly string[]): Promise<number> {
   return runProcess(argv, {
     process: "executor",
-    usage: "jobmesh executor [--allow-commands] [options]",
+    usage: "jobmesh executor [--allow-commands] [--allow-grpc] [options]",
     start,
     onStop: (log) => log.info({}, "leaving"),
   });
 }
 
 async function start(config: ExecutorConfig, log: Logger, stops: StopStack): Promise<void> {
-  if (!config.allowCommands) log.warn({}, "started without --allow-commands: it has nothing that it may run");
+  if (!config.allowCommands && !config.allowGrpc) {
+    log.warn({}, "started without --allow-commands and --allow-grpc: it has nothing that it may run");
+  }
   const running = await startExecutorProcess(config, {
     clock: new SystemClock(),
     random: new SystemRandom(),

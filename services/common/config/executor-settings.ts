@@ -89,6 +89,11 @@ export const executorSettings = {
     default: "false",
     meaning: "Runs shell commands of whoever may submit them.",
   }),
+  allowGrpc: toggle({
+    env: "JOBMESH_ALLOW_GRPC",
+    default: "false",
+    meaning: "Makes the gRPC calls of whoever may submit them.",
+  }),
   ...executorHttp,
   ...executorDataDir,
   ...backends,

@@ -1,0 +1,30 @@
+import type { RunningAttempt } from "../running-attempt.ts";
+
+/**
+ * Metadata of an attempt's call: what its target gives, and over it who the
+ * call is for, in the same words as the variables of a command. The API refuses
+ * a target that names one of these itself. Labels are left out: a server may
+ * take no more than 8 KiB of metadata.
+ */
+export function grpcMetadata(
+  attempt: Pick<RunningAttempt, "order" | "traceparent">,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const { order, traceparent } = attempt;
+  return {
+    ...given,
+    "jobmesh-execution-id": order.key.executionId,
+    "jobmesh-attempt": String(order.key.attempt),
+    "jobmesh-max-attempts": String(order.maxAttempts),
+    "jobmesh-job-id": order.jobId,
+    "jobmesh-namespace": order.namespace,
+    "jobmesh-scheduled-time": new Date(Math.floor(order.scheduledUs / 1000)).toISOString(),
+    // Equal over all attempts.
+    "jobmesh-idempotency-key": order.key.executionId,
+    // Broadcasts are not part of this version: each is one execution, no shard.
+    "jobmesh-shard-index": "0",
+    "jobmesh-shard-count": "0",
+    ...(traceparent === "" ? {} : { traceparent }),
+    ...(order.tracestate === "" ? {} : { tracestate: order.tracestate }),
+  };
+}
