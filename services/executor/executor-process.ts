@@ -205,7 +205,7 @@ function runnersOf(
   spawner: Spawner | null,
 ): readonly TargetRunner[] {
   const runners: TargetRunner[] = parts.handlers.map((definition) => new HandlerRunner(parts.clock, definition));
-  if (settings.allowGrpc) runners.unshift(new GrpcRunner(parts.clock));
+  if (settings.allowGrpc) runners.push(new GrpcRunner(parts.clock));
   if (spawner === null) return runners;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const config = { environment, killGraceMs: settings.killGraceMs, maxOutputBytes: DEFAULT_MAX_OUTPUT_BYTES };

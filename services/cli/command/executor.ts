@@ -12,16 +12,21 @@ import { VERSION } from "../version.ts";
 export function run(argv: readonly string[]): Promise<number> {
   return runProcess(argv, {
     process: "executor",
-    usage: "jobmesh executor [--allow-commands] [--allow-grpc] [options]",
+    usage: "jobmesh executor [--allow-commands] [options]",
     start,
     onStop: (log) => log.info({}, "leaving"),
   });
 }
 
+/** What a person who forgot --allow-commands should read. */
+function nothingToRun({ allowGrpc }: ExecutorConfig): string {
+  return allowGrpc
+    ? "started without --allow-commands: it runs no commands"
+    : "started without --allow-commands: it has nothing that it may run";
+}
+
 async function start(config: ExecutorConfig, log: Logger, stops: StopStack): Promise<void> {
-  if (!config.allowCommands && !config.allowGrpc) {
-    log.warn({}, "started without --allow-commands and --allow-grpc: it has nothing that it may run");
-  }
+  if (!config.allowCommands) log.warn({}, nothingToRun(config));
   const running = await startExecutorProcess(config, {
     clock: new SystemClock(),
     random: new SystemRandom(),

@@ -25,11 +25,6 @@ export const PROCESSES = {
       default: "true",
       meaning: "The embedded executor runs shell commands.",
     }),
-    allowGrpc: toggle({
-      env: "JOBMESH_ALLOW_GRPC",
-      default: "true",
-      meaning: "The embedded executor makes gRPC calls.",
-    }),
     ...cluster,
     // Each execution has its line on standard output: the log is for what needs a look.
     logLevel: { ...log.logLevel, default: "warn" },

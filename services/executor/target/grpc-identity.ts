@@ -16,14 +16,11 @@ export function grpcMetadata(
     "jobmesh-execution-id": order.key.executionId,
     "jobmesh-attempt": String(order.key.attempt),
     "jobmesh-max-attempts": String(order.maxAttempts),
-    "jobmesh-job-id": order.jobId,
     "jobmesh-namespace": order.namespace,
+    ...(order.jobId === "" ? {} : { "jobmesh-job-id": order.jobId }),
     "jobmesh-scheduled-time": new Date(Math.floor(order.scheduledUs / 1000)).toISOString(),
     // Equal over all attempts.
     "jobmesh-idempotency-key": order.key.executionId,
-    // Broadcasts are not part of this version: each is one execution, no shard.
-    "jobmesh-shard-index": "0",
-    "jobmesh-shard-count": "0",
     ...(traceparent === "" ? {} : { traceparent }),
     ...(order.tracestate === "" ? {} : { tracestate: order.tracestate }),
   };

@@ -55,7 +55,7 @@ export type SeenCall = {
 };
 
 /** Answers a question of reflection. */
-export type Reflect = (request: ServerReflectionRequest) => ServerReflectionResponse["messageResponse"];
+export type AnswerReflection = (request: ServerReflectionRequest) => ServerReflectionResponse["messageResponse"];
 
 /** How a server behaves. */
 export type ServerOptions = {
@@ -64,7 +64,7 @@ export type ServerOptions = {
   /** Versions of reflection that it serves; none by default. */
   readonly reflection?: readonly ("v1" | "v1alpha")[];
   /** How it answers reflection; by default what the descriptors of the report example say. */
-  readonly reflect?: Reflect;
+  readonly reflect?: AnswerReflection;
   readonly tls?: SelfSigned;
   /** Port of loopback; a free one by default. */
   readonly port?: number;
@@ -118,7 +118,7 @@ function plainly({ request }: RenderCall, answer: Answer): void {
 }
 
 /** Reflection of the report example, one file an answer, as some servers have it. */
-export function reflectReport(): Reflect {
+export function reflectReport(): AnswerReflection {
   const index = new DescriptorIndex();
   index.add(DESCRIPTORS);
   return ({ messageRequest }) => {

@@ -40,13 +40,10 @@ function faultsOf(...parameters: Parameters<typeof testProfile>): string[] {
 
 test("a Hello names every field at fault at once", () => {
   assert.deepEqual(faultsOf("one"), []);
-  assert.deepEqual(faultsOf("a b", { incarnation: "" as Incarnation, slots: 0, lane: MAX_LANES, version: "v".repeat(65) }), [
-    "executor_id",
-    "incarnation",
-    "version",
-    "slots",
-    "lane",
-  ]);
+  assert.deepEqual(
+    faultsOf("a b", { incarnation: "" as Incarnation, slots: 0, lane: MAX_LANES, version: "v".repeat(65) }),
+    ["executor_id", "incarnation", "version", "slots", "lane"],
+  );
   assert.deepEqual(faultsOf("one", { namespaces: ["ok", "not ok"] }), ["namespaces[1]"]);
   assert.deepEqual(faultsOf("one", { labels: { ["k".repeat(64)]: "v", ok: "v".repeat(64) } }).length, 2);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`label-${index}`, ""]));
