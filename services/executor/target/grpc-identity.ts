@@ -7,7 +7,7 @@ import type { RunningAttempt } from "../running-attempt.ts";
  * take no more than 8 KiB of metadata.
  */
 export function grpcMetadata(
-  attempt: Pick<RunningAttempt, "order" | "traceparent">,
+  attempt: Pick<RunningAttempt, "order" | "startUs" | "traceparent">,
   given: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const { order, traceparent } = attempt;
@@ -18,10 +18,15 @@ export function grpcMetadata(
     "jobmesh-max-attempts": String(order.maxAttempts),
     "jobmesh-namespace": order.namespace,
     ...(order.jobId === "" ? {} : { "jobmesh-job-id": order.jobId }),
-    "jobmesh-scheduled-time": new Date(Math.floor(order.scheduledUs / 1000)).toISOString(),
+    "jobmesh-scheduled-time": isoTime(order.scheduledUs / 1000),
+    "jobmesh-deadline": isoTime(attempt.startUs / 1000 + order.timeoutMs),
     // Equal over all attempts.
     "jobmesh-idempotency-key": order.key.executionId,
     ...(traceparent === "" ? {} : { traceparent }),
     ...(order.tracestate === "" ? {} : { tracestate: order.tracestate }),
   };
+}
+
+function isoTime(ms: number): string {
+  return new Date(Math.floor(ms)).toISOString();
 }
