@@ -95,10 +95,14 @@ export function errorFromServiceError(thrown: unknown): JobmeshError {
   return told ?? errorFromStatus({ code: thrown.code, message: thrown.details, details: [] }, thrown);
 }
 
-/** null for a peer's trailer, or a detail in it, that is not what it says: code and text still tell the story. */
-function errorFromTrailer(packed: Uint8Array, cause: unknown): JobmeshError | null {
+/**
+ * null for a peer's trailer, or a detail in it, that is not what it says: code
+ * and text still tell the story. The code is the call's, whatever the trailer has.
+ */
+function errorFromTrailer(packed: Uint8Array, thrown: ServiceError): JobmeshError | null {
   try {
-    return errorFromStatus(Status.decode(packed), cause);
+    const { details, message } = Status.decode(packed);
+    return errorFromStatus({ code: thrown.code, message: message === "" ? thrown.details : message, details }, thrown);
   } catch {
     return null;
   }

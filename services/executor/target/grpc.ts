@@ -113,7 +113,7 @@ export class GrpcRunner implements TargetRunner {
     }
     const outcome = failed(Code[thrown.code], thrown.message, `grpc:${thrown.code}`, false);
     if (thrown.retryDelayMs === null) return outcome;
-    return { ...outcome, retryDelayMs: Math.min(Math.max(thrown.retryDelayMs, 0), MAX_RETRY_DELAY_MS) };
+    return { ...outcome, retryDelayMs: Math.min(Math.max(Math.ceil(thrown.retryDelayMs), 0), MAX_RETRY_DELAY_MS) };
   }
 
   /** Milliseconds until the attempt's timeout; not below 0. */

@@ -71,6 +71,13 @@ export function payloadCheck(stores: MethodStores, clock: Clock): PayloadCheck {
   };
 }
 
+/** A look at what live executors run; `methods` is null until it is done. */
+type RunningReading = {
+  readonly reading: Promise<ReadonlySet<string>>;
+  readonly readMs: number;
+  methods: ReadonlySet<string> | null;
+};
+
 /**
  * Types by method, read from the store anew after a second: a new executor may
  * have brought newer ones. Requests that ask meanwhile wait for one reading.
@@ -80,7 +87,7 @@ class KnownTypes {
   readonly #clock: Clock;
   readonly #byMethod = new Map<string, { readonly reading: Promise<MethodTypes | null>; readonly readMs: number }>();
   readonly #byHash = new Map<string, MethodTypes>();
-  #running: { readonly methods: Promise<ReadonlySet<string>>; readonly readMs: number } | null = null;
+  #running: RunningReading | null = null;
 
   constructor(stores: MethodStores, clock: Clock) {
     this.#stores = stores;
@@ -102,18 +109,21 @@ class KnownTypes {
     return reading;
   }
 
-  /** True when a live executor has a handler of the method. */
+  /** True when a live executor has a handler of the method. What is not there is looked for again by the next one. */
   async isRun(method: string): Promise<boolean> {
     const nowMs = this.#clock.monotonicMs();
-    const known = this.#running;
-    if (known !== null && nowMs - known.readMs < MAX_AGE_MS && (await known.methods).has(method)) return true;
-    const methods = this.#readRunning();
-    const reading = { methods, readMs: nowMs };
-    this.#running = reading;
-    methods.catch(() => {
-      if (this.#running === reading) this.#running = null;
-    });
-    return (await methods).has(method);
+    const last = this.#running;
+    if (last !== null && last.methods === null) return (await last.reading).has(method);
+    if (last?.methods?.has(method) && nowMs - last.readMs < MAX_AGE_MS) return true;
+    const begun: RunningReading = { reading: this.#readRunning(), readMs: nowMs, methods: null };
+    this.#running = begun;
+    try {
+      begun.methods = await begun.reading;
+    } catch (error) {
+      this.#running = null;
+      throw error;
+    }
+    return begun.methods.has(method);
   }
 
   async #read(method: string): Promise<MethodTypes | null> {
