@@ -17,9 +17,13 @@ const HOST_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/;
 const KEY_PATTERN = /^[a-z0-9_.-]{1,128}$/;
 const TEXT_PATTERN = /^[ -~]*$/;
 const BASE64_PATTERN = /^[A-Za-z0-9+/]*={0,2}$/;
-/** Keys by which a call learns who it is, and those of gRPC and HTTP/2 themselves. */
+/**
+ * Keys by which a call learns who it is, and those of gRPC and HTTP/2
+ * themselves: with some of them Node ends the connection, under all its calls.
+ */
 const OWN_KEY_PATTERN = /^(jobmesh-.*|traceparent|tracestate)$/;
-const GRPC_KEY_PATTERN = /^(grpc-.*|te|content-type|user-agent|host|connection|keep-alive|transfer-encoding|upgrade)$/;
+const GRPC_KEY_PATTERN =
+  /^(grpc-.*|te|content-(type|length)|user-agent|host|connection|keep-alive|proxy-connection|transfer-encoding|trailer|upgrade|http2-settings)$/;
 
 /**
  * Checks a gRPC call, and answers what is stored of it: a request in JSON as

@@ -126,6 +126,15 @@ test("each field of a gRPC call is taken at its limit, and one past it is refuse
   }
 });
 
+test("metadata that would end a connection, or say another length, is refused", async (t) => {
+  const api = await testApi(t);
+  const keys = ["te", "host", "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"];
+  for (const key of [...keys, "http2-settings", "content-length", "content-type", "user-agent", "trailer"]) {
+    const faults = await faultsOf(api.submit(metadata({ [key]: "1" })));
+    assert.match(faults[`target.grpc.metadata["${key}"]`] ?? "", /gRPC sets itself/, key);
+  }
+});
+
 test("every fault of a call is told at once", async (t) => {
   const api = await testApi(t);
   const bad = { address: "", method: "", metadata: { A: "" }, tls: { serverName: " " } };
