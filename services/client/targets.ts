@@ -1,4 +1,4 @@
-import type { Target } from "../../gen/jobmesh/v1/job.ts";
+import type { GrpcTarget, Target } from "../../gen/jobmesh/v1/job.ts";
 import type { MethodShape, RequestOf } from "../common/rpc/contract.ts";
 
 /** What a command can be given besides its line. */
@@ -35,4 +35,42 @@ export function handler<M extends MethodShape>(method: M, request: RequestOf<M>)
   return {
     kind: { $case: "handler", value: { method: method.path.slice(1), payload: { $case: "request", value } } },
   };
+}
+
+/** What a gRPC call can be given besides its method and request. */
+export type GrpcOptions = {
+  /** Sent with the call; lower-case keys, values of those that end in -bin in base64. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Transport security by the executor's authorities, for `serverName` or else the address's name; plain text when unset. */
+  readonly tls?: { readonly serverName?: string };
+};
+
+/**
+ * A call of a service as a target: `grpc("etcd:///billing", BillingService.charge, request)`.
+ * The request is typed by the method of the ts-proto service definition.
+ */
+export function grpc<M extends MethodShape>(
+  address: string,
+  method: M,
+  request: RequestOf<M>,
+  options: GrpcOptions = {},
+): Target {
+  const value = Buffer.from(method.requestSerialize(request as never));
+  return grpcTarget(address, method.path.slice(1), { $case: "request", value }, options);
+}
+
+/**
+ * The same with the request as canonical protobuf JSON, which a stored
+ * descriptor or the server's reflection encodes. @param method "package.Service/Method".
+ */
+export function grpcJson(address: string, method: string, request: unknown, options: GrpcOptions = {}): Target {
+  return grpcTarget(address, method, { $case: "requestJson", value: request }, options);
+}
+
+function grpcTarget(address: string, method: string, payload: GrpcTarget["payload"], options: GrpcOptions): Target {
+  const tls =
+    options.tls === undefined
+      ? undefined
+      : { caSecret: "", clientSecret: "", serverName: options.tls.serverName ?? "" };
+  return { kind: { $case: "grpc", value: { address, method, payload, metadata: { ...options.metadata }, tls } } };
 }

@@ -21,6 +21,7 @@ import { Spawner } from "./spawner/spawner.ts";
 import { SystemSpawnerHost } from "./spawner/system-spawner-host.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "./target/command-environment.ts";
 import { CommandRunner } from "./target/command-runner.ts";
+import { GrpcRunner } from "./target/grpc.ts";
 import { type HandlerDefinition, HandlerRunner } from "./target/handler.ts";
 import type { TargetRunner } from "./target-runner.ts";
 
@@ -204,6 +205,7 @@ function runnersOf(
   spawner: Spawner | null,
 ): readonly TargetRunner[] {
   const runners: TargetRunner[] = parts.handlers.map((definition) => new HandlerRunner(parts.clock, definition));
+  if (settings.allowGrpc) runners.push(new GrpcRunner(parts.clock));
   if (spawner === null) return runners;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const config = { environment, killGraceMs: settings.killGraceMs, maxOutputBytes: DEFAULT_MAX_OUTPUT_BYTES };

@@ -130,6 +130,7 @@ export class Executor {
     fence?.stop();
     await lane?.stop();
     await this.#deps.commands?.stop();
+    for (const runner of this.#deps.runners) runner.close?.();
     this.#deps.connector.close();
     await this.#deps.lock?.release();
     this.#hide();

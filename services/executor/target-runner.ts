@@ -20,4 +20,6 @@ export interface TargetRunner {
   readonly keepsTimeout: boolean;
   /** Runs one attempt to its end. Never throws or rejects: a failure is an outcome. */
   run(attempt: RunningAttempt): AttemptEnding | Promise<AttemptEnding>;
+  /** Lets go of what it keeps between attempts, when the executor has left. */
+  close?(): void;
 }

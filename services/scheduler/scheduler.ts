@@ -92,7 +92,7 @@ export class Scheduler {
   services(): readonly Served[] {
     const { store, random, tracing, registry } = this.#deps;
     const [hints, meshClock] = [this.hints, this.#meshClock];
-    const checkPayload = payloadCheck(store.descriptors, this.#deps.clock);
+    const checkPayload = payloadCheck(store, this.#deps.clock);
     const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
     const reader = new SubmissionReader({ store, meshClock, random, checkPayload });
     const submissions = new Submissions({

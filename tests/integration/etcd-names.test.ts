@@ -15,6 +15,7 @@ import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { type Backends, startBackends } from "../support/backends.ts";
 import { EtcdMesh, reached } from "../support/etcd.ts";
 import { MemberLog } from "../support/registry.ts";
+import { setup as grpcTargets } from "../unit/executor-grpc/setup.ts";
 
 const TTL_MS = 3_000;
 const clock = new SystemClock();
@@ -108,6 +109,19 @@ test("calls of a name go round the schedulers in etcd; one leaves and another co
   isOver = true;
   await callers;
   t.diagnostic(`${calls} calls, none failed`);
+});
+
+test("a gRPC target reaches a live server of its name in etcd", async (t) => {
+  await using scene = await setup();
+  t.after(registerNameSource(registryNames(scene.registry)));
+  const { outcome } = grpcTargets(t);
+  await scene.start("one");
+  const target = { address: "etcd:///scheduler", method: "jobmesh.v1.ExecutionService/GetExecution" };
+  let ended = await outcome(target);
+  // Its watch may not have seen the key yet: that is UNAVAILABLE, as for any server that is not there.
+  while (ended.kind === "failed" && ended.failure.reason === "grpc:UNAVAILABLE") ended = await outcome(target);
+  assert.ok(ended.kind === "succeeded", JSON.stringify(ended));
+  assert.equal(GetExecutionResponse.decode(ended.result).execution?.executionId, "one");
 });
 
 test("a name whose keys are all gone keeps its last schedulers", async () => {

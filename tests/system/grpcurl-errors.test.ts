@@ -127,9 +127,9 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     ],
   ],
   "a missing or senseless target": [
-    [CREATE, { job: { job_id: "wrong" } }, { "job.target": /command or a handler/ }],
+    [CREATE, { job: { job_id: "wrong" } }, { "job.target": /command, a handler or a gRPC call/ }],
     [CREATE, {}, { job: /required/ }],
-    [SUBMIT, {}, { target: /command or a handler/ }],
+    [SUBMIT, {}, { target: /command, a handler or a gRPC call/ }],
     [SUBMIT, { target: { command: {} } }, { "target.command.command": /must not be empty/ }],
     [SUBMIT, { target: { command: { command: "a", env: { "1A": "x" } } } }, { 'target.command.env["1A"]': /name/ }],
     [
@@ -146,6 +146,14 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     [SUBMIT, handler({ request_json: { rows: [{ amount: "many" }] } }), { "target.handler.request_json": /amount/ }],
     [SUBMIT, handler({ request_json: "text" }), { "target.handler.request_json": /./ }],
     [SUBMIT, handler({ request: Buffer.from([0x0a, 0x7f]).toString("base64") }), { "target.handler.request": /./ }],
+  ],
+  "a gRPC call that cannot be made": [
+    [SUBMIT, { target: { grpc: { address: "x", method: "a.B/C" } } }, { "target.grpc.address": /HOST:PORT/ }],
+    [
+      SUBMIT,
+      { target: { grpc: { address: "x:1", method: "C" } } },
+      { "target.grpc.method": /package\.Service\/Method/ },
+    ],
   ],
   "all faults of one call at once": [
     [
@@ -174,7 +182,11 @@ const UNSUPPORTED: readonly Case[] = [
     { "policy.routing.strategy": /not supported/ },
   ],
   [SUBMIT, { target: { http: { url: "http://127.0.0.1" } } }, { "target.http": /not supported/ }],
-  [SUBMIT, { target: { grpc: { address: "dns:///x", method: "a.B/C" } } }, { "target.grpc": /not supported/ }],
+  [
+    SUBMIT,
+    { target: { grpc: { address: "x:1", method: "a.B/C", tls: { ca_secret: "ca" } } } },
+    { "target.grpc.tls.ca_secret": /not supported/ },
+  ],
 ];
 
 async function assertViolations([method, message, expected]: Case, reason: string): Promise<void> {

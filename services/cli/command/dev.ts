@@ -1,5 +1,7 @@
 import { MemoryRegistry } from "../../common/adapter/memory/registry.ts";
 import type { DevConfig } from "../../common/config/process-settings.ts";
+import { registerNameSource } from "../../common/rpc/name-resolver.ts";
+import { registryNames } from "../../common/rpc/registry-names.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
@@ -36,6 +38,8 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   stops.add("store", () => store.stop());
   const registry = new MemoryRegistry(clock);
   stops.add("registry", () => registry.stop());
+  // gRPC targets find the mesh itself as in a mesh with etcd: etcd:///scheduler.
+  stops.add("names", registerNameSource(registryNames(registry)));
   const embedded = await openEmbeddedExecutor(config, { store, clock, random, tracing, log });
   stops.add("executor's folder", () => embedded.close());
   const parts = { store, bus: null, registry, clock, random, tracing, log, embeddedExecutor: embedded.executorId };

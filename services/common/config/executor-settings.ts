@@ -78,6 +78,11 @@ export const executorWork = {
     },
     { min: SECOND, max: 24 * HOUR },
   ),
+  allowGrpc: toggle({
+    env: "JOBMESH_ALLOW_GRPC",
+    default: "true",
+    meaning: "Makes gRPC calls of whoever may submit them; programs of typed handlers only where it is set.",
+  }),
 };
 
 /** Settings of `jobmesh executor`. */

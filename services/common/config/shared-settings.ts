@@ -1,5 +1,6 @@
 /** Settings that more than one process has. Defaults of timings are the values of docs/guarantees.md. */
 
+import { MAX_LANES } from "../domain/executor.ts";
 import { validateTimeZone } from "../domain/schedule/time-zone.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
 import {
@@ -173,7 +174,7 @@ export const liveness = {
 export const lanes = {
   laneCount: integer(
     { env: "JOBMESH_LANES", default: "256", meaning: "Partitions of the dispatch topic." },
-    { min: 1, max: 4096 },
+    { min: 1, max: MAX_LANES },
   ),
   resultPartitionCount: integer(
     { env: "JOBMESH_RESULT_PARTITIONS", default: "16", meaning: "Partitions of the result topic." },

@@ -1,6 +1,9 @@
 import type { ExecutorId, Incarnation, SchedulerId } from "./identifier.ts";
 import type { Route } from "./route.ts";
 
+/** Partitions that the dispatch topic may have: settings and Hello share the bound. */
+export const MAX_LANES = 4_096;
+
 /** A kind of target that an executor can run. */
 export type Capability =
   | { readonly kind: "command" | "grpc" | "http" }

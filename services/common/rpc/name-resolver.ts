@@ -35,14 +35,18 @@ let isRegistered = false;
  * one process talk to several. Returns what takes the source away again.
  */
 export function registerNameSource(source: NameSource, authority = ""): () => void {
-  if (!isRegistered) {
-    experimental.registerResolver(NAME_SCHEME, NameResolver);
-    isRegistered = true;
-  }
+  resolveMeshNames();
   sources.set(authority, source);
   return () => {
     if (sources.get(authority) === source) sources.delete(authority);
   };
+}
+
+/** Takes the scheme over: without a source a call then fails by the name, not by a host that no DNS knows. */
+export function resolveMeshNames(): void {
+  if (isRegistered) return;
+  experimental.registerResolver(NAME_SCHEME, NameResolver);
+  isRegistered = true;
 }
 
 type Listener = experimental.ResolverListener;

@@ -207,7 +207,7 @@ function serializer(method: MethodShape): (message: unknown) => Buffer {
 }
 
 /** Why a signal aborted, as an error: its own reason when that is one of ours. */
-function abortError(signal: AbortSignal | undefined): JobmeshError {
+export function abortError(signal: AbortSignal | undefined): JobmeshError {
   const reason: unknown = signal?.reason;
   if (reason instanceof Error && reason.name === "TimeoutError") return JobmeshError.from(reason);
   return reason instanceof JobmeshError ? reason : new JobmeshError("CANCELLED", { cause: reason });

@@ -91,18 +91,20 @@ export function errorFromStatus(status: Status, cause?: unknown): JobmeshError {
 export function errorFromServiceError(thrown: unknown): JobmeshError {
   if (!isServiceError(thrown)) return JobmeshError.from(thrown);
   const packed = thrown.metadata?.get(DETAILS_TRAILER)[0];
-  if (packed instanceof Uint8Array) {
-    const status = decodeStatus(packed);
-    if (status !== null) return errorFromStatus(status, thrown);
-  }
-  return errorFromStatus({ code: thrown.code, message: thrown.details, details: [] }, thrown);
+  const told = packed instanceof Uint8Array ? errorFromTrailer(packed, thrown) : null;
+  return told ?? errorFromStatus({ code: thrown.code, message: thrown.details, details: [] }, thrown);
 }
 
-function decodeStatus(packed: Uint8Array): Status | null {
+/**
+ * null for a peer's trailer, or a detail in it, that is not what it says: code
+ * and text still tell the story. The code is the call's, whatever the trailer has.
+ */
+function errorFromTrailer(packed: Uint8Array, thrown: ServiceError): JobmeshError | null {
   try {
-    return Status.decode(packed);
+    const { details, message } = Status.decode(packed);
+    return errorFromStatus({ code: thrown.code, message: message === "" ? thrown.details : message, details }, thrown);
   } catch {
-    return null; // A peer's trailer that is not what it says: code and text still tell the story.
+    return null;
   }
 }
 

@@ -50,6 +50,11 @@ export class MethodTypes {
     return this.#find(method) !== undefined;
   }
 
+  /** True when the method is here and no stream. */
+  isUnary(method: string): boolean {
+    return this.#find(method)?.methodKind === "unary";
+  }
+
   /** A request given as canonical protobuf JSON, in bytes. Throws PayloadFault that names the field at fault. */
   encodeRequest(method: string, json: unknown): Uint8Array {
     const { input } = this.#get(method);

@@ -33,6 +33,8 @@ export type HandlerDefinition = {
   run(request: unknown, context: HandlerContext): unknown;
 };
 
+type FailedOutcome = Extract<AttemptOutcome, { kind: "failed" }>;
+
 /** At most this many characters of a failure's message. */
 const MAX_MESSAGE = 4_096;
 /** Field of Target.handler, and the tag that begins its bytes. */
@@ -117,7 +119,8 @@ export class HandlerRunner implements TargetRunner {
   }
 }
 
-function stoppedOutcome(attempt: RunningAttempt): AttemptOutcome {
+/** How an attempt ended that was told to end, and did. */
+export function stoppedOutcome(attempt: RunningAttempt): AttemptOutcome {
   const { cause, order } = attempt;
   const timedOut = cause?.kind === "timeout" || (cause?.kind === "stop" && cause.reason === "TIMEOUT");
   if (timedOut) {
@@ -153,7 +156,8 @@ function badRequest(error: unknown): AttemptOutcome {
   );
 }
 
-function failed(code: number, message: string, reason: string, nonRetryable: boolean): AttemptOutcome {
+/** A failed attempt, with texts that any store takes. */
+export function failed(code: number, message: string, reason: string, nonRetryable: boolean): FailedOutcome {
   const failure: Failure = { code, message: clip(message), reason };
   return { kind: "failed", failure, nonRetryable, retryDelayMs: null };
 }

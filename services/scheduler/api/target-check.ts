@@ -1,19 +1,20 @@
 import { type CommandTarget, type HandlerTarget, Target as TargetMessage } from "../../../gen/jobmesh/v1/job.ts";
 import { MAX_TARGET_BYTES, type Target } from "../../common/domain/target.ts";
 import { type FieldFaults, sorted } from "./field-faults.ts";
+import { checkGrpc } from "./grpc-target-check.ts";
+import { checkMethod } from "./method-check.ts";
+import type { PayloadCheck } from "./payload-check.ts";
+import { checkJson, MAX_PAYLOAD_BYTES, refuseTemplate } from "./template-check.ts";
+
+export type { PayloadCheck };
 
 /** Longest command line, in bytes, as the contract says. */
 const MAX_COMMAND_BYTES = 65_535;
-/** Longest payload, in bytes, as the contract says. */
-const MAX_PAYLOAD_BYTES = 256 * 1024;
-/** Longest method name and longest path, in characters. */
-const MAX_METHOD_CHARACTERS = 255;
+/** Longest path, in characters. */
 const MAX_PATH_CHARACTERS = 4_095;
 /** Characters of a summary that people see. */
 const MAX_SUMMARY_CHARACTERS = 1_024;
 
-/** "package.Service/Method". */
-const METHOD_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\/[A-Za-z_][A-Za-z0-9_]*$/;
 /** Most arguments of a command. */
 const MAX_ARGS = 4_096;
 /** Name of a variable of an environment. */
@@ -21,11 +22,6 @@ const VARIABLE_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Variables by which a command learns who it is; what a target gave for them would be lost. */
 const OWN_VARIABLE_PATTERN =
   /^(TRACEPARENT|JOBMESH_(EXECUTION_ID|ATTEMPT|MAX_ATTEMPTS|JOB_ID|NAMESPACE|SCHEDULED_TIME|IDEMPOTENCY_KEY|SHARD_INDEX|SHARD_COUNT|PARAMETER_.*|LABEL_.*))$/;
-/** Characters of a template that an error shows. */
-const MAX_SHOWN_CHARACTERS = 64;
-
-/** Checks a handler's payload against its descriptor; notes what does not fit. */
-export type PayloadCheck = (faults: FieldFaults, field: string, target: HandlerTarget) => Promise<void>;
 
 /** Checks a target and makes the stored one. null when it cannot be made; the faults say why. */
 export async function checkTarget(
@@ -44,12 +40,15 @@ export async function checkTarget(
     case "handler":
       await checkHandler(faults, `${field}.handler`, kind.value, checkPayload);
       return stored(faults, field, kind.$case, kind.value.method, kind.value.method, { kind });
-    case "grpc":
+    case "grpc": {
+      const value = await checkGrpc(faults, `${field}.grpc`, kind.value, checkPayload);
+      return stored(faults, field, kind.$case, "", value.method, { kind: { $case: "grpc", value } });
+    }
     case "http":
       faults.unsupported(`${field}.${kind.$case}`, true);
       return null;
     default:
-      faults.add(field, "must have a command or a handler");
+      faults.add(field, "must have a command, a handler or a gRPC call");
       return null;
   }
 }
@@ -115,47 +114,12 @@ async function checkHandler(
   handler: HandlerTarget,
   checkPayload: PayloadCheck,
 ): Promise<void> {
-  if (!METHOD_PATTERN.test(handler.method) || handler.method.length > MAX_METHOD_CHARACTERS) {
-    const limit = `of at most ${MAX_METHOD_CHARACTERS} characters`;
-    faults.add(`${field}.method`, `must be a full method name, "package.Service/Method", ${limit}`);
-    return;
-  }
+  if (!checkMethod(faults, `${field}.method`, handler.method)) return;
   const { payload } = handler;
   if (payload?.$case === "request" && payload.value.length > MAX_PAYLOAD_BYTES) {
     faults.add(`${field}.request`, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${payload.value.length}`);
     return;
   }
   if (payload?.$case === "requestJson" && !checkJson(faults, `${field}.request_json`, payload.value)) return;
-  await checkPayload(faults, field, handler);
-}
-
-/** True when the JSON is not too large; templates in it are noted. */
-function checkJson(faults: FieldFaults, field: string, value: unknown): boolean {
-  const size = Buffer.byteLength(JSON.stringify(value) ?? "");
-  if (size > MAX_PAYLOAD_BYTES) {
-    faults.add(field, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${size}`);
-    return false;
-  }
-  for (const text of textsOf(value)) refuseTemplate(faults, field, text);
-  return true;
-}
-
-/** The texts inside of a JSON value, which came over the wire and is at most 50 levels deep. */
-function textsOf(value: unknown): readonly string[] {
-  if (typeof value === "string") return [value];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
-}
-
-/**
- * What later versions fill in would run here as it stands, so it is refused.
- * Searched for without a pattern: a text of braces alone costs one a time that grows with its square.
- */
-function refuseTemplate(faults: FieldFaults, field: string, value: string): void {
-  const open = value.indexOf("{{");
-  const close = open === -1 ? -1 : value.indexOf("}}", open + 2);
-  const secret = value.indexOf("${secret:");
-  const at = close === -1 ? secret : open;
-  const end = close === -1 ? at + MAX_SHOWN_CHARACTERS : close + 2;
-  const shown = value.slice(at, Math.min(end, at + MAX_SHOWN_CHARACTERS));
-  faults.unsupported(`${field} (the template ${shown})`, at !== -1);
+  await checkPayload.handler(faults, field, handler);
 }

@@ -1,12 +1,10 @@
-import type { Capability, ExecutorProfile } from "../../common/domain/executor.ts";
+import { type Capability, type ExecutorProfile, MAX_LANES } from "../../common/domain/executor.ts";
 import { IDENTIFIER_PATTERN } from "../../common/domain/identifier.ts";
 import type { HelloMessage } from "../../common/domain/session.ts";
 import { type FieldViolation, JobmeshError } from "../../common/error/jobmesh-error.ts";
 
 /** Attempts that an executor can run at once. */
 export const MAX_SLOTS = 100_000;
-/** Partitions of the dispatch topic. */
-export const MAX_LANES = 256;
 /** Kinds of targets and handlers of one executor. */
 export const MAX_CAPABILITIES = 1_000;
 /** Namespaces that one executor names. */
@@ -115,7 +113,10 @@ function checkHandler(
   if (handler.method.length > MAX_METHOD_CHARACTERS || !HANDLER_METHOD_PATTERN.test(handler.method)) {
     report(`${field}.method`, `must be "package.Service/Method" of at most ${MAX_METHOD_CHARACTERS} characters`);
   }
-  if (!HASH_PATTERN.test(handler.descriptorHash)) report(`${field}.descriptor_hash`, "must be a SHA-256 of 32 bytes");
+  // One that was registered without descriptors has none.
+  if (handler.descriptorHash !== "" && !HASH_PATTERN.test(handler.descriptorHash)) {
+    report(`${field}.descriptor_hash`, "must be a SHA-256 of 32 bytes, or empty");
+  }
   if (!Number.isInteger(handler.slots) || handler.slots < 0 || handler.slots > executorSlots) {
     report(`${field}.slots`, `must be 0 to the executor's ${executorSlots}; was ${handler.slots}`);
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RenderRequest, ReportServiceService } from "../../../examples/report/gen/acme/report/v1/report_service.ts";
 import { Target } from "../../../gen/jobmesh/v1/job.ts";
-import { command, handler } from "../../../services/client/targets.ts";
+import { command, grpc, grpcJson, handler } from "../../../services/client/targets.ts";
 
 test("a command is its line; what else is given stands beside it", () => {
   assert.deepEqual(
@@ -27,4 +27,26 @@ test("a handler is its method and the request in its bytes, typed by the method"
   assert.ok(kind?.$case === "handler" && kind.value.payload?.$case === "request");
   assert.equal(kind.value.method, "acme.report.v1.ReportService/Render");
   assert.deepEqual(RenderRequest.decode(kind.value.payload.value), { title: "T", rows: [] });
+});
+
+test("a gRPC call is its address, its method and the request in its bytes; without tls it is plain text", () => {
+  const request = { title: "T", rows: [] };
+  const plain = grpc("etcd:///reports", ReportServiceService.render, request, { metadata: { team: "data" } });
+  const value = {
+    address: "etcd:///reports",
+    method: "acme.report.v1.ReportService/Render",
+    payload: { $case: "request", value: Buffer.from(RenderRequest.encode(request).finish()) } as const,
+    metadata: { team: "data" },
+  };
+  assert.deepEqual(plain, Target.fromPartial({ kind: { $case: "grpc", value } }));
+  const { kind } = grpc("reports:443", ReportServiceService.render, request, { tls: {} });
+  assert.ok(kind?.$case === "grpc");
+  assert.deepEqual(kind.value.tls, { caSecret: "", clientSecret: "", serverName: "" });
+});
+
+test("a gRPC call can be given its request as JSON, by the method's name alone", () => {
+  const { kind } = grpcJson("b:1", "acme.B/Do", { a: 1 }, { tls: { serverName: "b.acme.test" } });
+  assert.ok(kind?.$case === "grpc");
+  assert.deepEqual(kind.value.payload, { $case: "requestJson", value: { a: 1 } });
+  assert.equal(kind.value.tls?.serverName, "b.acme.test");
 });

@@ -16,7 +16,7 @@ import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { MethodTypes } from "../../../services/common/wire/json-message.ts";
 import { sessionService } from "../../../services/common/wire/session-method.ts";
-import { createExecutor, genericMethod, HandlerError } from "../../../services/executor/index.ts";
+import { createExecutor, type ExecutorOptions, genericMethod, HandlerError } from "../../../services/executor/index.ts";
 
 const image = readFileSync(new URL("../../../gen/image.binpb", import.meta.url));
 const METHOD = "jobmesh.v1.JobService/GetJob";
@@ -99,7 +99,7 @@ function orderFor(hello: HelloMessage, target: Parameters<typeof Target.encode>[
   };
 }
 
-async function setup(t: TestContext) {
+async function setup(t: TestContext, options: ExecutorOptions = {}) {
   const home = new GrpcHome();
   const dataDir = await mkdtemp(join(tmpdir(), "jobmesh-sdk-"));
   t.after(() => rm(dataDir, { recursive: true, force: true }));
@@ -112,6 +112,7 @@ async function setup(t: TestContext) {
     descriptors: image,
     log: silentLogger,
     env: {},
+    ...options,
   });
   t.after(() => app.stop());
   return { home, app };
@@ -188,4 +189,22 @@ test("a handler that cannot be registered is refused by name", async (t) => {
   assert.throws(() => app.handle(JobServiceService.getJob, () => ({ job: undefined })), /GetJob has a handler already/);
   const foreign = { ...JobServiceService.getJob, path: "/other.Service/Method" };
   assert.throws(() => app.handle(foreign, () => ({ job: undefined })), /do not have other\.Service\/Method/);
+});
+
+test("a program of handlers makes gRPC calls only where it, or its environment, says so", async (t) => {
+  const asked: readonly (readonly [ExecutorOptions, readonly string[]])[] = [
+    [{}, []],
+    [{ allowGrpc: true }, ["grpc"]],
+    [{ env: { JOBMESH_ALLOW_GRPC: "true" } }, ["grpc"]],
+    [{ env: { JOBMESH_ALLOW_GRPC: "true" }, allowGrpc: false }, []],
+  ];
+  for (const [options, kinds] of asked) {
+    const { home, app } = await setup(t, options);
+    await app.start();
+    const { profile } = await home.next("hello");
+    assert.deepEqual(
+      profile.capabilities.map(({ kind }) => kind),
+      kinds,
+    );
+  }
 });

@@ -50,6 +50,22 @@ test("an error of another domain keeps its code, reason and text", () => {
   assert.deepEqual(error.metadata, { a: "b", reason: "QUOTA", domain: "example.org" });
 });
 
+test("a detail that is not what it says leaves the code and the text", () => {
+  const metadata = new Metadata();
+  const details = [{ typeUrl: "type.googleapis.com/google.rpc.RetryInfo", value: Buffer.of(0x0a, 0xff) }];
+  metadata.set("grpc-status-details-bin", Buffer.from(Status.encode({ code: 8, message: "full", details }).finish()));
+  const thrown = Object.assign(new Error("8 RESOURCE_EXHAUSTED: full"), { code: 8, details: "full", metadata });
+  const error = errorFromServiceError(thrown);
+  assert.deepEqual([error.code, error.message, error.retryDelayMs], ["RESOURCE_EXHAUSTED", "full", null]);
+});
+
+test("a trailer that names another code than the call ended with does not change it", () => {
+  const metadata = new Metadata();
+  metadata.set("grpc-status-details-bin", Buffer.from(Status.encode({ code: 0, message: "", details: [] }).finish()));
+  const error = errorFromServiceError(Object.assign(new Error("x"), { code: 5, details: "no such thing", metadata }));
+  assert.deepEqual([error.code, error.message], ["NOT_FOUND", "no such thing"]);
+});
+
 test("a bare status and a broken trailer still become errors", () => {
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from([0x0a, 0xff]));

@@ -45,7 +45,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const { store, hints, clock } = core;
   const random = new SystemRandom();
   const meshClock = { nowUs: () => clock.wallUs(), uncertaintyUs: () => 0 };
-  const checkPayload = payloadCheck(store.descriptors, clock);
+  const checkPayload = payloadCheck(store, clock);
   const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
   const submissions = new Submissions({
     reader: new SubmissionReader({ store, meshClock, random, checkPayload }),

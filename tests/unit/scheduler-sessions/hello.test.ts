@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import type { Capability } from "../../../services/common/domain/executor.ts";
+import { loadConfig } from "../../../services/common/config/load-config.ts";
+import { type Capability, MAX_LANES } from "../../../services/common/domain/executor.ts";
 import type { Fence, Incarnation } from "../../../services/common/domain/identifier.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import { checkHello, MAX_TAKEN_KEYS } from "../../../services/scheduler/sessions/hello-check.ts";
@@ -39,13 +40,10 @@ function faultsOf(...parameters: Parameters<typeof testProfile>): string[] {
 
 test("a Hello names every field at fault at once", () => {
   assert.deepEqual(faultsOf("one"), []);
-  assert.deepEqual(faultsOf("a b", { incarnation: "" as Incarnation, slots: 0, lane: 256, version: "v".repeat(65) }), [
-    "executor_id",
-    "incarnation",
-    "version",
-    "slots",
-    "lane",
-  ]);
+  assert.deepEqual(
+    faultsOf("a b", { incarnation: "" as Incarnation, slots: 0, lane: MAX_LANES, version: "v".repeat(65) }),
+    ["executor_id", "incarnation", "version", "slots", "lane"],
+  );
   assert.deepEqual(faultsOf("one", { namespaces: ["ok", "not ok"] }), ["namespaces[1]"]);
   assert.deepEqual(faultsOf("one", { labels: { ["k".repeat(64)]: "v", ok: "v".repeat(64) } }).length, 2);
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`label-${index}`, ""]));
@@ -62,6 +60,21 @@ test("a Hello's handlers have a method, a hash, slots within the executor's, and
   assert.deepEqual(faultsOf("one", { capabilities: [handler(), handler()] }), ["capabilities[1]"]);
   const unknown = handler({ method: "", descriptorHash: "" });
   assert.deepEqual(faultsOf("one", { capabilities: [unknown, unknown, { kind: "http" }] }), []);
+});
+
+test("a Hello's handler without descriptors has no hash; half a hash is none", () => {
+  assert.deepEqual(faultsOf("one", { capabilities: [handler({ descriptorHash: "" })] }), []);
+  assert.deepEqual(faultsOf("one", { capabilities: [handler({ descriptorHash: "ab".repeat(31) })] }), [
+    "capabilities[0].handler.descriptor_hash",
+  ]);
+});
+
+test("every lane that JOBMESH_LANES allows is taken, and no further one", () => {
+  assert.deepEqual(faultsOf("one", { lane: MAX_LANES - 1 }), []);
+  const lanes = (count: number) => loadConfig("executor", { env: { JOBMESH_LANES: String(count) }, argv: [] });
+  assert.equal(lanes(MAX_LANES).config.laneCount, MAX_LANES);
+  assert.throws(() => lanes(MAX_LANES + 1), /JOBMESH_LANES/);
+  assert.deepEqual(faultsOf("one", { lane: MAX_LANES }), ["lane"]);
 });
 
 test("a Hello's lists have their limits", () => {
