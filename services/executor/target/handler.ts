@@ -117,7 +117,8 @@ export class HandlerRunner implements TargetRunner {
   }
 }
 
-function stoppedOutcome(attempt: RunningAttempt): AttemptOutcome {
+/** How an attempt ended that was told to end, and did. */
+export function stoppedOutcome(attempt: RunningAttempt): AttemptOutcome {
   const { cause, order } = attempt;
   const timedOut = cause?.kind === "timeout" || (cause?.kind === "stop" && cause.reason === "TIMEOUT");
   if (timedOut) {
