@@ -1,11 +1,11 @@
 import { type CommandTarget, type HandlerTarget, Target as TargetMessage } from "../../../gen/jobmesh/v1/job.ts";
 import { MAX_TARGET_BYTES, type Target } from "../../common/domain/target.ts";
 import { type FieldFaults, sorted } from "./field-faults.ts";
+import { checkHttp, orderedHttp } from "./http-target-check.ts";
+import { checkJson, MAX_PAYLOAD_BYTES, refuseTemplate } from "./template-check.ts";
 
 /** Longest command line, in bytes, as the contract says. */
 const MAX_COMMAND_BYTES = 65_535;
-/** Longest payload, in bytes, as the contract says. */
-const MAX_PAYLOAD_BYTES = 256 * 1024;
 /** Longest method name and longest path, in characters. */
 const MAX_METHOD_CHARACTERS = 255;
 const MAX_PATH_CHARACTERS = 4_095;
@@ -21,8 +21,6 @@ const VARIABLE_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Variables by which a command learns who it is; what a target gave for them would be lost. */
 const OWN_VARIABLE_PATTERN =
   /^(TRACEPARENT|JOBMESH_(EXECUTION_ID|ATTEMPT|MAX_ATTEMPTS|JOB_ID|NAMESPACE|SCHEDULED_TIME|IDEMPOTENCY_KEY|SHARD_INDEX|SHARD_COUNT|PARAMETER_.*|LABEL_.*))$/;
-/** Characters of a template that an error shows. */
-const MAX_SHOWN_CHARACTERS = 64;
 
 /** Checks a handler's payload against its descriptor; notes what does not fit. */
 export type PayloadCheck = (faults: FieldFaults, field: string, target: HandlerTarget) => Promise<void>;
@@ -44,12 +42,16 @@ export async function checkTarget(
     case "handler":
       await checkHandler(faults, `${field}.handler`, kind.value, checkPayload);
       return stored(faults, field, kind.$case, kind.value.method, kind.value.method, { kind });
-    case "grpc":
     case "http":
+      checkHttp(faults, `${field}.http`, kind.value);
+      return stored(faults, field, kind.$case, "", kind.value.url, {
+        kind: { $case: "http", value: orderedHttp(kind.value) },
+      });
+    case "grpc":
       faults.unsupported(`${field}.${kind.$case}`, true);
       return null;
     default:
-      faults.add(field, "must have a command or a handler");
+      faults.add(field, "must have a kind: command, handler, grpc or http");
       return null;
   }
 }
@@ -127,35 +129,4 @@ async function checkHandler(
   }
   if (payload?.$case === "requestJson" && !checkJson(faults, `${field}.request_json`, payload.value)) return;
   await checkPayload(faults, field, handler);
-}
-
-/** True when the JSON is not too large; templates in it are noted. */
-function checkJson(faults: FieldFaults, field: string, value: unknown): boolean {
-  const size = Buffer.byteLength(JSON.stringify(value) ?? "");
-  if (size > MAX_PAYLOAD_BYTES) {
-    faults.add(field, `must be at most ${MAX_PAYLOAD_BYTES} bytes; was ${size}`);
-    return false;
-  }
-  for (const text of textsOf(value)) refuseTemplate(faults, field, text);
-  return true;
-}
-
-/** The texts inside of a JSON value, which came over the wire and is at most 50 levels deep. */
-function textsOf(value: unknown): readonly string[] {
-  if (typeof value === "string") return [value];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
-}
-
-/**
- * What later versions fill in would run here as it stands, so it is refused.
- * Searched for without a pattern: a text of braces alone costs one a time that grows with its square.
- */
-function refuseTemplate(faults: FieldFaults, field: string, value: string): void {
-  const open = value.indexOf("{{");
-  const close = open === -1 ? -1 : value.indexOf("}}", open + 2);
-  const secret = value.indexOf("${secret:");
-  const at = close === -1 ? secret : open;
-  const end = close === -1 ? at + MAX_SHOWN_CHARACTERS : close + 2;
-  const shown = value.slice(at, Math.min(end, at + MAX_SHOWN_CHARACTERS));
-  faults.unsupported(`${field} (the template ${shown})`, at !== -1);
 }
