@@ -14,12 +14,21 @@ export const COMMANDS: readonly Command[] = [
     load: () => import("./command/dev.ts"),
   },
   { name: "scheduler", summary: "runs a scheduler", load: () => import("./command/scheduler.ts") },
-  { name: "executor", summary: "runs an executor of commands", load: () => import("./command/executor.ts") },
+  {
+    name: "executor",
+    summary: "runs an executor of commands and HTTP requests",
+    load: () => import("./command/executor.ts"),
+  },
   { name: "migrate", summary: "brings the store's schema up to date", load: () => import("./command/migrate.ts") },
   {
     name: "run",
     summary: "submits a command, shows its output, exits as it does",
     load: () => import("./command/run.ts"),
+  },
+  {
+    name: "http",
+    summary: "submits an HTTP request, shows its answer",
+    load: () => import("./command/http.ts"),
   },
   {
     name: "status",

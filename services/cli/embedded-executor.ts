@@ -14,6 +14,7 @@ import { Spawner } from "../executor/spawner/spawner.ts";
 import { SystemSpawnerHost } from "../executor/spawner/system-spawner-host.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
 import { CommandRunner } from "../executor/target/command-runner.ts";
+import { httpRunner } from "../executor/target/http-runner.ts";
 import type { TargetRunner } from "../executor/target-runner.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { inProcessSession } from "../scheduler/sessions/in-process-session.ts";
@@ -88,7 +89,11 @@ export async function openEmbeddedExecutor(
           },
           bus: null,
           registry: null,
-          runners: [...handlers.runners, ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)])],
+          runners: [
+            ...handlers.runners,
+            ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)]),
+            ...(config.allowHttp ? [httpRunner(config, { ...deps, version: VERSION })] : []),
+          ],
           commands: spawner,
           lock: { ...lock, previous: before ?? lock.previous },
           descriptorSet: (hash) => handlers.descriptorSet(hash),

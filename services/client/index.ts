@@ -2,4 +2,4 @@
 export { JobmeshError } from "../common/error/jobmesh-error.ts";
 export { connectMesh, type MeshConnection, type MeshConnectionOptions } from "./connect-mesh.ts";
 export { MeshClient, type MeshClientOptions, type SubmissionInput } from "./mesh-client.ts";
-export { type CommandOptions, command, handler } from "./targets.ts";
+export { type CommandOptions, command, type HttpOptions, handler, http } from "./targets.ts";

@@ -36,6 +36,8 @@ export type ExecutorOptions = {
   readonly dataDir?: string;
   /** Runs shell commands of whoever may submit them. */
   readonly allowCommands?: boolean;
+  /** Sends HTTP requests of whoever may submit them; only where this, or JOBMESH_ALLOW_HTTP, says so. */
+  readonly allowHttp?: boolean;
   /** Serialized FileDescriptorSet with the methods of all handlers, from `buf build -o image.binpb` or protoc. */
   readonly descriptors?: Uint8Array;
   /** Version of the program, for people. */
@@ -125,7 +127,8 @@ export class ExecutorApp {
 
 /** The environment's settings, and over them what was given in so many words. */
 function settingsOf(options: ExecutorOptions): ExecutorSettings {
-  const { config } = loadConfig("executor", { env: options.env ?? process.env, argv: [] });
+  const env = options.env ?? process.env;
+  const { config } = loadConfig("executor", { env, argv: [] });
   const given = {
     executorId: options.executorId,
     slots: options.slots,
@@ -136,6 +139,8 @@ function settingsOf(options: ExecutorOptions): ExecutorSettings {
     cluster: options.cluster,
     dataDir: options.dataDir,
     allowCommands: options.allowCommands,
+    // A program of handlers runs those, unless somebody asked for more.
+    allowHttp: options.allowHttp ?? ((env.JOBMESH_ALLOW_HTTP ?? "") === "" ? false : undefined),
   };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { ...config, ...named };

@@ -22,6 +22,7 @@ import { SystemSpawnerHost } from "./spawner/system-spawner-host.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "./target/command-environment.ts";
 import { CommandRunner } from "./target/command-runner.ts";
 import { type HandlerDefinition, HandlerRunner } from "./target/handler.ts";
+import { httpRunner } from "./target/http-runner.ts";
 import type { TargetRunner } from "./target-runner.ts";
 
 /** What an executor process is composed of beside its settings. */
@@ -204,6 +205,7 @@ function runnersOf(
   spawner: Spawner | null,
 ): readonly TargetRunner[] {
   const runners: TargetRunner[] = parts.handlers.map((definition) => new HandlerRunner(parts.clock, definition));
+  if (settings.allowHttp) runners.push(httpRunner(settings, parts));
   if (spawner === null) return runners;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const config = { environment, killGraceMs: settings.killGraceMs, maxOutputBytes: DEFAULT_MAX_OUTPUT_BYTES };

@@ -8,7 +8,7 @@ import { runProcess } from "../run-process.ts";
 import type { StopStack } from "../stop-stack.ts";
 import { VERSION } from "../version.ts";
 
-/** `jobmesh executor`: an executor of commands. Typed handlers are programs of their own, by createExecutor. */
+/** `jobmesh executor`: an executor of commands and HTTP requests. Typed handlers are programs of their own, by createExecutor. */
 export function run(argv: readonly string[]): Promise<number> {
   return runProcess(argv, {
     process: "executor",
@@ -18,8 +18,15 @@ export function run(argv: readonly string[]): Promise<number> {
   });
 }
 
+/** What a person who forgot --allow-commands should read. */
+function nothingToRun({ allowHttp }: ExecutorConfig): string {
+  return allowHttp
+    ? "started without --allow-commands: it runs no commands"
+    : "started without --allow-commands: it has nothing that it may run";
+}
+
 async function start(config: ExecutorConfig, log: Logger, stops: StopStack): Promise<void> {
-  if (!config.allowCommands) log.warn({}, "started without --allow-commands: it has nothing that it may run");
+  if (!config.allowCommands) log.warn({}, nothingToRun(config));
   const running = await startExecutorProcess(config, {
     clock: new SystemClock(),
     random: new SystemRandom(),
