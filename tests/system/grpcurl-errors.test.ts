@@ -172,7 +172,6 @@ const UNSUPPORTED: readonly Case[] = [
     { "policy.routing.strategy": /not supported/ },
   ],
   [SUBMIT, { target: COMMAND, unique_key: "one" }, { unique_key: /not supported/ }],
-  [SUBMIT, { target: { http: { url: "http://127.0.0.1" } } }, { "target.http": /not supported/ }],
   [SUBMIT, { target: { grpc: { address: "dns:///x", method: "a.B/C" } } }, { "target.grpc": /not supported/ }],
 ];
 

@@ -41,8 +41,7 @@ export const executorWork = {
   allowHttp: toggle({
     env: "JOBMESH_ALLOW_HTTP",
     default: "true",
-    meaning:
-      "Sends HTTP requests of whoever may submit them. A program of typed handlers does so only where this is set.",
+    meaning: "Sends HTTP requests of whoever may submit them; a program of handlers does only where set.",
   }),
   allowMetadataAddresses: toggle({
     env: "JOBMESH_ALLOW_METADATA_ADDRESSES",

@@ -23,16 +23,16 @@ export class CredentialWarnings {
   }
 
   /** Looks at a target that was checked. */
-  look(target: Target | undefined, owner: TargetOwner): void {
+  look(target: Target | undefined, { namespace, jobId }: TargetOwner): void {
     if (target?.kind?.$case !== "http") return;
     const { url, headers } = target.kind.value;
     const { host } = new URL(url);
     for (const header of literalCredentials(headers)) {
-      const place = JSON.stringify([owner.namespace, owner.jobId, host, header.toLowerCase()]);
+      const place = JSON.stringify([namespace, jobId, host, header.toLowerCase()]);
       if (this.#told.has(place)) continue;
       this.#told.add(place);
       if (this.#told.size > MAX_TOLD) this.#told.delete(this.#told.values().next().value ?? "");
-      this.#log.warn({ ...owner, host, header }, "an HTTP target holds a credential in so many words");
+      this.#log.warn({ namespace, jobId, host, header }, "an HTTP target holds a credential in so many words");
     }
   }
 }

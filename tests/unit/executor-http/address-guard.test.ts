@@ -7,7 +7,7 @@ import {
   ForbiddenAddressError,
   isForbiddenAddress,
 } from "../../../services/executor/target/address-guard.ts";
-import { failureOf, resultOf, run, targetServer } from "./setup.ts";
+import { failureOf, resultOf, run, start, targetServer } from "./setup.ts";
 
 const guard = new AddressGuard({ allowMetadataAddresses: false });
 const open = new AddressGuard({ allowMetadataAddresses: true });
@@ -98,4 +98,15 @@ test("loopback is reached by address and by name", async (t) => {
   ]) {
     assert.equal(resultOf(await run({ url })).toString(), "here", url);
   }
+});
+
+test("the setting lets them be reached, and nothing else does", async () => {
+  const url = "http://[fd00:42::42]:9/";
+  const refused = await run({ url }, { guard });
+  assert.equal(failureOf(refused).reason, "TARGET_FORBIDDEN");
+  // No network of a test has such a machine: it is not there, or is still being looked for.
+  const { attempt, ending } = start({ url }, { guard: open });
+  setImmediate(() => attempt.stop({ kind: "timeout" }, 0));
+  const { outcome } = await ending;
+  assert.ok("failure" in outcome && ["TARGET_UNREACHABLE", "TIMEOUT"].includes(outcome.failure.reason));
 });

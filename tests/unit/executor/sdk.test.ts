@@ -16,7 +16,7 @@ import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { MethodTypes } from "../../../services/common/wire/json-message.ts";
 import { sessionService } from "../../../services/common/wire/session-method.ts";
-import { createExecutor, genericMethod, HandlerError } from "../../../services/executor/index.ts";
+import { createExecutor, type ExecutorOptions, genericMethod, HandlerError } from "../../../services/executor/index.ts";
 
 const image = readFileSync(new URL("../../../gen/image.binpb", import.meta.url));
 const METHOD = "jobmesh.v1.JobService/GetJob";
@@ -98,7 +98,7 @@ function orderFor(hello: HelloMessage, target: Parameters<typeof Target.encode>[
   };
 }
 
-async function setup(t: TestContext) {
+async function setup(t: TestContext, options: ExecutorOptions = {}) {
   const home = new GrpcHome();
   const dataDir = await mkdtemp(join(tmpdir(), "jobmesh-sdk-"));
   t.after(() => rm(dataDir, { recursive: true, force: true }));
@@ -111,6 +111,7 @@ async function setup(t: TestContext) {
     descriptors: image,
     log: silentLogger,
     env: {},
+    ...options,
   });
   t.after(() => app.stop());
   return { home, app };
@@ -179,6 +180,26 @@ test("descriptors that Welcome asks for are sent: the method's file and what it 
     profile.capabilities.map((each) => each.kind === "handler" && each.slots),
     [2],
   );
+});
+
+test("a program of handlers runs those alone, and HTTP requests where it is told to", async (t) => {
+  for (const [options, kinds] of [
+    [{}, ["handler"]],
+    [{ allowHttp: true }, ["handler", "http"]],
+    [{ env: { JOBMESH_ALLOW_HTTP: "true" } }, ["handler", "http"]],
+    [{ allowHttp: false, env: { JOBMESH_ALLOW_HTTP: "true" } }, ["handler"]],
+    [{ env: { JOBMESH_ALLOW_HTTP: "" } }, ["handler"]],
+  ] as const) {
+    const { home, app } = await setup(t, options);
+    app.handle(JobServiceService.getJob, () => ({ job: undefined }));
+    await app.start();
+    const { profile } = await home.next("hello");
+    assert.deepEqual(
+      profile.capabilities.map(({ kind }) => kind),
+      kinds,
+    );
+    await app.stop();
+  }
 });
 
 test("a handler that cannot be registered is refused by name", async (t) => {
