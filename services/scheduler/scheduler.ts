@@ -104,7 +104,7 @@ export class Scheduler {
       sink: this.#dispatch.submitter,
       store,
       tracing,
-      log,
+      log: this.#deps.log,
     });
     const logs = { store, hints, clock: this.#deps.clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };

@@ -1,6 +1,6 @@
 /** HTTP targets through a real embedded mesh: by the client, by schedules and retries, and by the command line. */
 import assert from "node:assert/strict";
-import { type TestContext, test } from "node:test";
+import { after, before, test } from "node:test";
 import { type Execution, ExecutionState } from "../../gen/jobmesh/v1/execution.ts";
 import { type DeepPartial, ReadLogsRequest, type ReadLogsResponse } from "../../gen/jobmesh/v1/execution_service.ts";
 import { ExecutionPolicy, type RetryPolicy } from "../../gen/jobmesh/v1/job.ts";
@@ -9,19 +9,23 @@ import type { MeshClient } from "../../services/client/mesh-client.ts";
 import { http } from "../../services/client/targets.ts";
 import { failureFromStatus } from "../../services/common/wire/failure.ts";
 import { usOfTimestamp } from "../../services/common/wire/time.ts";
-import { MeshProcesses, type Outcome } from "../support/mesh-process.ts";
-import { type Answer, targetServer } from "../unit/executor-http/setup.ts";
+import { type DevMesh, MeshProcesses, type Outcome } from "../support/mesh-process.ts";
+import { targetServer } from "../unit/executor-http/setup.ts";
 
 const AUTHORIZATION = "Bearer swordfish";
 
-async function setup(t: TestContext, answer: Answer, args: readonly string[] = []) {
-  const processes = new MeshProcesses(t);
-  const server = await targetServer(t, answer);
-  const mesh = await processes.dev({ dataDir: processes.folder(), args });
-  const client = processes.client(mesh.address);
-  const env = { JOBMESH_SCHEDULER: mesh.address };
-  const run = (...words: string[]): Promise<Outcome> => processes.run(["http", "--", ...words], { env });
-  return { processes, mesh, server, client, run };
+const processes = new MeshProcesses({ after });
+let mesh: DevMesh;
+let client: MeshClient;
+
+before(async () => {
+  mesh = await processes.dev({ dataDir: processes.folder() });
+  client = processes.client(mesh.address);
+});
+
+/** `jobmesh http -- WORDS` to its end. */
+function run(...words: string[]): Promise<Outcome> {
+  return processes.run(["http", "--", ...words], { env: { JOBMESH_SCHEDULER: mesh.address } });
 }
 
 function retrying(retry: DeepPartial<RetryPolicy>): ExecutionPolicy {
@@ -33,7 +37,7 @@ function reasonOf({ error }: Pick<Execution, "error">): string {
   return error === undefined ? "" : failureFromStatus(error).reason;
 }
 
-async function logOf(client: MeshClient, executionId: string): Promise<ReadLogsResponse[]> {
+async function logOf(executionId: string): Promise<ReadLogsResponse[]> {
   const pieces: ReadLogsResponse[] = [];
   const request = ReadLogsRequest.fromPartial({ executionId, follow: true });
   for await (const piece of client.executions.readLogs(request)) pieces.push(piece);
@@ -41,7 +45,7 @@ async function logOf(client: MeshClient, executionId: string): Promise<ReadLogsR
 }
 
 test("a submitted request ends with its answer as result, output and log, and one key", async (t) => {
-  const { server, client } = await setup(t, (_got, response) => response.end('{"done":true}'));
+  const server = await targetServer(t, (_got, response) => response.end('{"done":true}'));
   const target = http(`${server.url}/hook?x=1`, { headers: { "X-Team": "data" }, json: { order: 17 } });
   const { executionId } = await client.submit({ target, namespace: "billing" });
   const ended = await client.waitUntilEnded(executionId);
@@ -58,7 +62,7 @@ test("a submitted request ends with its answer as result, output and log, and on
   const { attempts } = await client.executions.listAttempts({ executionId, pageSize: 0, pageToken: "" });
   assert.deepEqual([attempts.length, attempts[0]?.output, attempts[0]?.exitCode], [1, '{"done":true}', undefined]);
   assert.deepEqual(
-    (await logOf(client, executionId)).map(({ content }) => content?.value),
+    (await logOf(executionId)).map(({ content }) => content?.value),
     ['{"done":true}'],
   );
 });
@@ -68,7 +72,7 @@ test("what is to be retried is, after the wait that Retry-After asks for, under 
     [503, "1"],
     [429, "0"],
   ] as const;
-  const { server, client } = await setup(t, ({ headers }, response) => {
+  const server = await targetServer(t, ({ headers }, response) => {
     const [status, wait] = asks[Number(headers["jobmesh-attempt"]) - 1] ?? [];
     if (status !== undefined) response.writeHead(status, { "Retry-After": wait }).end("later");
     else response.end("done");
@@ -94,7 +98,7 @@ test("what is to be retried is, after the wait that Retry-After asks for, under 
 });
 
 test("what no other try mends ends at the first: 404, a metadata address", async (t) => {
-  const { server, client } = await setup(t, (_got, response) => response.writeHead(404).end("no such thing"));
+  const server = await targetServer(t, (_got, response) => response.writeHead(404).end("no such thing"));
   const policy = retrying({ maxAttempts: 5 });
   for (const [url, reason] of [
     [server.url, "http:404"],
@@ -109,7 +113,7 @@ test("what no other try mends ends at the first: 404, a metadata address", async
 
 test("a job with an HTTP target fires, and a credential in it is named in both logs, never told", async (t) => {
   const fired = Promise.withResolvers<string>();
-  const { server, client, mesh } = await setup(t, ({ headers }, response) => {
+  const server = await targetServer(t, ({ headers }, response) => {
     response.end("ok");
     fired.resolve(`${headers["jobmesh-job-id"]} ${headers["jobmesh-execution-id"]} ${headers.authorization}`);
   });
@@ -118,7 +122,7 @@ test("a job with an HTTP target fires, and a credential in it is named in both l
   await client.jobs.createJob(CreateJobRequest.fromPartial({ job: { jobId: "ping", target, schedule } }));
   const [jobId, executionId = "", ...sent] = (await fired.promise).split(" ");
   assert.deepEqual([jobId, sent.join(" ")], ["ping", AUTHORIZATION]);
-  const pieces = await logOf(client, executionId);
+  const pieces = await logOf(executionId);
   const [warning] = pieces.map(({ content }) => String(content?.value));
   assert.match(warning ?? "", /^jobmesh: the header Authorization is given in so many words/);
   await mesh.printed(/an HTTP target holds a credential in so many words/, { stream: "stderr" });
@@ -126,7 +130,7 @@ test("a job with an HTTP target fires, and a credential in it is named in both l
 });
 
 test("http sends what its words say, shows the answer alone on standard output, and exits with 0", async (t) => {
-  const { server, run } = await setup(t, (_got, response) => response.end("zäh 🎉\n"));
+  const server = await targetServer(t, (_got, response) => response.end("zäh 🎉\n"));
   const outcome = await run("PUT", `${server.url}/p`, "X-Team: data", "X-Empty:", "a: b is content no more");
   assert.deepEqual([outcome.code, outcome.stdout], [0, "zäh 🎉\n"], outcome.stderr);
   assert.match(outcome.stderr, /^jobmesh: execution [0-9a-f-]{36}\n$/);
@@ -142,7 +146,7 @@ test("http sends what its words say, shows the answer alone on standard output, 
 });
 
 test("http exits with 1 when the answer is no success, and says why", async (t) => {
-  const { server, run } = await setup(t, (_got, response) => response.writeHead(500).end("broken\n"));
+  const server = await targetServer(t, (_got, response) => response.writeHead(500).end("broken\n"));
   const outcome = await run("GET", server.url);
   assert.deepEqual([outcome.code, outcome.stdout], [1, "broken\n"]);
   assert.match(outcome.stderr, /\njobmesh: FAILED: HTTP 500 Internal Server Error\n$/);
@@ -156,13 +160,12 @@ test("http exits with 1 when the answer is no success, and says why", async (t) 
 });
 
 test("without --allow-http nothing is sent: the request waits", async (t) => {
-  const closed = await setup(t, () => assert.fail("nothing was to be asked"), ["--allow-http=false"]);
-  const { executionId } = await closed.client.submit({ target: http(closed.server.url) });
-  const waited = closed.client.executions.getExecution(
-    { executionId, waitUntilEnded: true, view: 0 },
-    { timeoutMs: 1_500 },
-  );
+  const server = await targetServer(t, () => assert.fail("nothing was to be asked"));
+  const dev = await processes.dev({ dataDir: processes.folder(), args: ["--allow-http=false"] });
+  const closed = processes.client(dev.address);
+  const { executionId } = await closed.submit({ target: http(server.url) });
+  const waited = closed.executions.getExecution({ executionId, waitUntilEnded: true, view: 0 }, { timeoutMs: 1_500 });
   await assert.rejects(waited, { reason: "DEADLINE" });
-  const { execution } = await closed.client.executions.getExecution({ executionId, waitUntilEnded: false, view: 0 });
+  const { execution } = await closed.executions.getExecution({ executionId, waitUntilEnded: false, view: 0 });
   assert.equal(execution?.state, ExecutionState.EXECUTION_STATE_READY);
 });

@@ -11,6 +11,7 @@ import { AddressGuard, type AddressGuardConfig } from "./address-guard.ts";
 import { stoppedOutcome } from "./handler.ts";
 import { exchange, type HttpAnswer, type HttpContent, HttpFault } from "./http-exchange.ts";
 import { faultFailure, retryAfterMs, statusFailure } from "./http-outcome.ts";
+import { HttpOutput } from "./http-output.ts";
 import { type HttpRequest, httpRequest, redirect } from "./http-request.ts";
 
 /**
@@ -58,23 +59,23 @@ export class HttpRunner implements TargetRunner {
   async run(attempt: RunningAttempt): Promise<AttemptEnding> {
     const { kind } = Target.decode(attempt.order.target.bytes);
     if (kind?.$case !== "http") return this.#ending(attempt, invalid("the target is no HTTP request"), "", "");
-    const notes = new Notes(attempt);
+    const output = new HttpOutput(attempt);
     for (const name of literalCredentials(kind.value.headers)) {
-      notes.add(`the header ${name} is given in so many words: whoever reads the job reads its value`);
+      output.note(`the header ${name} is given in so many words: whoever reads the job reads its value`);
     }
     try {
-      const ended = await this.#send(attempt, kind.value, notes);
-      const output = renderTail(ended.content.bytes, MAX_OUTPUT_TAIL_BYTES);
-      return this.#ending(attempt, outcomeOf(attempt, ended), output, notes.text);
+      const ended = await this.#send(attempt, kind.value, output);
+      const tail = renderTail(ended.content.bytes, MAX_OUTPUT_TAIL_BYTES);
+      return this.#ending(attempt, outcomeOf(attempt, ended), tail, output.notes);
     } catch (error) {
-      if (attempt.cause !== null) return this.#ending(attempt, stoppedOutcome(attempt), "", notes.text);
+      if (attempt.cause !== null) return this.#ending(attempt, stoppedOutcome(attempt), "", output.notes);
       if (!(error instanceof HttpFault)) throw error;
-      return this.#ending(attempt, faultFailure(error), "", notes.text);
+      return this.#ending(attempt, faultFailure(error), "", output.notes);
     }
   }
 
   /** Sends the request, and again where redirects lead. Throws HttpFault. */
-  async #send(attempt: RunningAttempt, target: HttpTarget, notes: Notes): Promise<Ended> {
+  async #send(attempt: RunningAttempt, target: HttpTarget, output: HttpOutput): Promise<Ended> {
     const bounds = { guard: this.#deps.guard, maxBodyBytes: MAX_RESULT_BYTES, signal: attempt.signal };
     let request = requestOf(target, attempt, this.#userAgent);
     for (let followed = 0; ; followed++) {
@@ -83,12 +84,13 @@ export class HttpRunner implements TargetRunner {
       if ("next" in place) {
         answer.discard();
         // The origin alone: a path may be a secret of the server that named it.
-        notes.add(`HTTP ${answer.status} leads to ${place.next.url.origin}`);
+        output.note(`HTTP ${answer.status} leads to ${place.next.url.origin}`);
         request = place.next;
         continue;
       }
-      const content = await answer.read((data) => write(attempt, "STDOUT", data));
-      if (content.isCut) notes.add(`the answer is longer than ${MAX_RESULT_BYTES} bytes; the rest was not read`);
+      const content = await answer.read((data) => output.content(data));
+      output.flush();
+      if (content.isCut) output.note(`the answer is longer than ${MAX_RESULT_BYTES} bytes; the rest was not read`);
       const nowMs = this.#deps.clock.wallUs() / 1000;
       const retryDelayMs = retryAfterMs(answer.header("retry-after"), answer.header("date"), nowMs);
       return { status: answer.status, content, why: place.refusal, retryDelayMs };
@@ -109,27 +111,6 @@ export function httpRunner(
   parts: { readonly clock: Clock; readonly version: string },
 ): HttpRunner {
   return new HttpRunner({ clock: parts.clock, guard: new AddressGuard(settings) }, parts);
-}
-
-/** Notes are lines of the runner's own, in the attempt's log as they come. */
-class Notes {
-  readonly #attempt: RunningAttempt;
-  text = "";
-
-  constructor(attempt: RunningAttempt) {
-    this.#attempt = attempt;
-  }
-
-  add(words: string): void {
-    const line = `jobmesh: ${words}\n`;
-    this.text += line;
-    write(this.#attempt, "STDERR", Buffer.from(line));
-  }
-}
-
-/** Never waits: there is no more of it than MAX_RESULT_BYTES, and what finds no room is counted (rule 35). */
-function write(attempt: RunningAttempt, stream: "STDOUT" | "STDERR", data: Uint8Array): void {
-  void attempt.write({ stream, data, droppedBytes: 0, level: "UNSPECIFIED", fieldsJson: "" });
 }
 
 function requestOf(target: HttpTarget, attempt: RunningAttempt, userAgent: string): HttpRequest {

@@ -1,9 +1,11 @@
 /** What an attempt makes of an answer. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { MAX_RETRY_AFTER_MS, retryAfterMs } from "../../../services/executor/target/http-outcome.ts";
-import { failureOf, resultOf, run, targetServer } from "./setup.ts";
+import { MAX_EAGER_PIECES } from "../../../services/executor/target/http-output.ts";
+import { failureOf, resultOf, run, start, targetServer } from "./setup.ts";
 
 const LIMIT = 256 * 1024;
 
@@ -84,6 +86,43 @@ test("content is in the log as it comes", async (t) => {
   );
   assert.equal(resultOf(ending).toString(), "one two");
 });
+
+test("a server that dribbles makes no piece of the log of each byte, and all of it is there", async (t) => {
+  const answering = Promise.withResolvers<ServerResponse>();
+  const server = await targetServer(t, (_got, response) => {
+    answering.resolve(response);
+    response.write("x");
+  });
+  const more = 10_000;
+  const sizes: number[] = [];
+  const running = start(
+    { url: server.url },
+    {
+      // Each piece that is in the log asks for the next byte, so that none are read together.
+      onWrite: ({ data }) => {
+        sizes.push(data.length);
+        void answering.promise.then((response) => {
+          if (sizes.length < MAX_EAGER_PIECES) response.write("x");
+          else if (sizes.length === MAX_EAGER_PIECES) void dribble(response, more);
+        });
+      },
+    },
+  );
+  assert.equal(resultOf(await running.ending).length, MAX_EAGER_PIECES + more);
+  assert.equal(running.written("STDOUT"), "x".repeat(MAX_EAGER_PIECES + more));
+  assert.deepEqual(sizes.slice(0, MAX_EAGER_PIECES), Array(MAX_EAGER_PIECES).fill(1));
+  const lumps = sizes.slice(MAX_EAGER_PIECES);
+  assert.ok(lumps.length <= 3 && lumps.slice(0, -1).every((size) => size >= 4_096), String(lumps));
+});
+
+/** Writes so many bytes one by one, each in a turn of the loop of its own. */
+async function dribble(response: ServerResponse, count: number): Promise<void> {
+  for (let sent = 0; sent < count; sent++) {
+    response.write("x");
+    await new Promise((turn) => setImmediate(turn));
+  }
+  response.end();
+}
 
 test("Retry-After sets the wait, in seconds or as a date, whatever the status", async (t) => {
   const server = await targetServer(t, ({ path, headers }, response) => {
