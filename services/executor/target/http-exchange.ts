@@ -111,6 +111,7 @@ function open(request: HttpRequest, { guard, signal }: ExchangeBounds): ClientRe
     const options: OpenOptions = {
       method,
       headers: { ...request.headers, ...length },
+      // A connection of its own, and none by a proxy of the environment, where no address could be checked.
       agent: false,
       lookup: guard.lookup,
       signal,

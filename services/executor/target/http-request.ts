@@ -46,7 +46,7 @@ export function httpRequest(target: HttpTarget, attempt: RunningAttempt, userAge
 
 /**
  * Contract, Target: who the request is, and the key that is equal over all
- * attempts. Labels are not among them: a target names those that it wants.
+ * attempts. Labels are not among them: 64 of them are more than servers take.
  */
 function identityHeaders(attempt: RunningAttempt): Record<string, string> {
   const { order } = attempt;
