@@ -16,7 +16,7 @@ export const COMMANDS: readonly Command[] = [
   { name: "scheduler", summary: "runs a scheduler", load: () => import("./command/scheduler.ts") },
   {
     name: "executor",
-    summary: "runs an executor of commands and gRPC calls",
+    summary: "runs an executor of commands, gRPC calls and HTTP requests",
     load: () => import("./command/executor.ts"),
   },
   { name: "migrate", summary: "brings the store's schema up to date", load: () => import("./command/migrate.ts") },
@@ -29,6 +29,11 @@ export const COMMANDS: readonly Command[] = [
     name: "call",
     summary: "submits a gRPC call, shows its answer",
     load: () => import("./command/call.ts"),
+  },
+  {
+    name: "http",
+    summary: "submits an HTTP request, shows its answer",
+    load: () => import("./command/http.ts"),
   },
   {
     name: "status",

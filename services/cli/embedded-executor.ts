@@ -15,6 +15,7 @@ import { SystemSpawnerHost } from "../executor/spawner/system-spawner-host.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
 import { CommandRunner } from "../executor/target/command-runner.ts";
 import { GrpcRunner } from "../executor/target/grpc.ts";
+import { httpRunner } from "../executor/target/http-runner.ts";
 import type { TargetRunner } from "../executor/target-runner.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import { inProcessSession } from "../scheduler/sessions/in-process-session.ts";
@@ -93,6 +94,7 @@ export async function openEmbeddedExecutor(
             ...handlers.runners,
             ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)]),
             ...(config.allowGrpc ? [new GrpcRunner(deps.clock)] : []),
+            ...(config.allowHttp ? [httpRunner(config, { ...deps, version: VERSION })] : []),
           ],
           commands: spawner,
           lock: { ...lock, previous: before ?? lock.previous },

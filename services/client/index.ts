@@ -2,4 +2,13 @@
 export { JobmeshError } from "../common/error/jobmesh-error.ts";
 export { connectMesh, type MeshConnection, type MeshConnectionOptions } from "./connect-mesh.ts";
 export { MeshClient, type MeshClientOptions, type SubmissionInput } from "./mesh-client.ts";
-export { type CommandOptions, command, type GrpcOptions, grpc, grpcJson, handler } from "./targets.ts";
+export {
+  type CommandOptions,
+  command,
+  type GrpcOptions,
+  grpc,
+  grpcJson,
+  type HttpOptions,
+  handler,
+  http,
+} from "./targets.ts";

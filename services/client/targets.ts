@@ -1,4 +1,5 @@
-import type { GrpcTarget, Target } from "../../gen/jobmesh/v1/job.ts";
+import type { GrpcTarget, HttpTarget, Target } from "../../gen/jobmesh/v1/job.ts";
+import { assert } from "../common/domain/assert.ts";
 import type { MethodShape, RequestOf } from "../common/rpc/contract.ts";
 
 /** What a command can be given besides its line. */
@@ -24,6 +25,34 @@ export function command(line: string, options: CommandOptions = {}): Target {
     input,
   };
   return { kind: { $case: "command", value } };
+}
+
+/** What an HTTP request can be given besides its URL. At most one of body, text and json. */
+export type HttpOptions = {
+  /** POST when unset. */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Content as bytes, at most 256 KiB, as are the other two. */
+  readonly body?: Uint8Array;
+  /** Content as text. */
+  readonly text?: string;
+  /** Content as anything that JSON can say; Content-Type is set. */
+  readonly json?: unknown;
+};
+
+/** An HTTP request as a target: `http("https://host/path", { json: { a: 1 } })`. A 2xx answer is success. */
+export function http(url: string, options: HttpOptions = {}): Target {
+  const { method = "", headers = {} } = options;
+  return { kind: { $case: "http", value: { url, method, headers: { ...headers }, content: contentOf(options) } } };
+}
+
+function contentOf({ body, text, json }: HttpOptions): HttpTarget["content"] {
+  const given: NonNullable<HttpTarget["content"]>[] = [];
+  if (body !== undefined) given.push({ $case: "body", value: Buffer.from(body) });
+  if (text !== undefined) given.push({ $case: "text", value: text });
+  if (json !== undefined) given.push({ $case: "json", value: json });
+  assert(given.length <= 1, "an HTTP request has at most one of body, text and json");
+  return given[0];
 }
 
 /**

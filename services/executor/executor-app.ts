@@ -38,6 +38,8 @@ export type ExecutorOptions = {
   readonly allowCommands?: boolean;
   /** Makes gRPC calls of whoever may submit them; only where this, or JOBMESH_ALLOW_GRPC, says so. */
   readonly allowGrpc?: boolean;
+  /** Sends HTTP requests of whoever may submit them; only where this, or JOBMESH_ALLOW_HTTP, says so. */
+  readonly allowHttp?: boolean;
   /** Serialized FileDescriptorSet with the methods of all handlers, from `buf build -o image.binpb` or protoc. */
   readonly descriptors?: Uint8Array;
   /** Version of the program, for people. */
@@ -141,6 +143,7 @@ function settingsOf(options: ExecutorOptions): ExecutorSettings {
     allowCommands: options.allowCommands,
     // A program of handlers runs those, unless somebody asked for more.
     allowGrpc: options.allowGrpc ?? ((env.JOBMESH_ALLOW_GRPC ?? "") === "" ? false : undefined),
+    allowHttp: options.allowHttp ?? ((env.JOBMESH_ALLOW_HTTP ?? "") === "" ? false : undefined),
   };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { ...config, ...named };

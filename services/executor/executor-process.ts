@@ -23,6 +23,7 @@ import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "./target/comman
 import { CommandRunner } from "./target/command-runner.ts";
 import { GrpcRunner } from "./target/grpc.ts";
 import { type HandlerDefinition, HandlerRunner } from "./target/handler.ts";
+import { httpRunner } from "./target/http-runner.ts";
 import type { TargetRunner } from "./target-runner.ts";
 
 /** What an executor process is composed of beside its settings. */
@@ -206,6 +207,7 @@ function runnersOf(
 ): readonly TargetRunner[] {
   const runners: TargetRunner[] = parts.handlers.map((definition) => new HandlerRunner(parts.clock, definition));
   if (settings.allowGrpc) runners.push(new GrpcRunner(parts.clock));
+  if (settings.allowHttp) runners.push(httpRunner(settings, parts));
   if (spawner === null) return runners;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const config = { environment, killGraceMs: settings.killGraceMs, maxOutputBytes: DEFAULT_MAX_OUTPUT_BYTES };

@@ -90,11 +90,11 @@ export class Scheduler {
 
   /** The services to serve. The schedulers that ListSchedulers shows are those of `start`. */
   services(): readonly Served[] {
-    const { store, random, tracing, registry } = this.#deps;
+    const { store, random, tracing, registry, log } = this.#deps;
     const [hints, meshClock] = [this.hints, this.#meshClock];
     const checkPayload = payloadCheck(store, this.#deps.clock);
-    const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
-    const reader = new SubmissionReader({ store, meshClock, random, checkPayload });
+    const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload, log });
+    const reader = new SubmissionReader({ store, meshClock, random, checkPayload, log });
     const submissions = new Submissions({
       reader,
       sink: this.#dispatch.submitter,

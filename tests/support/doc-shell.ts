@@ -14,7 +14,7 @@ export type DocShellOptions = {
   readonly replaced: Readonly<Record<string, string>>;
   /** Environment of the commands. */
   readonly env: Readonly<Record<string, string>>;
-  /** Where `jobmesh run`, `call` and `status` call while no etcd is exported; a page's own default is 127.0.0.1:7070. */
+  /** Where `jobmesh run`, `call`, `http` and `status` call while no etcd is exported; a page's own default is 127.0.0.1:7070. */
   readonly scheduler?: string;
   /** Where a `jobmesh scheduler` listens that names no address. */
   readonly listen?: { readonly grpc: string; readonly http: string };
@@ -120,7 +120,7 @@ if [ "$name" != jobmesh ]; then
 fi
 subcommand=$1; shift
 case "$subcommand $*" in
-  run*|call*|status*) [ -n "$JOBMESH_ETCD_ENDPOINTS" ] || set -- ${called} "$@" ;;
+  run*|call*|http*|status*) [ -n "$JOBMESH_ETCD_ENDPOINTS" ] || set -- ${called} "$@" ;;
   scheduler*--listen*) ;;
   scheduler*) set -- ${served} "$@" ;;
 esac

@@ -121,7 +121,7 @@ test("status shows backends, counts, schedulers and executors, and exits with 0 
     /^jobs: 2$/m,
     /^slots: \d free of 3$/m,
     new RegExp(`^SCHEDULER +ADDRESS .*\n\\S+ +${mesh.address} +256 +1 +\\d`, "m"),
-    /^EXECUTOR +STATE .*\none +ACTIVE +\d\/3 +\S+ +command grpc$/m,
+    /^EXECUTOR +STATE .*\none +ACTIVE +\d\/3 +\S+ +command grpc http$/m,
   ]) {
     assert.match(status.stdout, pattern);
   }

@@ -127,15 +127,25 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     ],
   ],
   "a missing or senseless target": [
-    [CREATE, { job: { job_id: "wrong" } }, { "job.target": /command, a handler or a gRPC call/ }],
+    [CREATE, { job: { job_id: "wrong" } }, { "job.target": /a kind: command, handler, grpc or http/ }],
     [CREATE, {}, { job: /required/ }],
-    [SUBMIT, {}, { target: /command, a handler or a gRPC call/ }],
+    [SUBMIT, {}, { target: /a kind: command, handler, grpc or http/ }],
     [SUBMIT, { target: { command: {} } }, { "target.command.command": /must not be empty/ }],
     [SUBMIT, { target: { command: { command: "a", env: { "1A": "x" } } } }, { 'target.command.env["1A"]': /name/ }],
     [
       SUBMIT,
       { target: { command: { command: "a", working_directory: "here" } } },
       { "target.command.working_directory": /absolute/ },
+    ],
+  ],
+  "an HTTP request that cannot be sent": [
+    [SUBMIT, { target: { http: {} } }, { "target.http.url": /absolute http or https URL/ }],
+    [SUBMIT, { target: { http: { url: "http://u:p@h/" } } }, { "target.http.url": /user or password/ }],
+    [SUBMIT, { target: { http: { url: "http://h", method: "get" } } }, { "target.http.method": /A-Z/ }],
+    [
+      CREATE,
+      job({ target: { http: { url: "http://h", headers: { Host: "x" } } } }),
+      { 'job.target.http.headers["Host"]': /of the connection/ },
     ],
   ],
   "an unknown handler, and JSON that does not fit": [
@@ -181,7 +191,6 @@ const UNSUPPORTED: readonly Case[] = [
     policy({ routing: { strategy: "ROUTING_STRATEGY_BROADCAST" } }),
     { "policy.routing.strategy": /not supported/ },
   ],
-  [SUBMIT, { target: { http: { url: "http://127.0.0.1" } } }, { "target.http": /not supported/ }],
   [
     SUBMIT,
     { target: { grpc: { address: "x:1", method: "a.B/C", tls: { ca_secret: "ca" } } } },

@@ -252,7 +252,7 @@ test("the mesh shows its executors, schedulers and status", async () => {
   const { executors } = (await ok("MeshService/ListExecutors")) as { executors: Json[] };
   assert.deepEqual(
     executors.map(({ executorId, state, slots, capabilities }) => ({ executorId, state, slots, capabilities })),
-    [{ executorId: "embedded", state: "EXECUTOR_STATE_ACTIVE", slots: 16, capabilities: ["command", "grpc"] }],
+    [{ executorId: "embedded", state: "EXECUTOR_STATE_ACTIVE", slots: 16, capabilities: ["command", "grpc", "http"] }],
   );
   const { schedulers } = (await ok("MeshService/ListSchedulers")) as { schedulers: Json[] };
   assert.deepEqual(

@@ -689,15 +689,23 @@ export interface GrpcTls {
   serverName: string;
 }
 
-/** HttpTarget sends one HTTP request; a 2xx status is success. */
+/**
+ * HttpTarget sends one HTTP request; a 2xx status is success, any other the
+ * failure "http:STATUS". At most five redirects are followed, and none that
+ * would make another method a GET, but 303.
+ */
 export interface HttpTarget {
-  /** Absolute http or https URL. */
+  /** Absolute http or https URL without user and fragment. At most 8,192 characters. */
   url: string;
-  /** Method; POST when empty. */
+  /** Method in capitals, not CONNECT or TRACE; POST when empty. */
   method: string;
-  /** Headers. */
+  /**
+   * Headers, told apart without case. Those of the connection, as Host and
+   * Content-Length, and those that say who the request is are the executor's.
+   * At most 64, and 8 KiB of names and values.
+   */
   headers: { [key: string]: string };
-  /** Body. At most 256 KiB. */
+  /** Body; GET and HEAD have none. At most 256 KiB. */
   content:
     | //
     /** Bytes. */

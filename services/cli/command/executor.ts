@@ -8,7 +8,7 @@ import { runProcess } from "../run-process.ts";
 import type { StopStack } from "../stop-stack.ts";
 import { VERSION } from "../version.ts";
 
-/** `jobmesh executor`: an executor of commands and gRPC calls. Typed handlers are programs of their own, by createExecutor. */
+/** `jobmesh executor`: an executor of commands, gRPC calls and HTTP requests. Typed handlers are programs of their own, by createExecutor. */
 export function run(argv: readonly string[]): Promise<number> {
   return runProcess(argv, {
     process: "executor",
@@ -19,8 +19,8 @@ export function run(argv: readonly string[]): Promise<number> {
 }
 
 /** What a person who forgot --allow-commands should read. */
-function nothingToRun({ allowGrpc }: ExecutorConfig): string {
-  return allowGrpc
+function nothingToRun({ allowGrpc, allowHttp }: ExecutorConfig): string {
+  return allowGrpc || allowHttp
     ? "started without --allow-commands: it runs no commands"
     : "started without --allow-commands: it has nothing that it may run";
 }

@@ -38,6 +38,16 @@ export const executorWork = {
     IDENTIFIER,
     "namespace",
   ),
+  allowHttp: toggle({
+    env: "JOBMESH_ALLOW_HTTP",
+    default: "true",
+    meaning: "Sends HTTP requests of whoever may submit them; a program of handlers does only where set.",
+  }),
+  allowMetadataAddresses: toggle({
+    env: "JOBMESH_ALLOW_METADATA_ADDRESSES",
+    default: "false",
+    meaning: "Lets targets reach link-local and cloud metadata addresses.",
+  }),
   keptResultBytes: bytes(
     { env: "JOBMESH_KEPT_RESULT_BYTES", default: "64MiB", meaning: "Results kept until the store has them, in bytes." },
     { min: 1024 ** 2, max: 4 * 1024 ** 3 },

@@ -15,9 +15,11 @@ import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
 import type { Page, Store } from "../../common/port/store.ts";
 import type { ChangeOutcome, JobFilter } from "../../common/port/store-jobs.ts";
+import type { Logger } from "../../common/runtime/log.ts";
 import { jobToMessage } from "../../common/wire/job.ts";
 import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
+import { CredentialWarnings } from "./credential-warnings.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { type JobName, jobNotFound } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE, readJob } from "./job-reader.ts";
@@ -30,18 +32,24 @@ const MAX_CHANGE_TRIES = 5;
 /** Executions cancelled in one round of DeleteJob.cancel_executions. */
 const CANCEL_BATCH = 500;
 
+/** What a JobKeeper needs. */
+export type JobKeeperDeps = {
+  readonly store: Store;
+  readonly hints: Hints;
+  readonly meshClock: MeshClock;
+  readonly random: Random;
+  readonly checkPayload: PayloadCheck;
+  readonly log: Logger;
+};
+
 /** Keeps jobs: computes their fires, stores them, tells the timers. */
 export class JobKeeper {
-  readonly #deps: { store: Store; hints: Hints; meshClock: MeshClock; random: Random; checkPayload: PayloadCheck };
+  readonly #deps: JobKeeperDeps;
+  readonly #warnings: CredentialWarnings;
 
-  constructor(deps: {
-    store: Store;
-    hints: Hints;
-    meshClock: MeshClock;
-    random: Random;
-    checkPayload: PayloadCheck;
-  }) {
+  constructor(deps: JobKeeperDeps) {
     this.#deps = deps;
+    this.#warnings = new CredentialWarnings(deps.log);
   }
 
   /** CreateJob: ALREADY_EXISTS when the identifier is taken, unless the request_id made it. */
@@ -52,6 +60,7 @@ export class JobKeeper {
     const nowUs = this.#deps.meshClock.nowUs();
     const assignedId = randomUuid(nowUs, this.#deps.random);
     const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
+    this.#warnings.look(request.job?.target, spec);
     const jobUid = randomUuid(nowUs, this.#deps.random) as JobUid;
     const outcome = await this.#deps.store.jobs.create(
       {
@@ -102,6 +111,7 @@ export class JobKeeper {
       if (wanted !== 0 && wanted !== job.revision) throw revisionMismatch(job.revision);
       const merged = maskedJob(faults, jobToMessage(job), given, request.updateMask ?? []);
       const spec = await readJob(faults, merged, null, this.#deps.checkPayload);
+      this.#warnings.look(merged.target, spec);
       return this.#deps.store.jobs.update(spec, this.#nextFireOf(job, spec), job.revision);
     });
   }

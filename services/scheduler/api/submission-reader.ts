@@ -13,7 +13,9 @@ import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { RequestClaim } from "../../common/port/store-executions.ts";
+import type { Logger } from "../../common/runtime/log.ts";
 import type { MeshClock } from "../mesh-clock.ts";
+import { CredentialWarnings } from "./credential-warnings.ts";
 import { existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { jobNotFound } from "./job-lookup.ts";
@@ -35,12 +37,23 @@ export type CheckedSubmission = {
   readonly unique?: UniqueKey | null;
 };
 
+/** What a SubmissionReader needs. */
+export type SubmissionReaderDeps = {
+  readonly store: Store;
+  readonly meshClock: MeshClock;
+  readonly random: Random;
+  readonly checkPayload: PayloadCheck;
+  readonly log: Logger;
+};
+
 /** Reads submissions and RunJob calls, unary and of the stream alike. */
 export class SubmissionReader {
-  readonly #deps: { store: Store; meshClock: MeshClock; random: Random; checkPayload: PayloadCheck };
+  readonly #deps: SubmissionReaderDeps;
+  readonly #warnings: CredentialWarnings;
 
-  constructor(deps: { store: Store; meshClock: MeshClock; random: Random; checkPayload: PayloadCheck }) {
+  constructor(deps: SubmissionReaderDeps) {
     this.#deps = deps;
+    this.#warnings = new CredentialWarnings(deps.log);
   }
 
   /** SubmitExecution. Throws INVALID_ARGUMENT with every field at fault. */
@@ -58,6 +71,7 @@ export class SubmissionReader {
     const target = await checkTarget(faults, "target", message.target, this.#deps.checkPayload);
     faults.throwIfAny();
     if (target === null) throw new TypeError("unreachable: a target without a fault is there");
+    this.#warnings.look(message.target, { namespace, jobId: "" });
     const draft = { namespace, job: null, name, labels, scheduledUs, policy, target, cause: "SUBMIT" } as const;
     return {
       execution: this.#make({ ...draft, ...trace, gateKeys: [], overlap: "ALLOW" }),
@@ -82,6 +96,7 @@ export class SubmissionReader {
         : await checkTarget(faults, "target", message.target, this.#deps.checkPayload);
     faults.throwIfAny();
     const job = await this.#job(namespace, jobId);
+    this.#warnings.look(message.target, { namespace, jobId });
     return {
       execution: this.#make({
         namespace,

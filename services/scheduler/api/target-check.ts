@@ -2,6 +2,7 @@ import { type CommandTarget, type HandlerTarget, Target as TargetMessage } from 
 import { MAX_TARGET_BYTES, type Target } from "../../common/domain/target.ts";
 import { type FieldFaults, sorted } from "./field-faults.ts";
 import { checkGrpc } from "./grpc-target-check.ts";
+import { checkHttp, orderedHttp } from "./http-target-check.ts";
 import { checkMethod } from "./method-check.ts";
 import type { PayloadCheck } from "./payload-check.ts";
 import { checkJson, MAX_PAYLOAD_BYTES, refuseTemplate } from "./template-check.ts";
@@ -45,10 +46,12 @@ export async function checkTarget(
       return stored(faults, field, kind.$case, "", value.method, { kind: { $case: "grpc", value } });
     }
     case "http":
-      faults.unsupported(`${field}.${kind.$case}`, true);
-      return null;
+      checkHttp(faults, `${field}.http`, kind.value);
+      return stored(faults, field, kind.$case, "", kind.value.url, {
+        kind: { $case: "http", value: orderedHttp(kind.value) },
+      });
     default:
-      faults.add(field, "must have a command, a handler or a gRPC call");
+      faults.add(field, "must have a kind: command, handler, grpc or http");
       return null;
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RenderRequest, ReportServiceService } from "../../../examples/report/gen/acme/report/v1/report_service.ts";
 import { Target } from "../../../gen/jobmesh/v1/job.ts";
-import { command, grpc, grpcJson, handler } from "../../../services/client/targets.ts";
+import { command, grpc, grpcJson, handler, http } from "../../../services/client/targets.ts";
 
 test("a command is its line; what else is given stands beside it", () => {
   assert.deepEqual(
@@ -20,6 +20,23 @@ test("a command is its line; what else is given stands beside it", () => {
       input: { $case: "stdinText", value: "" },
     },
   });
+});
+
+test("an HTTP request is its URL; method, headers and one content stand beside it", () => {
+  const url = "https://host/path";
+  assert.deepEqual(http(url), Target.fromPartial({ kind: { $case: "http", value: { url } } }));
+  const { kind } = http(url, { method: "PUT", headers: { A: "1" }, json: { a: null } });
+  const content = { $case: "json" as const, value: { a: null } };
+  assert.deepEqual(kind, { $case: "http", value: { url, method: "PUT", headers: { A: "1" }, content } });
+  for (const [options, expected] of [
+    [{ text: "" }, { $case: "text", value: "" }],
+    [{ body: Uint8Array.of(1) }, { $case: "body", value: Buffer.from([1]) }],
+    [{ json: null }, { $case: "json", value: null }],
+  ] as const) {
+    const given = http(url, options).kind;
+    assert.deepEqual(given?.$case === "http" && given.value.content, expected);
+  }
+  assert.throws(() => http(url, { text: "a", json: 1 }), /at most one of body, text and json/);
 });
 
 test("a handler is its method and the request in its bytes, typed by the method", () => {

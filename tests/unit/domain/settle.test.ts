@@ -154,31 +154,6 @@ const rows: readonly Row[] = [
   ],
   ["rule 21: unknown is a loss", {}, returned("UNKNOWN"), "READY UNSPECIFIED 0 LOST free"],
   ["rule 21: unknown is a loss, under FAIL", FAIL, returned("UNKNOWN"), "LOST EXECUTOR_LOST - LOST free"],
-  // What had started and is said not to have (17, 27).
-  [
-    "rule 17: a start that its executor has forgotten is a loss",
-    { startForgotten: true },
-    returned("NOT_STARTED"),
-    "READY UNSPECIFIED 0 LOST free",
-  ],
-  [
-    "rule 17: a start that its executor has forgotten, under FAIL",
-    { ...FAIL, startForgotten: true },
-    returned("NOT_STARTED"),
-    "LOST EXECUTOR_LOST - LOST free",
-  ],
-  [
-    "rule 17: a start that its executor has forgotten, under CANCEL",
-    { stop: stop("CANCEL"), startForgotten: true },
-    returned("NOT_STARTED"),
-    "CANCELLED CANCEL_REQUESTED - LOST free",
-  ],
-  [
-    "rule 21: what was cut off comes back with no start of its own",
-    { startForgotten: true },
-    returned("CUT_OFF"),
-    "READY UNSPECIFIED 0 SKIPPED free",
-  ],
   // Poison (26).
   ["rule 26: the first loss", {}, lost, "READY UNSPECIFIED 0 LOST free"],
   ["rule 26: the second loss backs off", { lossCount: 1 }, lost, "SCHEDULED RETRY_BACKOFF 1000 LOST free"],

@@ -186,6 +186,7 @@ function attemptAt(target: DeepPartial<GrpcTarget>, count: number, parts: Partia
     jobId: "",
     target: { kind: "grpc", method: "", summary: RENDER, bytes: Target.encode(whole).finish() },
     timeoutMs: 20_000,
+    startDeadlineUs: null,
     scheduledUs: clock.wallUs(),
     maxAttempts: 3,
     labels: {},

@@ -183,6 +183,26 @@ test("descriptors that Welcome asks for are sent: the method's file and what it 
   );
 });
 
+test("a program of handlers runs those alone, and HTTP requests where it is told to", async (t) => {
+  for (const [options, kinds] of [
+    [{}, ["handler"]],
+    [{ allowHttp: true }, ["handler", "http"]],
+    [{ env: { JOBMESH_ALLOW_HTTP: "true" } }, ["handler", "http"]],
+    [{ allowHttp: false, env: { JOBMESH_ALLOW_HTTP: "true" } }, ["handler"]],
+    [{ env: { JOBMESH_ALLOW_HTTP: "" } }, ["handler"]],
+  ] as const) {
+    const { home, app } = await setup(t, options);
+    app.handle(JobServiceService.getJob, () => ({ job: undefined }));
+    await app.start();
+    const { profile } = await home.next("hello");
+    assert.deepEqual(
+      profile.capabilities.map(({ kind }) => kind),
+      kinds,
+    );
+    await app.stop();
+  }
+});
+
 test("a handler that cannot be registered is refused by name", async (t) => {
   const { app } = await setup(t);
   app.handle(JobServiceService.getJob, () => ({ job: undefined }));

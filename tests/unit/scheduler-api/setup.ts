@@ -44,17 +44,18 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const core = await schedulerCore(test, options);
   const { store, hints, clock } = core;
   const random = new SystemRandom();
+  const log = options.log ?? silentLogger;
   const meshClock = { nowUs: () => clock.wallUs(), uncertaintyUs: () => 0 };
   const checkPayload = payloadCheck(store, clock);
   const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
   const submissions = new Submissions({
-    reader: new SubmissionReader({ store, meshClock, random, checkPayload }),
+    reader: new SubmissionReader({ store, meshClock, random, checkPayload, log }),
     sink: options.sink?.(core.submitter) ?? core.submitter,
     store,
     tracing: propagatingTracing(random),
-    log: options.log ?? silentLogger,
+    log,
   });
-  const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
+  const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload, log });
   const healthy = () => ({ healthy: core.outage.names === null, message: "" });
   const server = new RpcServer(
     { log: silentLogger, clock: new SystemClock() },

@@ -55,7 +55,6 @@ test("what later versions bring is refused by its name", async (t) => {
     ["policy.routing.strategy", policy({ routing: { strategy: RoutingStrategy.ROUTING_STRATEGY_RANDOM } })],
     ["policy.routing.strategy", policy({ routing: { strategy: 99 as RoutingStrategy } })],
     ["policy.routing.routing_key", policy({ routing: { routingKey: "k" } })],
-    ["target.http", { target: { kind: { $case: "http", value: { url: "http://127.0.0.1/" } } } }],
   ];
   for (const [field, submission] of later) {
     const error = await errorOf(api.submit(submission));

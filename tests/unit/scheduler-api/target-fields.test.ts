@@ -112,7 +112,7 @@ test("rule 28: a target is taken at 512 KiB serialized, and refused with one byt
 
 test("a target is required and has one kind", async (t) => {
   const api = await testApi(t);
-  const says = "must have a command, a handler or a gRPC call";
+  const says = "must have a kind: command, handler, grpc or http";
   assert.equal((await faultsOf(api.submit({ target: undefined }))).target, says);
   assert.equal((await faultsOf(api.submit({ target: {} }))).target, says);
   const faults = await faultsOf(api.createJob({ jobId: "j", target: {} }));

@@ -1,0 +1,51 @@
+import { STATUS_CODES } from "node:http";
+import type { AttemptOutcome } from "../../common/domain/attempt.ts";
+import { FailureCode } from "../../common/domain/failure.ts";
+import { storableText } from "../../common/domain/storable-text.ts";
+import type { HttpFault, HttpFaultReason } from "./http-exchange.ts";
+
+/** Longest wait that an answer's Retry-After can ask for, milliseconds. */
+export const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+/** At most this many characters of a failure's message. */
+const MAX_MESSAGE = 4_096;
+
+/** Faults that no other try mends. */
+const HOPELESS: ReadonlySet<HttpFaultReason> = new Set(["TARGET_FORBIDDEN", "TARGET_INVALID"]);
+
+/**
+ * What an answer that is no success means: its reason is "http:503", which retry
+ * policies compare (contract, RetryPolicy.non_retryable_reasons).
+ *
+ * @param why more words; empty for none.
+ */
+export function statusFailure(status: number, why: string, retryDelayMs: number | null): AttemptOutcome {
+  const text = [`HTTP ${status}`, STATUS_CODES[status] ?? ""].join(" ").trimEnd();
+  const message = storableText(why === "" ? text : `${text}: ${why}`, MAX_MESSAGE);
+  const failure = { code: FailureCode.UNKNOWN, message, reason: `http:${status}` };
+  return { kind: "failed", failure, nonRetryable: false, retryDelayMs };
+}
+
+/** What it means that no whole answer came. */
+export function faultFailure(fault: HttpFault): AttemptOutcome {
+  const { reason } = fault;
+  const nonRetryable = HOPELESS.has(reason);
+  const code = nonRetryable ? FailureCode.INVALID_ARGUMENT : FailureCode.UNAVAILABLE;
+  const failure = { code, message: storableText(fault.message, MAX_MESSAGE), reason };
+  return { kind: "failed", failure, nonRetryable, retryDelayMs: null };
+}
+
+/**
+ * The wait that Retry-After asks for, in milliseconds from 0 to
+ * MAX_RETRY_AFTER_MS; null when there is none that can be read. A date counts
+ * from the answer's own Date, so that the server's clock is compared with itself.
+ */
+export function retryAfterMs(value: string | undefined, date: string | undefined, nowMs: number): number | null {
+  const text = value?.trim() ?? "";
+  const asked = /^\d+$/.test(text) ? Number(text) * 1000 : timeOf(text) - (timeOf(date ?? "") || nowMs);
+  return Number.isNaN(asked) ? null : Math.min(Math.max(asked, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** NaN for what is no HTTP date. JavaScript reads much more than those, bare numbers among them. */
+function timeOf(text: string): number {
+  return /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : Number.NaN;
+}
