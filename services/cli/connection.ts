@@ -6,6 +6,8 @@ import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import { createLogger } from "../common/runtime/log.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
 import { SystemRandom } from "../common/runtime/system-random.ts";
+import { channelSecurity } from "../common/security/link-security.ts";
+import { optionsOf } from "../common/security/security-options.ts";
 import { createTracing } from "../common/telemetry/create-tracing.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import { VERSION } from "./version.ts";
@@ -42,7 +44,8 @@ export async function withConnection(
   const names = config.etcdEndpoints === null ? null : await openNames(config.etcdEndpoints, config.cluster);
   const target = config.scheduler ?? (names === null ? DEFAULT_TARGET : "etcd:///scheduler");
   const tracing = await openTracing(config);
-  const client = new MeshClient({ target, waitForReady: names !== null, tracing });
+  const security = optionsOf(channelSecurity(config));
+  const client = new MeshClient({ target, waitForReady: names !== null, tracing, ...security });
   try {
     return await work({ client, config, rest });
   } catch (thrown) {
@@ -63,10 +66,23 @@ function openTracing(config: ClientConfig): Promise<Tracing> {
 
 /** gRPC's own words about a connection that cannot be made are not for people. */
 function namingTarget(target: string, error: JobmeshError): JobmeshError {
+  if (error.reason === "UNAUTHENTICATED") {
+    const message = `the scheduler at ${target} refuses the call: it needs its token in JOBMESH_TOKEN_FILE or JOBMESH_TOKEN`;
+    return new JobmeshError("UNAUTHENTICATED", { message, cause: error });
+  }
   if (error.reason !== "PEER_UNAVAILABLE") return error;
-  const why = /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
-  const message = `no scheduler answers at ${target}${why === undefined ? "" : ` (${why})`}; is it started? --scheduler names another`;
+  const message = `no scheduler answers at ${target}${whyOf(error.message)}; is it started? --scheduler names another`;
   return new JobmeshError("PEER_UNAVAILABLE", { message, cause: error });
+}
+
+/** What of gRPC's words tells a person something: the system's name of the error, and what TLS does not like. */
+function whyOf(words: string): string {
+  const [code] = /\bE[A-Z]{4,}\b/.exec(words) ?? [];
+  if (code !== undefined) return ` (${code})`;
+  const isTls = /certificate|altnames|TLS|SSL|ssl|alert|[Pp]rotocol error/.test(words);
+  return isTls
+    ? ` by the TLS that is set (${words.replace(/^.*Last error: /, "").replace(/\. Resolution note:.*$/, "")})`
+    : "";
 }
 
 async function openNames(endpoints: readonly string[], cluster: string): Promise<{ close(): Promise<void> }> {

@@ -5,6 +5,7 @@ import type { MethodShape } from "../common/rpc/contract.ts";
 import { createLogger, type Logger } from "../common/runtime/log.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
 import { SystemRandom } from "../common/runtime/system-random.ts";
+import { type SecurityOptions, valuesOf } from "../common/security/security-options.ts";
 import type { ExecutorStatus } from "./executor.ts";
 import { type ExecutorProcess, startExecutorProcess } from "./executor-process.ts";
 import { methodDescriptors } from "./target/descriptors.ts";
@@ -16,7 +17,7 @@ import { type Handler, handlerDefinition, methodName } from "./target/typed-hand
  * needs; a setting that is left out comes from the environment (JOBMESH_*,
  * docs/config.md), and from its default there.
  */
-export type ExecutorOptions = {
+export type ExecutorOptions = SecurityOptions & {
   /** "host:port" or "etcd:///scheduler"; several are tried in turn. */
   readonly scheduler?: string | readonly string[];
   /** Stable over restarts, unique in the mesh: 1 to 64 of [A-Za-z0-9._-]. */
@@ -138,7 +139,7 @@ function settingsOf(options: ExecutorOptions): ExecutorSettings {
     allowCommands: options.allowCommands,
   };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...config, ...named };
+  return { ...config, ...named, ...valuesOf(options) };
 }
 
 function invalid(message: string): JobmeshError {

@@ -10,6 +10,7 @@ import type { Registry } from "../common/port/registry.ts";
 import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { channelSecurity } from "../common/security/link-security.ts";
 import { beatGapMsOf, executorDefaults, placeOf } from "./config.ts";
 import { Executor } from "./executor.ts";
 import { keptExecutorId } from "./executor-id.ts";
@@ -158,7 +159,10 @@ function newExecutor(settings: ExecutorSettings, parts: ExecutorProcessParts, op
   return new Executor(
     {
       ...{ clock, random, log, tracing, metrics },
-      connector: new RpcConnector({ clock }, { targets: targetsOf(settings, parts) }),
+      connector: new RpcConnector(
+        { clock },
+        { targets: targetsOf(settings, parts), security: channelSecurity(settings) },
+      ),
       bus: opened.bus,
       registry: opened.registry,
       runners: runnersOf(settings, parts, spawner),

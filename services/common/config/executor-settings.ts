@@ -1,4 +1,5 @@
 import { parseHostPort } from "./listen-address.ts";
+import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { bytes, custom, duration, integer, labels, list, optional, type Reading, toggle } from "./setting.ts";
 import {
   backends,
@@ -90,6 +91,10 @@ export const executorSettings = {
     meaning: "Runs shell commands of whoever may submit them.",
   }),
   ...executorHttp,
+  ...tls,
+  ...tlsName,
+  ...clientCertificates,
+  ...tokens,
   ...executorDataDir,
   ...backends,
   ...cluster,

@@ -1,3 +1,4 @@
+import type { FieldViolation } from "../error/jobmesh-error.ts";
 import { formatHostPort, type HostPort, parseHostPort } from "./listen-address.ts";
 import { formatBytes, formatDuration, parseBytes, parseDuration, parseLabels } from "./value-text.ts";
 
@@ -37,10 +38,19 @@ export interface Range {
   readonly max: number;
 }
 
-/** Flag of a setting: "--data-dir" for JOBMESH_DATA_DIR. OpenTelemetry's own names have none. */
+/** Has no flag: every user of a machine can see the command lines of all. */
+const FLAGLESS = "JOBMESH_TOKEN";
+
+/** Flag of a setting: "--data-dir" for JOBMESH_DATA_DIR. OpenTelemetry's own names have none, nor have tokens. */
 export function flagOf(env: string): string | null {
-  if (!env.startsWith("JOBMESH_")) return null;
+  if (!env.startsWith("JOBMESH_") || env === FLAGLESS) return null;
   return `--${env.slice("JOBMESH_".length).toLowerCase().replaceAll("_", "-")}`;
+}
+
+/** A fault of a setting, by both its names. */
+export function violation(env: string, description: string): FieldViolation {
+  const flag = flagOf(env);
+  return { field: flag === null ? env : `${env} (${flag})`, description };
 }
 
 /** A text that matches a pattern. */

@@ -94,6 +94,15 @@ export const store = {
   ),
 };
 
+/** For whoever knows that nobody listens in between. */
+export const insecure = {
+  insecure: toggle({
+    env: "JOBMESH_INSECURE",
+    default: "false",
+    meaning: "Allows listeners beyond loopback without TLS and token, and a token that goes there in clear text.",
+  }),
+};
+
 /** What a scheduler listens on. */
 export const listeners = {
   listen: hostPort({ env: "JOBMESH_LISTEN", default: "127.0.0.1:7070", meaning: "Address of the gRPC services." }),
@@ -102,11 +111,7 @@ export const listeners = {
     default: "127.0.0.1:7071",
     meaning: "Address of /metrics, /healthz and /readyz.",
   }),
-  insecure: toggle({
-    env: "JOBMESH_INSECURE",
-    default: "false",
-    meaning: "Allows listeners beyond loopback without TLS and token.",
-  }),
+  ...insecure,
   maxMessageBytes: bytes(
     { env: "JOBMESH_MAX_MESSAGE_BYTES", default: "4MiB", meaning: "Largest gRPC request." },
     { min: 1024 ** 2, max: 64 * 1024 ** 2 },
@@ -119,7 +124,7 @@ export const executorHttp = {
     env: "JOBMESH_HTTP_LISTEN",
     meaning: "Address of /metrics, /healthz and /readyz; unset: none.",
   }),
-  insecure: listeners.insecure,
+  ...insecure,
 };
 
 /** How long silence may last, for executors and schedulers alike. */

@@ -1,0 +1,137 @@
+/**
+ * Who may speak to whom. The same names on all processes; files are read when
+ * the settings are, so that what is wrong with them is told with all the rest.
+ */
+
+import { readFileSync, statSync } from "node:fs";
+import type { Roots } from "../security/link-security.ts";
+import { isCertificates, isPrivateKey } from "../security/pem.ts";
+import { Secret } from "../security/secret.ts";
+import {
+  choice,
+  custom,
+  type OptionalDeclaration,
+  optional,
+  type Reading,
+  type Setting,
+  secret,
+  text,
+} from "./setting.ts";
+
+/** Largest file of certificates, of a key or of tokens. */
+const MAX_FILE_BYTES = 1024 * 1024;
+/** Tokens that are accepted at once: two while one is changed for the other, and some to spare. */
+const MAX_TOKENS = 8;
+/** A token as the authorization header takes it (RFC 6750), long enough not to be guessed. */
+const TOKEN = /^[A-Za-z0-9._~+/=-]{16,512}$/;
+const TOKENS_TAKES = `1 to ${MAX_TOKENS} tokens of 16 to 512 of [A-Za-z0-9._~+/=-]`;
+/** Stands for the roots that the machine trusts. */
+const SYSTEM = "system";
+
+/** Certificates: its own, and those that others are verified by. */
+export const tls = {
+  tlsCert: pemFile(
+    {
+      env: "JOBMESH_TLS_CERT",
+      meaning: "PEM file of this process's certificate, its chain after it: its listeners speak TLS then.",
+    },
+    "a PEM file of certificates",
+    (pem) => (isCertificates(pem) ? pem : null),
+  ),
+  tlsKey: pemFile(
+    { env: "JOBMESH_TLS_KEY", meaning: "PEM file of its private key, without a password." },
+    "a PEM file of a private key without a password",
+    (pem) => (isPrivateKey(pem) ? new Secret(pem) : null),
+  ),
+  tlsCa: optional((declared) => custom<Roots>(declared, `path | ${SYSTEM}`, readRoots), {
+    env: "JOBMESH_TLS_CA",
+    meaning: `PEM file of the certificates that others' are verified by, or ${SYSTEM}: what it dials is dialed by TLS then.`,
+  }),
+};
+
+/** For those who dial schedulers. */
+export const tlsName = {
+  tlsServerName: optional((declared) => text(declared, /^[A-Za-z0-9._-]{1,253}$/, "a host name"), {
+    env: "JOBMESH_TLS_SERVER_NAME",
+    meaning: "Name in schedulers' certificates; unset: the host that is dialed, by etcd:///scheduler that name.",
+  }),
+};
+
+/** For those who listen. */
+export const clientCertificates = {
+  tlsClientCerts: choice(
+    {
+      env: "JOBMESH_TLS_CLIENT_CERTS",
+      default: "off",
+      meaning: "Whether callers need a certificate of JOBMESH_TLS_CA (mTLS); HTTP probes never do.",
+    },
+    ["off", "required"],
+  ),
+};
+
+/** What calls are authenticated by. */
+export const tokens = {
+  token: secret(
+    optional(
+      (declared) => custom(declared, `${TOKENS_TAKES}, separated by commas`, (given) => readTokens(given, ",")),
+      {
+        env: "JOBMESH_TOKEN",
+        meaning:
+          "Tokens that calls need: all are accepted, the first is sent. It has no flag: a command line can be seen.",
+      },
+    ),
+  ),
+  tokenFile: secret(
+    optional((declared) => custom(declared, "path", readTokenFile), {
+      env: "JOBMESH_TOKEN_FILE",
+      meaning: "The same in a file, one token a line; preferred to JOBMESH_TOKEN.",
+    }),
+  ),
+};
+
+function pemFile<T>(declared: OptionalDeclaration, takes: string, parse: (pem: string) => T | null): Setting<T | null> {
+  return optional(
+    (declaration) =>
+      custom<T>(declaration, "path", (path) => {
+        const file = readText(path);
+        if ("fault" in file) return file;
+        const value = parse(file.value);
+        return value === null ? { fault: `must be ${takes}` } : { value };
+      }),
+    declared,
+  );
+}
+
+function readRoots(given: string): Reading<Roots> {
+  if (given === SYSTEM) return { value: { kind: "system" } };
+  const file = readText(given);
+  if ("fault" in file) return file;
+  if (!isCertificates(file.value)) return { fault: `must be a PEM file of certificates, or ${SYSTEM}` };
+  return { value: { kind: "pem", pem: file.value } };
+}
+
+function readTokenFile(path: string): Reading<readonly Secret[]> {
+  const file = readText(path);
+  return "fault" in file ? file : readTokens(file.value, "\n");
+}
+
+function readTokens(given: string, separator: string): Reading<readonly Secret[]> {
+  const items = given
+    .split(separator)
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+  if (items.length === 0 || items.length > MAX_TOKENS || items.some((item) => !TOKEN.test(item))) {
+    return { fault: `must be ${TOKENS_TAKES}` };
+  }
+  return { value: Object.freeze(items.map((item) => new Secret(item))) };
+}
+
+function readText(path: string): Reading<string> {
+  try {
+    if (statSync(path).size > MAX_FILE_BYTES) return { fault: `must be a file of at most ${MAX_FILE_BYTES} bytes` };
+    return { value: readFileSync(path, "utf8") };
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "it is no path";
+    return { fault: `must be a file that can be read: ${code}` };
+  }
+}
