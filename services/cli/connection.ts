@@ -22,6 +22,9 @@ export type Connection = {
 /** A person waits for the command: spans that are not gone by then are given up. */
 const TRACING_STOP_MS = 2_000;
 
+/** For the call that tells why others had no connection. */
+const LAST_LOOK_MS = 2_000;
+
 /** Target where nothing else is said: the embedded mesh. */
 export const DEFAULT_TARGET = "127.0.0.1:7070";
 
@@ -49,7 +52,7 @@ export async function withConnection(
   try {
     return await work({ client, config, rest });
   } catch (thrown) {
-    throw namingTarget(target, JobmeshError.from(thrown));
+    throw namingTarget(target, await sayingMore(client, JobmeshError.from(thrown)));
   } finally {
     client.close();
     await names?.close();
@@ -62,6 +65,14 @@ function openTracing(config: ClientConfig): Promise<Tracing> {
   const log = createLogger({ level: config.logLevel, serviceName: "jobmesh-client" });
   const process_ = { serviceName: "jobmesh-client", instanceId: String(process.pid), version: VERSION };
   return createTracing({ clock: new SystemClock(), random: new SystemRandom(), log }, config, process_);
+}
+
+/** A call that waited for a connection in vain does not say why there was none; one that does not wait does. */
+async function sayingMore(client: MeshClient, error: JobmeshError): Promise<JobmeshError> {
+  if (error.reason !== "DEADLINE") return error;
+  const options = { waitForReady: false, timeoutMs: LAST_LOOK_MS };
+  const last = await client.mesh.getMeshStatus({}, options).then(() => error, JobmeshError.from);
+  return last.reason === "PEER_UNAVAILABLE" ? last : error;
 }
 
 /** gRPC's own words about a connection that cannot be made are not for people. */

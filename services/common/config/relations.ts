@@ -16,7 +16,7 @@ export interface RelatedValues extends GuardedValues {
 
 /** Every relation between values that does not hold, named by the settings' environment variables. */
 export function checkRelations(values: RelatedValues): FieldViolation[] {
-  return [...checkTimes(values), ...checkAddresses(values), ...checkSecurity(values)];
+  return [...checkTimes(values), ...checkSecurity(values), ...checkAddresses(values)];
 }
 
 type TimeName = "heartbeatMs" | "suspectMs" | "leaseMs" | "lossMs" | "sessionLeaseMs" | "leaseMarginMs";
