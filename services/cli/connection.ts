@@ -88,12 +88,11 @@ function namingTarget(target: string, error: JobmeshError): JobmeshError {
 
 /** What of gRPC's words tells a person something: the system's name of the error, and what TLS does not like. */
 function whyOf(words: string): string {
+  if (/certificate|altnames|TLS|SSL/i.test(words)) {
+    return ` by the TLS that is set (${words.replace(/^.*Last error: /s, "").trim()})`;
+  }
   const [code] = /\bE[A-Z]{4,}\b/.exec(words) ?? [];
-  if (code !== undefined) return ` (${code})`;
-  const isTls = /certificate|altnames|TLS|SSL|ssl|alert|[Pp]rotocol error/.test(words);
-  return isTls
-    ? ` by the TLS that is set (${words.replace(/^.*Last error: /, "").replace(/\. Resolution note:.*$/, "")})`
-    : "";
+  return code === undefined ? "" : ` (${code})`;
 }
 
 async function openNames(endpoints: readonly string[], cluster: string): Promise<{ close(): Promise<void> }> {

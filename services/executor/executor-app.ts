@@ -1,5 +1,6 @@
 import { loadConfig } from "../common/config/load-config.ts";
 import type { ExecutorConfig as ExecutorSettings } from "../common/config/process-settings.ts";
+import { checkSecurity } from "../common/config/security-relations.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { MethodShape } from "../common/rpc/contract.ts";
 import { createLogger, type Logger } from "../common/runtime/log.ts";
@@ -139,7 +140,11 @@ function settingsOf(options: ExecutorOptions): ExecutorSettings {
     allowCommands: options.allowCommands,
   };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...config, ...named, ...valuesOf(options) };
+  const settings = { ...config, ...named, ...valuesOf(options) };
+  // The environment's were checked without what the program says.
+  const fieldViolations = checkSecurity(settings);
+  if (fieldViolations.length > 0) throw new JobmeshError("CONFIG_INVALID", { fieldViolations });
+  return settings;
 }
 
 function invalid(message: string): JobmeshError {

@@ -34,7 +34,9 @@ test("scheduler, executor and clients over mTLS and a token run a job, and show 
   const serves = await scheduler.printed(/"address":"([^"]+)".*"the scheduler serves"/, { stream: "stderr" });
   const reach = { JOBMESH_SCHEDULER: serves[1] ?? "" };
   const work_ = ["executor", "--allow-commands", "--data-dir", work, "--log-level", "debug"];
-  const executor = processes.start(work_, { env: { ...env, ...reach } });
+  // By the environment: a command is not told what its executor has there.
+  const byEnvironment = { JOBMESH_TOKEN: token, JOBMESH_TOKEN_FILE: undefined };
+  const executor = processes.start(work_, { env: { ...env, ...reach, ...byEnvironment } });
   await executor.printed(/"a home took the executor"/, { stream: "stderr" });
 
   const ran = await processes.run(["run", "--", "env; echo done"], { env: { ...env, ...reach } });
@@ -56,6 +58,7 @@ test("scheduler, executor and clients over mTLS and a token run a job, and show 
     await refused(clear, /no scheduler answers at .*TLS/),
     await refused({ ...clear, JOBMESH_TLS_CA: undefined }, /no scheduler answers at/),
     await refused({ JOBMESH_TLS_CERT: foreign.certPath, JOBMESH_TLS_KEY: foreign.keyPath }, /no scheduler answers at/),
+    await refused({ JOBMESH_TLS_CA: "system" }, /no scheduler answers at .*TLS.*certificate/),
     await refused({ JOBMESH_TLS_SERVER_NAME: "elsewhere" }, /no scheduler answers at .*TLS.*elsewhere/),
     await refused({ JOBMESH_TOKEN: token }, /JOBMESH_TOKEN_FILE .*must not be set together with JOBMESH_TOKEN/),
   ];
@@ -120,7 +123,10 @@ test("the embedded mesh with TLS and a token makes its examples, and says how it
   const mesh = await processes.dev({ dataDir: processes.folder(), env });
   await mesh.printed(/SUCCEEDED example-hello/);
   assert.match(mesh.stdout, /^ {2}metrics +https:/m);
-  assert.match(mesh.stdout, /^ {2}grpcurl -H 'authorization: Bearer TOKEN' \S+ jobmesh/m);
+  assert.match(
+    mesh.stdout,
+    /^ {2}grpcurl -cacert CA\.pem -cert CERT\.pem -key KEY\.pem -H 'authorization: Bearer TOKEN' \S+ jobmesh/m,
+  );
   const { JOBMESH_TLS_CLIENT_CERTS: _, ...client } = env;
   const ran = await processes.run(["run", "--scheduler", mesh.address, "--", "echo hello"], { env: client });
   assert.deepEqual([ran.code, ran.stdout], [0, "hello\n"], ran.stderr);

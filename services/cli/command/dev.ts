@@ -66,7 +66,8 @@ function stoppingLine(): string {
 function greeting(config: DevConfig, facts: { address: string; httpAddress: string; name: string }): string {
   const { tls, tokens } = listenerSecurity(config);
   const where = facts.address === DEFAULT_TARGET ? "" : ` --scheduler ${facts.address}`;
-  const plaintext = tls === null ? " -plaintext" : "";
+  const shown = tls?.clientCa ? " -cert CERT.pem -key KEY.pem" : "";
+  const trust = tls === null ? " -plaintext" : ` -cacert CA.pem${shown}`;
   const token = tokens.length === 0 ? "" : " -H 'authorization: Bearer TOKEN'";
   return [
     `jobmesh ${VERSION} is ready`,
@@ -76,7 +77,7 @@ function greeting(config: DevConfig, facts: { address: string; httpAddress: stri
     "Try next, in another terminal:",
     `  npx jobmesh run${where} -- 'echo hello from $(hostname)'`,
     `  npx jobmesh status${where}`,
-    `  grpcurl${plaintext}${token} ${facts.address} jobmesh.v1.JobService/ListJobs`,
+    `  grpcurl${trust}${token} ${facts.address} jobmesh.v1.JobService/ListJobs`,
     "",
     "",
   ].join("\n");

@@ -7,6 +7,7 @@ import { readFileSync, statSync } from "node:fs";
 import type { Roots } from "../security/link-security.ts";
 import { isCertificates, isPrivateKey } from "../security/pem.ts";
 import { Secret } from "../security/secret.ts";
+import { isToken, TOKEN_TAKES } from "../security/token-text.ts";
 import {
   choice,
   custom,
@@ -22,9 +23,7 @@ import {
 const MAX_FILE_BYTES = 1024 * 1024;
 /** Tokens that are accepted at once: two while one is changed for the other, and some to spare. */
 const MAX_TOKENS = 8;
-/** A token as the authorization header takes it (RFC 6750), long enough not to be guessed. */
-const TOKEN = /^[A-Za-z0-9._~+/=-]{16,512}$/;
-const TOKENS_TAKES = `1 to ${MAX_TOKENS} tokens of 16 to 512 of [A-Za-z0-9._~+/=-]`;
+const TOKENS_TAKES = `1 to ${MAX_TOKENS} tokens of ${TOKEN_TAKES}`;
 /** Stands for the roots that the machine trusts. */
 const SYSTEM = "system";
 
@@ -120,7 +119,7 @@ function readTokens(given: string, separator: string): Reading<readonly Secret[]
     .split(separator)
     .map((item) => item.trim())
     .filter((item) => item !== "");
-  if (items.length === 0 || items.length > MAX_TOKENS || items.some((item) => !TOKEN.test(item))) {
+  if (items.length === 0 || items.length > MAX_TOKENS || !items.every(isToken)) {
     return { fault: `must be ${TOKENS_TAKES}` };
   }
   return { value: Object.freeze(items.map((item) => new Secret(item))) };
@@ -128,7 +127,10 @@ function readTokens(given: string, separator: string): Reading<readonly Secret[]
 
 function readText(path: string): Reading<string> {
   try {
-    if (statSync(path).size > MAX_FILE_BYTES) return { fault: `must be a file of at most ${MAX_FILE_BYTES} bytes` };
+    const file = statSync(path);
+    // A pipe is how a shell hands over what it has from elsewhere.
+    if (!file.isFile() && !file.isFIFO()) return { fault: "must be a file" };
+    if (file.size > MAX_FILE_BYTES) return { fault: `must be a file of at most ${MAX_FILE_BYTES} bytes` };
     return { value: readFileSync(path, "utf8") };
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "it is no path";

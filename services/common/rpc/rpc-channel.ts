@@ -17,7 +17,7 @@ import {
 import { channelCredentials, nameOptions } from "./credentials.ts";
 import { quietGrpc } from "./grpc-log.ts";
 import { DEFAULT_KEEPALIVE_TIME_MS, DEFAULT_KEEPALIVE_TIMEOUT_MS, DEFAULT_MAX_MESSAGE_BYTES } from "./limits.ts";
-import { LOOPBACK_ONLY } from "./name-resolver.ts";
+import { LOOPBACK_ONLY, NAME_SCHEME } from "./name-resolver.ts";
 import { errorFromServiceError } from "./status.ts";
 import { GrpcDuplexStream } from "./stream.ts";
 import { bearerOf, TOKEN_KEY } from "./token.ts";
@@ -78,7 +78,7 @@ export class RpcChannel {
     this.#bearer = token === null ? null : bearerOf(token);
     this.#client = new Client(config.target, channelCredentials(tls, config.target), {
       ...nameOptions(tls, config.target),
-      ...(isTokenBare ? { [LOOPBACK_ONLY]: 1 } : {}),
+      ...(isTokenBare ? { [LOOPBACK_ONLY]: 1, "grpc.enable_http_proxy": 0 } : {}),
       "grpc.keepalive_time_ms": config.keepaliveTimeMs ?? DEFAULT_KEEPALIVE_TIME_MS,
       "grpc.keepalive_timeout_ms": config.keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
       "grpc.keepalive_permit_without_calls": 1,
@@ -219,10 +219,10 @@ export class RpcChannel {
   }
 }
 
-/** What a name stands for is looked at when it is resolved. */
+/** What a name in etcd stands for is looked at when it is resolved; gRPC's other ways to name a server are not known here. */
 function refuseBeyondLoopback(target: string): void {
   const host = parseHostPort(target)?.host;
-  if (host === undefined || isLoopback(host)) return;
+  if (host === undefined ? target.startsWith(`${NAME_SCHEME}:`) : isLoopback(host)) return;
   const message = `${target} is beyond loopback, and the token would go there in clear text: TLS is needed, or --insecure`;
   throw new JobmeshError("CONFIG_INVALID", { message });
 }

@@ -1,6 +1,7 @@
 import { JobmeshError } from "../error/jobmesh-error.ts";
 import { type ChannelSecurity, channelSecurity, type SecurityValues } from "./link-security.ts";
 import { Secret } from "./secret.ts";
+import { isToken, TOKEN_TAKES } from "./token-text.ts";
 
 /** TLS of a client or an executor; `{}` trusts the machine's own roots. */
 export type TlsOptions = {
@@ -18,13 +19,13 @@ export type TlsOptions = {
 export type SecurityOptions = {
   /** Dials by TLS; in clear text when left out. */
   readonly tls?: TlsOptions | undefined;
-  /** Sent with every call. Beyond loopback it needs `tls`. */
+  /** Sent with every call: 16 to 512 of [A-Za-z0-9._~+/=-]. Beyond loopback it needs `tls`. */
   readonly token?: string | Secret | undefined;
-  /** Sends the token in clear text beyond loopback, too; default false. */
+  /** Allows the token in clear text beyond loopback, and an executor's listener without any; default false. */
   readonly insecure?: boolean | undefined;
 };
 
-/** How a channel dials by these options. Throws CONFIG_INVALID for a certificate without its key, or a key without. */
+/** How a channel dials by these options. Throws CONFIG_INVALID for a certificate without its key, and for no token. */
 export function channelOf(options: SecurityOptions): ChannelSecurity {
   return channelSecurity(valuesOf(options));
 }
@@ -33,7 +34,7 @@ export function channelOf(options: SecurityOptions): ChannelSecurity {
 export function valuesOf({ tls, token, insecure }: SecurityOptions): SecurityValues {
   return {
     ...(tls === undefined ? {} : tlsValues(tls)),
-    ...(token === undefined ? {} : { token: [secretOf(token)], tokenFile: null }),
+    ...(token === undefined ? {} : { token: [tokenOf(token)], tokenFile: null }),
     ...(insecure === undefined ? {} : { insecure }),
   };
 }
@@ -60,6 +61,13 @@ function tlsValues({ ca, cert, key, serverName }: TlsOptions): SecurityValues {
     tlsKey: key === undefined ? null : secretOf(key),
     tlsServerName: serverName ?? null,
   };
+}
+
+/** Looked at here: whoever cannot send it would show it in his complaint. */
+function tokenOf(given: string | Secret): Secret {
+  const token = secretOf(given);
+  if (isToken(token.reveal())) return token;
+  throw new JobmeshError("CONFIG_INVALID", { message: `token: must be ${TOKEN_TAKES}` });
 }
 
 function secretOf(given: string | Secret): Secret {

@@ -233,7 +233,7 @@ test("by a name in etcd the certificate has to carry that name, or the one that 
 
 test("a token is never sent in clear text beyond loopback: not to an address, not to a name's addresses", async () => {
   const config = (insecure: boolean, target: string) => ({ target, security: channelOf({ token: TOKEN, insecure }) });
-  for (const target of ["192.0.2.1:7070", "scheduler.example:7070"]) {
+  for (const target of ["192.0.2.1:7070", "scheduler.example:7070", "dns:///scheduler.example:7070"]) {
     assert.throws(() => new RpcChannel({ clock }, config(false, target)), { reason: "CONFIG_INVALID", message: /TLS/ });
     new RpcChannel({ clock }, config(true, target)).close();
     new RpcChannel({ clock }, { target, security: channelOf({ token: TOKEN, tls: { ca } }) }).close();
@@ -261,6 +261,16 @@ test("a token is never sent in clear text beyond loopback: not to an address, no
     assert.equal(await outcome(() => channel.unary(Executions.getExecution, request)), wanted);
     unregister();
   }
+});
+
+test("what cannot be a token is refused, and not shown", () => {
+  for (const token of ["short", `${TOKEN}\n`, `${TOKEN}é`, "x".repeat(513)]) {
+    assert.throws(() => channelOf({ token }), {
+      reason: "CONFIG_INVALID",
+      message: /^token: must be 16 to 512 of \S+$/,
+    });
+  }
+  for (const length of [16, 512]) channelOf({ token: "x".repeat(length) });
 });
 
 test("a certificate without its key is refused before anything is dialed", () => {
