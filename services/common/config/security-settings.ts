@@ -101,7 +101,8 @@ function pemFile<T>(declared: OptionalDeclaration, takes: string, parse: (pem: s
   );
 }
 
-function readRoots(given: string): Reading<Roots> {
+/** Reads a file of certificates, or `system`. */
+export function readRoots(given: string): Reading<Roots> {
   if (given === SYSTEM) return { value: { kind: "system" } };
   const file = readText(given);
   if ("fault" in file) return file;

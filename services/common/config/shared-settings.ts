@@ -1,6 +1,8 @@
 /** Settings that more than one process has. Defaults of timings are the values of docs/guarantees.md. */
 
+import { isIP } from "node:net";
 import { LOG_LEVELS } from "../runtime/log.ts";
+import { readRoots } from "./security-settings.ts";
 import {
   bytes,
   choice,
@@ -21,6 +23,9 @@ export type StoreTarget =
   | { readonly kind: "sqlite"; readonly path: string }
   /** The URL holds a password: never print it, but describeStore of it. */
   | { readonly kind: "mysql"; readonly url: string };
+
+/** In a MySQL URL: by which certificates the server is verified, as JOBMESH_TLS_CA has them; TLS then. */
+const STORE_TLS = "ssl-ca";
 
 /** Identifiers of executors and schedulers, and the cluster's name. */
 export const IDENTIFIER = /^[A-Za-z0-9._-]{1,64}$/;
@@ -89,7 +94,8 @@ export const store = {
   store: secret(
     optional((declared) => custom(declared, "sqlite:PATH | mysql://USER:PASSWORD@HOST:PORT/DATABASE", readStore), {
       env: "JOBMESH_STORE",
-      meaning: "The store, which is the truth. Unset: SQLite in the data folder.",
+      meaning:
+        "The store, which is the truth. Unset: SQLite in the data folder. ?ssl-ca=path | system at the end of a MySQL URL is TLS.",
     }),
   ),
 };
@@ -207,7 +213,13 @@ function readStore(given: string): Reading<StoreTarget> {
   if (/^sqlite:[^\0]+$/.test(given)) return { value: Object.freeze({ kind: "sqlite", path: given.slice(7) }) };
   const fault = "must be sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE";
   if (!given.startsWith("mysql://") || !URL.canParse(given)) return { fault };
-  const { host, pathname } = new URL(given);
+  const { host, hostname, pathname, searchParams } = new URL(given);
   if (host === "" || !/^\/[^/]+$/.test(pathname)) return { fault };
+  const [roots, ...more] = searchParams;
+  if (more.length > 0 || (roots !== undefined && roots[0] !== STORE_TLS)) return { fault: `${fault}[?${STORE_TLS}=…]` };
+  const read = roots === undefined ? null : readRoots(roots[1]);
+  if (read !== null && isIP(hostname.replace(/^\[|\]$/g, "")) !== 0)
+    return { fault: `must name its host, not its address, where it has ${STORE_TLS}` };
+  if (read !== null && "fault" in read) return { fault: `${STORE_TLS} in its URL ${read.fault}` };
   return { value: Object.freeze({ kind: "mysql", url: given }) };
 }
