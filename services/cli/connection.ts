@@ -44,7 +44,7 @@ export async function withConnection(
     return 0;
   }
   const { config, rest } = loaded;
-  const names = config.etcdEndpoints === null ? null : await openNames(config.etcdEndpoints, config.cluster);
+  const names = config.etcdEndpoints === null ? null : await openNames(config);
   const target = config.scheduler ?? (names === null ? DEFAULT_TARGET : "etcd:///scheduler");
   const tracing = await openTracing(config);
   const security = optionsOf(channelSecurity(config));
@@ -95,7 +95,7 @@ function whyOf(words: string): string {
   return code === undefined ? "" : ` (${code})`;
 }
 
-async function openNames(endpoints: readonly string[], cluster: string): Promise<{ close(): Promise<void> }> {
+async function openNames(config: ClientConfig): Promise<{ close(): Promise<void> }> {
   const { openMeshNames } = await import("./mesh-names.ts");
-  return openMeshNames(endpoints, cluster);
+  return openMeshNames(config);
 }

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
 import { isLoopback, parseHostPort } from "../common/config/listen-address.ts";
 import type { SchedulerConfig } from "../common/config/process-settings.ts";
+import type { etcdTls } from "../common/config/shared-settings.ts";
 import type { ExecutorId, SchedulerId } from "../common/domain/identifier.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { SchedulerBus } from "../common/port/bus.ts";
@@ -32,6 +33,7 @@ export type SchedulerProcessConfig = Omit<
   | "tlsServerName"
   | "kafkaBrokers"
   | "etcdEndpoints"
+  | keyof typeof etcdTls
   | "laneCount"
   | "resultPartitionCount"
   | "kafkaReplication"

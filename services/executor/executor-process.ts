@@ -10,7 +10,7 @@ import type { Registry } from "../common/port/registry.ts";
 import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import type { Logger } from "../common/runtime/log.ts";
-import { channelSecurity } from "../common/security/link-security.ts";
+import { channelSecurity, etcdSecurity } from "../common/security/link-security.ts";
 import { beatGapMsOf, executorDefaults, placeOf } from "./config.ts";
 import { Executor } from "./executor.ts";
 import { keptExecutorId } from "./executor-id.ts";
@@ -109,7 +109,8 @@ type OpenedRegistry = { readonly registry: Registry; close(): Promise<void> };
 async function openRegistry(settings: ExecutorSettings, parts: ExecutorProcessParts): Promise<OpenedRegistry | null> {
   if (settings.etcdEndpoints === null) return null;
   const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
-  const registry = openEtcdRegistry(parts, { endpoints: settings.etcdEndpoints, cluster: settings.cluster });
+  const { etcdEndpoints: endpoints, cluster } = settings;
+  const registry = openEtcdRegistry(parts, { endpoints, cluster, tls: etcdSecurity(settings) });
   await registry.start();
   const unregister = registerNameSource(registryNames(registry));
   return {

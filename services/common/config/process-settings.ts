@@ -3,7 +3,18 @@ import { otelSettings } from "./otel-settings.ts";
 import { schedulerLoops, schedulerSettings } from "./scheduler-settings.ts";
 import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { type Setting, toggle } from "./setting.ts";
-import { backends, cluster, dataDir, insecure, listeners, liveness, log, stopping, store } from "./shared-settings.ts";
+import {
+  backends,
+  cluster,
+  dataDir,
+  etcdTls,
+  insecure,
+  listeners,
+  liveness,
+  log,
+  stopping,
+  store,
+} from "./shared-settings.ts";
 
 /** Settings by their names in the config object. */
 export type Settings = Readonly<Record<string, Setting<unknown>>>;
@@ -49,6 +60,7 @@ export const PROCESSES = {
     ...tokens,
     ...insecure,
     etcdEndpoints: backends.etcdEndpoints,
+    ...etcdTls,
     ...cluster,
     ...log,
     ...otelSettings,

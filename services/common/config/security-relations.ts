@@ -1,30 +1,53 @@
 import type { FieldViolation } from "../error/jobmesh-error.ts";
-import { listenerSecurity, type SecurityValues } from "../security/link-security.ts";
+import { type EtcdValues, listenerSecurity, type SecurityValues } from "../security/link-security.ts";
 import { belongTogether } from "../security/pem.ts";
+import type { Secret } from "../security/secret.ts";
 import { exposureOf, isLoopback, parseHostPort } from "./listen-address.ts";
 import { violation } from "./setting.ts";
 
 /** What the relations of security look at beside its own values. */
-export type GuardedValues = SecurityValues & {
-  readonly listen?: string;
-  readonly httpListen?: string | null;
-  readonly advertise?: string | null;
-  readonly scheduler?: string | null;
-  readonly etcdEndpoints?: readonly string[] | null;
-};
+export type GuardedValues = SecurityValues &
+  EtcdValues & {
+    readonly listen?: string;
+    readonly httpListen?: string | null;
+    readonly advertise?: string | null;
+    readonly scheduler?: string | null;
+  };
 
 /** Every relation between the settings of security that does not hold. */
 export function checkSecurity(values: GuardedValues): FieldViolation[] {
-  return [...checkIdentity(values), ...checkTrust(values), ...checkTokens(values), ...checkListeners(values)];
+  return [
+    ...checkIdentity("JOBMESH_TLS", values.tlsCert, values.tlsKey),
+    ...checkTrust(values),
+    ...checkTokens(values),
+    ...checkListeners(values),
+    ...checkIdentity("JOBMESH_ETCD", values.etcdCert, values.etcdKey),
+    ...checkEtcd(values),
+  ];
 }
 
-function checkIdentity({ tlsCert, tlsKey }: GuardedValues): FieldViolation[] {
-  if (tlsCert && tlsKey === null) return [violation("JOBMESH_TLS_KEY", "must be set with JOBMESH_TLS_CERT")];
-  if (tlsKey && tlsCert === null) return [violation("JOBMESH_TLS_CERT", "must be set with JOBMESH_TLS_KEY")];
-  if (tlsCert && tlsKey && !belongTogether(tlsCert, tlsKey)) {
-    return [violation("JOBMESH_TLS_KEY", "must be the key of the first certificate in JOBMESH_TLS_CERT")];
+function checkIdentity(
+  name: string,
+  cert: string | null | undefined,
+  key: Secret | null | undefined,
+): FieldViolation[] {
+  const [certEnv, keyEnv] = [`${name}_CERT`, `${name}_KEY`];
+  if (cert && key === null) return [violation(keyEnv, `must be set with ${certEnv}`)];
+  if (key && cert === null) return [violation(certEnv, `must be set with ${keyEnv}`)];
+  if (cert && key && !belongTogether(cert, key)) {
+    return [violation(keyEnv, `must be the key of the first certificate in ${certEnv}`)];
   }
   return [];
+}
+
+/** What is set for TLS has to be used: by all endpoints or by none. */
+function checkEtcd({ etcdEndpoints, etcdCa, etcdCert }: GuardedValues): FieldViolation[] {
+  const endpoints = etcdEndpoints ?? [];
+  const byTls = endpoints.filter((endpoint) => endpoint.startsWith("https://")).length;
+  if (byTls === endpoints.length && (byTls > 0 || !(etcdCa || etcdCert))) return [];
+  if (byTls === 0 && !(etcdCa || etcdCert)) return [];
+  const why = byTls === 0 ? "where JOBMESH_ETCD_CA or JOBMESH_ETCD_CERT is set" : "all of them, or none";
+  return [violation("JOBMESH_ETCD_ENDPOINTS", `must be https://host:port, ${why}`)];
 }
 
 function checkTrust(values: GuardedValues): FieldViolation[] {

@@ -29,19 +29,11 @@ const SYSTEM = "system";
 
 /** Certificates: its own, and those that others are verified by. */
 export const tls = {
-  tlsCert: pemFile(
-    {
-      env: "JOBMESH_TLS_CERT",
-      meaning: "PEM file of this process's certificate, its chain after it: its listeners speak TLS then.",
-    },
-    "a PEM file of certificates",
-    (pem) => (isCertificates(pem) ? pem : null),
-  ),
-  tlsKey: pemFile(
-    { env: "JOBMESH_TLS_KEY", meaning: "PEM file of its private key, without a password." },
-    "a PEM file of a private key without a password",
-    (pem) => (isPrivateKey(pem) ? new Secret(pem) : null),
-  ),
+  tlsCert: certificateFile({
+    env: "JOBMESH_TLS_CERT",
+    meaning: "PEM file of this process's certificate, its chain after it: its listeners speak TLS then.",
+  }),
+  tlsKey: keyFile({ env: "JOBMESH_TLS_KEY", meaning: "PEM file of its private key, without a password." }),
   tlsCa: optional((declared) => custom<Roots>(declared, `path | ${SYSTEM}`, readRoots), {
     env: "JOBMESH_TLS_CA",
     meaning: `PEM file of the certificates that others' are verified by, or ${SYSTEM}: what it dials is dialed by TLS then.`,
@@ -87,6 +79,17 @@ export const tokens = {
     }),
   ),
 };
+
+/** A file of certificates, as its text. */
+export function certificateFile(declared: OptionalDeclaration): Setting<string | null> {
+  return pemFile(declared, "a PEM file of certificates", (pem) => (isCertificates(pem) ? pem : null));
+}
+
+/** A file of a private key. */
+export function keyFile(declared: OptionalDeclaration): Setting<Secret | null> {
+  const takes = "a PEM file of a private key without a password";
+  return pemFile(declared, takes, (pem) => (isPrivateKey(pem) ? new Secret(pem) : null));
+}
 
 function pemFile<T>(declared: OptionalDeclaration, takes: string, parse: (pem: string) => T | null): Setting<T | null> {
   return optional(

@@ -2,7 +2,8 @@
 
 import { isIP } from "node:net";
 import { LOG_LEVELS } from "../runtime/log.ts";
-import { readRoots } from "./security-settings.ts";
+import type { Roots } from "../security/link-security.ts";
+import { certificateFile, keyFile, readRoots } from "./security-settings.ts";
 import {
   bytes,
   choice,
@@ -61,14 +62,27 @@ export const cluster = {
 
 /** Where Kafka and etcd are. */
 export const backends = {
-  kafkaBrokers: optional((declared) => hostPorts(declared, ""), {
+  kafkaBrokers: optional((declared) => hostPorts(declared), {
     env: "JOBMESH_KAFKA_BROKERS",
     meaning: "Kafka brokers. Without them work and results travel by the executors' sessions.",
   }),
-  etcdEndpoints: optional((declared) => hostPorts(declared, "http://"), {
+  etcdEndpoints: optional((declared) => hostPorts(declared, ["http://", "https://"]), {
     env: "JOBMESH_ETCD_ENDPOINTS",
     meaning: "etcd. Without it there is one scheduler, and its address is given to all.",
   }),
+};
+
+/** How etcd is verified, and who asks it, where its endpoints are https. */
+export const etcdTls = {
+  etcdCa: optional((declared) => custom<Roots>(declared, "path | system", readRoots), {
+    env: "JOBMESH_ETCD_CA",
+    meaning: "PEM file of the certificates that etcd's is verified by; unset or system: those that the machine trusts.",
+  }),
+  etcdCert: certificateFile({
+    env: "JOBMESH_ETCD_CERT",
+    meaning: "PEM file of the certificate that is shown to etcd, its chain after it.",
+  }),
+  etcdKey: keyFile({ env: "JOBMESH_ETCD_KEY", meaning: "PEM file of its private key, without a password." }),
 };
 
 /** Where a process keeps its files. */

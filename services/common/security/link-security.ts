@@ -38,6 +38,9 @@ export type ChannelSecurity = {
   readonly insecure: boolean;
 };
 
+/** TLS to etcd: whose certificates are trusted, and what is shown. */
+export type EtcdTls = Pick<ChannelTls, "ca" | "identity">;
+
 /** A listener that shows nothing and asks for nothing: for loopback. */
 export const OPEN_LISTENER: ListenerSecurity = { tls: null, tokens: [] };
 /** Dials in clear text, without a token. */
@@ -72,6 +75,21 @@ export function channelSecurity(values: SecurityValues): ChannelSecurity {
   const ca = tlsCa?.kind === "pem" ? tlsCa.pem : null;
   const tls = tlsCa ? { ca, identity: identityOf(values), serverName: tlsServerName } : null;
   return { tls, token: tokensOf(values)[0] ?? null, insecure };
+}
+
+/** The settings of etcd's TLS. */
+export type EtcdValues = {
+  readonly etcdEndpoints?: readonly string[] | null;
+  readonly etcdCa?: Roots | null;
+  readonly etcdCert?: string | null;
+  readonly etcdKey?: Secret | null;
+};
+
+/** How etcd is dialed; null in clear text. */
+export function etcdSecurity({ etcdEndpoints, etcdCa, etcdCert, etcdKey }: EtcdValues): EtcdTls | null {
+  if (!etcdEndpoints?.some((endpoint) => endpoint.startsWith("https://"))) return null;
+  const ca = etcdCa?.kind === "pem" ? etcdCa.pem : null;
+  return { ca, identity: etcdCert && etcdKey ? { cert: etcdCert, key: etcdKey } : null };
 }
 
 function identityOf({ tlsCert, tlsKey }: SecurityValues): Identity | null {

@@ -5,7 +5,7 @@ import { loadConfig } from "../../../services/common/config/load-config.ts";
 import type { ProcessName } from "../../../services/common/config/process-settings.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import { createLogger } from "../../../services/common/runtime/log.ts";
-import { channelSecurity, listenerSecurity } from "../../../services/common/security/link-security.ts";
+import { channelSecurity, etcdSecurity, listenerSecurity } from "../../../services/common/security/link-security.ts";
 import { TestAuthority } from "../../support/certificates.ts";
 
 type Env = Readonly<Record<string, string>>;
@@ -140,6 +140,27 @@ test("a token has no flag, since a command line can be seen by others", () => {
       return true;
     },
   );
+});
+
+test("etcd is dialed by TLS at https endpoints, all of them or none, and its certificates are for those", () => {
+  const https = { JOBMESH_ETCD_ENDPOINTS: "https://one:2379,https://two:2379" };
+  const files = { JOBMESH_ETCD_CERT: own.certPath, JOBMESH_ETCD_KEY: own.keyPath, JOBMESH_ETCD_CA: authority.caPath };
+  for (const process of ["scheduler", "executor", "client"] as const) {
+    const full = etcdSecurity(load(process, { ...https, ...files }));
+    assert.deepEqual([full?.ca, full?.identity?.cert], [authority.ca, own.cert]);
+    assert.deepEqual(etcdSecurity(load(process, https)), { ca: null, identity: null });
+    assert.equal(etcdSecurity(load(process, { JOBMESH_ETCD_ENDPOINTS: "one:2379" })), null);
+    for (const wrong of [
+      { JOBMESH_ETCD_ENDPOINTS: "https://one:2379,two:2379" },
+      { JOBMESH_ETCD_ENDPOINTS: "one:2379", ...files },
+      { JOBMESH_ETCD_CA: "system" },
+    ] as const) {
+      const description = faults(process, wrong).get("JOBMESH_ETCD_ENDPOINTS") ?? "";
+      assert.match(description, /^must be https:\/\/host:port/);
+    }
+    assert.ok(faults(process, { ...https, JOBMESH_ETCD_CERT: own.certPath }).has("JOBMESH_ETCD_KEY"));
+    assert.ok(faults(process, { ...https, ...files, JOBMESH_ETCD_KEY: other.keyPath }).has("JOBMESH_ETCD_KEY"));
+  }
 });
 
 test("a client sends no token in clear text beyond loopback, unless --insecure says so", () => {
