@@ -4,6 +4,7 @@ import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import type { Registry } from "../common/port/registry.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { kafkaSecurity } from "../common/security/kafka-security.ts";
 import { etcdSecurity } from "../common/security/link-security.ts";
 
 /** etcd, loaded only where it is used. */
@@ -25,6 +26,7 @@ export async function openBus(
   const { kafkaBusConfig } = await import("../common/adapter/kafka/config.ts");
   const given = {
     brokers: config.kafkaBrokers ?? [],
+    security: kafkaSecurity(config),
     cluster: config.cluster,
     // A group of its own for each process: the offsets that count are the store's.
     member: `scheduler-${Buffer.from(deps.random.bytes(6)).toString("hex")}`,

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
 import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
+import type { etcdTls, kafkaUse } from "../common/config/backend-settings.ts";
 import { isLoopback, parseHostPort } from "../common/config/listen-address.ts";
 import type { SchedulerConfig } from "../common/config/process-settings.ts";
-import type { etcdTls } from "../common/config/shared-settings.ts";
 import type { ExecutorId, SchedulerId } from "../common/domain/identifier.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { SchedulerBus } from "../common/port/bus.ts";
@@ -34,6 +34,7 @@ export type SchedulerProcessConfig = Omit<
   | "kafkaBrokers"
   | "etcdEndpoints"
   | keyof typeof etcdTls
+  | keyof typeof kafkaUse
   | "laneCount"
   | "resultPartitionCount"
   | "kafkaReplication"

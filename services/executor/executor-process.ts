@@ -10,6 +10,7 @@ import type { Registry } from "../common/port/registry.ts";
 import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { kafkaSecurity } from "../common/security/kafka-security.ts";
 import { channelSecurity, etcdSecurity } from "../common/security/link-security.ts";
 import { beatGapMsOf, executorDefaults, placeOf } from "./config.ts";
 import { Executor } from "./executor.ts";
@@ -133,6 +134,7 @@ async function openBus(
   const { kafkaBusConfig } = await import("../common/adapter/kafka/config.ts");
   const given = {
     brokers: settings.kafkaBrokers,
+    security: kafkaSecurity(settings),
     cluster: settings.cluster,
     member: `${executorId}-${Buffer.from(parts.random.bytes(4)).toString("hex")}`,
     lanes: settings.laneCount,

@@ -1,10 +1,10 @@
+import { etcdTls, kafkaUse } from "./backend-settings.ts";
 import { parseHostPort } from "./listen-address.ts";
 import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { bytes, custom, duration, integer, labels, list, optional, type Reading, toggle } from "./setting.ts";
 import {
   backends,
   cluster,
-  etcdTls,
   executorDataDir,
   executorHttp,
   IDENTIFIER,
@@ -99,6 +99,7 @@ export const executorSettings = {
   ...executorDataDir,
   ...backends,
   ...etcdTls,
+  ...kafkaUse,
   ...cluster,
   ...log,
   ...liveness,

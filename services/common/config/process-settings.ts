@@ -1,20 +1,10 @@
+import { etcdTls } from "./backend-settings.ts";
 import { executorSettings, executorWork, scheduler } from "./executor-settings.ts";
 import { otelSettings } from "./otel-settings.ts";
 import { schedulerLoops, schedulerSettings } from "./scheduler-settings.ts";
 import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { type Setting, toggle } from "./setting.ts";
-import {
-  backends,
-  cluster,
-  dataDir,
-  etcdTls,
-  insecure,
-  listeners,
-  liveness,
-  log,
-  stopping,
-  store,
-} from "./shared-settings.ts";
+import { backends, cluster, dataDir, insecure, listeners, liveness, log, stopping, store } from "./shared-settings.ts";
 
 /** Settings by their names in the config object. */
 export type Settings = Readonly<Record<string, Setting<unknown>>>;

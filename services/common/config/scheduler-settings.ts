@@ -1,10 +1,10 @@
+import { etcdTls, kafkaUse } from "./backend-settings.ts";
 import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { bytes, duration, hostPort, integer, optional } from "./setting.ts";
 import {
   backends,
   cluster,
   dataDir,
-  etcdTls,
   identifier,
   lanes,
   listeners,
@@ -95,6 +95,7 @@ export const schedulerSettings = {
   ...store,
   ...backends,
   ...etcdTls,
+  ...kafkaUse,
   ...cluster,
   ...log,
   ...liveness,

@@ -1,4 +1,5 @@
 import type { FieldViolation } from "../error/jobmesh-error.ts";
+import type { KafkaValues } from "../security/kafka-security.ts";
 import { type EtcdValues, listenerSecurity, type SecurityValues } from "../security/link-security.ts";
 import { belongTogether } from "../security/pem.ts";
 import type { Secret } from "../security/secret.ts";
@@ -7,7 +8,8 @@ import { violation } from "./setting.ts";
 
 /** What the relations of security look at beside its own values. */
 export type GuardedValues = SecurityValues &
-  EtcdValues & {
+  EtcdValues &
+  KafkaValues & {
     readonly listen?: string;
     readonly httpListen?: string | null;
     readonly advertise?: string | null;
@@ -23,6 +25,8 @@ export function checkSecurity(values: GuardedValues): FieldViolation[] {
     ...checkListeners(values),
     ...checkIdentity("JOBMESH_ETCD", values.etcdCert, values.etcdKey),
     ...checkEtcd(values),
+    ...checkIdentity("JOBMESH_KAFKA", values.kafkaCert, values.kafkaKey),
+    ...checkKafka(values),
   ];
 }
 
@@ -48,6 +52,27 @@ function checkEtcd({ etcdEndpoints, etcdCa, etcdCert }: GuardedValues): FieldVio
   if (byTls === 0 && !(etcdCa || etcdCert)) return [];
   const why = byTls === 0 ? "where JOBMESH_ETCD_CA or JOBMESH_ETCD_CERT is set" : "all of them, or none";
   return [violation("JOBMESH_ETCD_ENDPOINTS", `must be https://host:port, ${why}`)];
+}
+
+function checkKafka(values: GuardedValues): FieldViolation[] {
+  const { kafkaBrokers, kafkaCa, kafkaCert, kafkaSasl, kafkaUser, kafkaPassword, insecure = false } = values;
+  const faults: FieldViolation[] = [];
+  if (kafkaCert && kafkaCa === null) faults.push(violation("JOBMESH_KAFKA_CA", "must be set with JOBMESH_KAFKA_CERT"));
+  for (const [env, value] of [
+    ["JOBMESH_KAFKA_USER", kafkaUser],
+    ["JOBMESH_KAFKA_PASSWORD", kafkaPassword],
+  ] as const) {
+    if (kafkaSasl === "off" && value) faults.push(violation("JOBMESH_KAFKA_SASL", `must be set with ${env}`));
+    if (kafkaSasl !== "off" && value === null) {
+      faults.push(violation(env, `must be set where JOBMESH_KAFKA_SASL is ${kafkaSasl}`));
+    }
+  }
+  const reached = kafkaBrokers?.find((broker) => !isLoopback(parseHostPort(broker)?.host ?? ""));
+  if (kafkaSasl === "plain" && kafkaCa === null && !insecure && reached !== undefined) {
+    const description = `is plain, and the password would go to ${reached} in clear text; set JOBMESH_KAFKA_CA; --insecure allows it`;
+    faults.push(violation("JOBMESH_KAFKA_SASL", description));
+  }
+  return faults;
 }
 
 function checkTrust(values: GuardedValues): FieldViolation[] {

@@ -38,12 +38,12 @@ export interface Range {
   readonly max: number;
 }
 
-/** Has no flag: every user of a machine can see the command lines of all. */
-const FLAGLESS = "JOBMESH_TOKEN";
+/** Have no flag: every user of a machine can see the command lines of all. */
+const FLAGLESS = ["JOBMESH_TOKEN", "JOBMESH_KAFKA_PASSWORD"];
 
-/** Flag of a setting: "--data-dir" for JOBMESH_DATA_DIR. OpenTelemetry's own names have none, nor have tokens. */
+/** Flag of a setting: "--data-dir" for JOBMESH_DATA_DIR. OpenTelemetry's own names have none, nor have secrets. */
 export function flagOf(env: string): string | null {
-  if (!env.startsWith("JOBMESH_") || env === FLAGLESS) return null;
+  if (!env.startsWith("JOBMESH_") || FLAGLESS.includes(env)) return null;
   return `--${env.slice("JOBMESH_".length).toLowerCase().replaceAll("_", "-")}`;
 }
 

@@ -2,8 +2,7 @@
 
 import { isIP } from "node:net";
 import { LOG_LEVELS } from "../runtime/log.ts";
-import type { Roots } from "../security/link-security.ts";
-import { certificateFile, keyFile, readRoots } from "./security-settings.ts";
+import { readRoots } from "./security-settings.ts";
 import {
   bytes,
   choice,
@@ -70,19 +69,6 @@ export const backends = {
     env: "JOBMESH_ETCD_ENDPOINTS",
     meaning: "etcd. Without it there is one scheduler, and its address is given to all.",
   }),
-};
-
-/** How etcd is verified, and who asks it, where its endpoints are https. */
-export const etcdTls = {
-  etcdCa: optional((declared) => custom<Roots>(declared, "path | system", readRoots), {
-    env: "JOBMESH_ETCD_CA",
-    meaning: "PEM file of the certificates that etcd's is verified by; unset or system: those that the machine trusts.",
-  }),
-  etcdCert: certificateFile({
-    env: "JOBMESH_ETCD_CERT",
-    meaning: "PEM file of the certificate that is shown to etcd, its chain after it.",
-  }),
-  etcdKey: keyFile({ env: "JOBMESH_ETCD_KEY", meaning: "PEM file of its private key, without a password." }),
 };
 
 /** Where a process keeps its files. */

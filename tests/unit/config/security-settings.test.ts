@@ -5,6 +5,7 @@ import { loadConfig } from "../../../services/common/config/load-config.ts";
 import type { ProcessName } from "../../../services/common/config/process-settings.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import { createLogger } from "../../../services/common/runtime/log.ts";
+import { kafkaSecurity } from "../../../services/common/security/kafka-security.ts";
 import { channelSecurity, etcdSecurity, listenerSecurity } from "../../../services/common/security/link-security.ts";
 import { TestAuthority } from "../../support/certificates.ts";
 
@@ -160,6 +161,40 @@ test("etcd is dialed by TLS at https endpoints, all of them or none, and its cer
     }
     assert.ok(faults(process, { ...https, JOBMESH_ETCD_CERT: own.certPath }).has("JOBMESH_ETCD_KEY"));
     assert.ok(faults(process, { ...https, ...files, JOBMESH_ETCD_KEY: other.keyPath }).has("JOBMESH_ETCD_KEY"));
+  }
+});
+
+test("Kafka's user comes with its password and how it is proven, and not in clear text beyond loopback", () => {
+  const brokers = { JOBMESH_KAFKA_BROKERS: "127.0.0.1:9092,kafka.example:9092" };
+  const user = { JOBMESH_KAFKA_USER: "mesh", JOBMESH_KAFKA_PASSWORD: TOKEN };
+  const trusted = { JOBMESH_KAFKA_CA: authority.caPath };
+  for (const process of ["scheduler", "executor"] as const) {
+    const config = load(process, { ...brokers, ...user, ...trusted, JOBMESH_KAFKA_SASL: "plain" });
+    const { tls, user: read } = kafkaSecurity(config);
+    assert.deepEqual([tls?.ca, read?.mechanism, read?.password.reveal()], [authority.ca, "plain", TOKEN]);
+    assert.ok(!inspect(config).includes(TOKEN) && !JSON.stringify(config).includes(TOKEN));
+    load(process, { ...brokers, ...user, JOBMESH_KAFKA_SASL: "scram-sha-512" });
+    load(process, { JOBMESH_KAFKA_BROKERS: "127.0.0.1:9092", ...user, JOBMESH_KAFKA_SASL: "plain" });
+    load(process, { ...brokers, ...user, JOBMESH_KAFKA_SASL: "plain", JOBMESH_INSECURE: "1" });
+    const bare = faults(process, { ...brokers, ...user, JOBMESH_KAFKA_SASL: "plain" });
+    assert.match(bare.get("JOBMESH_KAFKA_SASL") ?? "", /to kafka\.example:9092 in clear text; set JOBMESH_KAFKA_CA/);
+    assert.match(faults(process, { ...brokers, ...user }).get("JOBMESH_KAFKA_SASL") ?? "", /must be set with/);
+    const alone = faults(process, { ...brokers, ...trusted, JOBMESH_KAFKA_SASL: "plain" });
+    assert.deepEqual([...alone.keys()], ["JOBMESH_KAFKA_USER", "JOBMESH_KAFKA_PASSWORD"]);
+    const shown = { JOBMESH_KAFKA_CERT: own.certPath, JOBMESH_KAFKA_KEY: own.keyPath };
+    assert.ok(faults(process, { ...brokers, ...shown }).has("JOBMESH_KAFKA_CA"));
+    assert.ok(
+      faults(process, { ...brokers, ...trusted, ...shown, JOBMESH_KAFKA_KEY: other.keyPath }).has("JOBMESH_KAFKA_KEY"),
+    );
+  }
+  for (const wrong of ["x".repeat(257)]) {
+    const found = faults("scheduler", {
+      JOBMESH_KAFKA_USER: wrong,
+      JOBMESH_KAFKA_PASSWORD: wrong,
+      JOBMESH_KAFKA_SASL: "plain",
+    });
+    assert.match(found.get("JOBMESH_KAFKA_USER") ?? "", /must be 1 to 256 characters/);
+    assert.equal(found.get("JOBMESH_KAFKA_PASSWORD"), "must be 1 to 256 characters");
   }
 });
 
