@@ -39,7 +39,7 @@ export const kafkaUse = {
   ] as const),
   kafkaUser: optional((declared) => text(declared, new RegExp(`^.{1,${MAX_WORD}}$`), `1 to ${MAX_WORD} characters`), {
     env: "JOBMESH_KAFKA_USER",
-    meaning: "Its user.",
+    meaning: "Its user; the password is in JOBMESH_KAFKA_PASSWORD.",
   }),
   kafkaPassword: secret(
     optional(

@@ -75,7 +75,7 @@ export const tokens = {
   tokenFile: secret(
     optional((declared) => custom(declared, "path", readTokenFile), {
       env: "JOBMESH_TOKEN_FILE",
-      meaning: "The same in a file, one token a line; preferred to JOBMESH_TOKEN.",
+      meaning: "File of tokens that calls need, one a line: all are accepted, the first is sent. Or JOBMESH_TOKEN.",
     }),
   ),
 };
