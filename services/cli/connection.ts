@@ -6,6 +6,8 @@ import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import { createLogger } from "../common/runtime/log.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
 import { SystemRandom } from "../common/runtime/system-random.ts";
+import { channelSecurity } from "../common/security/link-security.ts";
+import { optionsOf } from "../common/security/security-options.ts";
 import { createTracing } from "../common/telemetry/create-tracing.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import { VERSION } from "./version.ts";
@@ -19,6 +21,9 @@ export type Connection = {
 
 /** A person waits for the command: spans that are not gone by then are given up. */
 const TRACING_STOP_MS = 2_000;
+
+/** For the call that tells why others had no connection. */
+const LAST_LOOK_MS = 2_000;
 
 /** Target where nothing else is said: the embedded mesh. */
 export const DEFAULT_TARGET = "127.0.0.1:7070";
@@ -39,14 +44,15 @@ export async function withConnection(
     return 0;
   }
   const { config, rest } = loaded;
-  const names = config.etcdEndpoints === null ? null : await openNames(config.etcdEndpoints, config.cluster);
+  const names = config.etcdEndpoints === null ? null : await openNames(config);
   const target = config.scheduler ?? (names === null ? DEFAULT_TARGET : "etcd:///scheduler");
   const tracing = await openTracing(config);
-  const client = new MeshClient({ target, waitForReady: names !== null, tracing });
+  const security = optionsOf(channelSecurity(config));
+  const client = new MeshClient({ target, waitForReady: names !== null, tracing, ...security });
   try {
     return await work({ client, config, rest });
   } catch (thrown) {
-    throw namingTarget(target, JobmeshError.from(thrown));
+    throw namingTarget(target, await sayingMore(client, JobmeshError.from(thrown)));
   } finally {
     client.close();
     await names?.close();
@@ -61,15 +67,35 @@ function openTracing(config: ClientConfig): Promise<Tracing> {
   return createTracing({ clock: new SystemClock(), random: new SystemRandom(), log }, config, process_);
 }
 
+/** A call that waited for a connection in vain does not say why there was none; one that does not wait does. */
+async function sayingMore(client: MeshClient, error: JobmeshError): Promise<JobmeshError> {
+  if (error.reason !== "DEADLINE") return error;
+  const options = { waitForReady: false, timeoutMs: LAST_LOOK_MS };
+  const last = await client.mesh.getMeshStatus({}, options).then(() => error, JobmeshError.from);
+  return last.reason === "PEER_UNAVAILABLE" ? last : error;
+}
+
 /** gRPC's own words about a connection that cannot be made are not for people. */
 function namingTarget(target: string, error: JobmeshError): JobmeshError {
+  if (error.reason === "UNAUTHENTICATED") {
+    const message = `the scheduler at ${target} refuses the call: it needs its token in JOBMESH_TOKEN_FILE or JOBMESH_TOKEN`;
+    return new JobmeshError("UNAUTHENTICATED", { message, cause: error });
+  }
   if (error.reason !== "PEER_UNAVAILABLE") return error;
-  const why = /\bE[A-Z]{4,}\b/.exec(error.message)?.[0];
-  const message = `no scheduler answers at ${target}${why === undefined ? "" : ` (${why})`}; is it started? --scheduler names another`;
+  const message = `no scheduler answers at ${target}${whyOf(error.message)}; is it started? --scheduler names another`;
   return new JobmeshError("PEER_UNAVAILABLE", { message, cause: error });
 }
 
-async function openNames(endpoints: readonly string[], cluster: string): Promise<{ close(): Promise<void> }> {
+/** What of gRPC's words tells a person something: the system's name of the error, and what TLS does not like. */
+function whyOf(words: string): string {
+  if (/certificate|altnames|TLS|SSL/i.test(words)) {
+    return ` by the TLS that is set (${words.replace(/^.*Last error: /s, "").trim()})`;
+  }
+  const [code] = /\bE[A-Z]{4,}\b/.exec(words) ?? [];
+  return code === undefined ? "" : ` (${code})`;
+}
+
+async function openNames(config: ClientConfig): Promise<{ close(): Promise<void> }> {
   const { openMeshNames } = await import("./mesh-names.ts");
-  return openMeshNames(endpoints, cluster);
+  return openMeshNames(config);
 }

@@ -6,12 +6,9 @@ import { SystemRandom } from "../common/runtime/system-random.ts";
 import { openRegistry } from "./open-backends.ts";
 
 /** Makes `etcd:///NAME` resolve in this process. */
-export async function openMeshNames(
-  etcdEndpoints: readonly string[],
-  cluster: string,
-): Promise<{ close(): Promise<void> }> {
+export async function openMeshNames(config: Parameters<typeof openRegistry>[0]): Promise<{ close(): Promise<void> }> {
   const deps = { clock: new SystemClock(), random: new SystemRandom(), log: silentLogger };
-  const registry = await openRegistry({ etcdEndpoints, cluster }, deps);
+  const registry = await openRegistry(config, deps);
   await registry.start();
   const unregister = registerNameSource(registryNames(registry));
   return {

@@ -1,5 +1,7 @@
 import { hostname } from "node:os";
 import { PeerServiceService } from "../../gen/jobmesh/v1/peer_service.ts";
+import type { etcdTls, kafkaUse } from "../common/config/backend-settings.ts";
+import { isLoopback, parseHostPort } from "../common/config/listen-address.ts";
 import type { SchedulerConfig } from "../common/config/process-settings.ts";
 import type { ExecutorId, SchedulerId } from "../common/domain/identifier.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
@@ -14,6 +16,7 @@ import { RpcChannel } from "../common/rpc/rpc-channel.ts";
 import { RpcServer } from "../common/rpc/rpc-server.ts";
 import { HttpServer } from "../common/runtime/http-server.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { type ChannelSecurity, channelSecurity, listenerSecurity } from "../common/security/link-security.ts";
 import { createMetrics } from "../common/telemetry/create-metrics.ts";
 import type { Metrics } from "../common/telemetry/metrics.ts";
 import { showProcess } from "../common/telemetry/process-metrics.ts";
@@ -26,8 +29,20 @@ import { VERSION } from "./version.ts";
 /** Settings that a scheduler reads, in its own process or in the embedded mesh. */
 export type SchedulerProcessConfig = Omit<
   SchedulerConfig,
-  "schedulerId" | "kafkaBrokers" | "etcdEndpoints" | "laneCount" | "resultPartitionCount" | "kafkaReplication"
-> & { readonly schedulerId: string };
+  | "schedulerId"
+  | "tlsServerName"
+  | "kafkaBrokers"
+  | "etcdEndpoints"
+  | keyof typeof etcdTls
+  | keyof typeof kafkaUse
+  | "laneCount"
+  | "resultPartitionCount"
+  | "kafkaReplication"
+> & {
+  readonly schedulerId: string;
+  /** For whoever has peers. */
+  readonly tlsServerName?: string | null;
+};
 
 /** What a scheduler is composed of, already started. */
 export type SchedulerParts = {
@@ -69,10 +84,11 @@ export async function serveScheduler(
   const schedulerId = config.schedulerId as SchedulerId;
   const metrics = await openMetrics(schedulerId, stops);
   const scheduler = new Scheduler(
-    { ...parts, metrics, openPeer: openPeer(parts) },
+    { ...parts, metrics, openPeer: openPeer(parts, channelSecurity(config)) },
     { ...config, schedulerId, version: VERSION, embeddedExecutor: parts.embeddedExecutor },
   );
-  const server = new RpcServer({ log, clock, tracing, metrics }, config);
+  const security = listenerSecurity(config);
+  const server = new RpcServer({ log, clock, tracing, metrics }, { ...config, security });
   for (const { definition, handlers } of scheduler.services()) server.addService(definition, handlers);
   const health = new Health();
   health.addTo(server);
@@ -105,7 +121,7 @@ async function serveHttp(
   const { metrics } = parts;
   const http = new HttpServer(
     { log: parts.log, renderMetrics: () => metrics.render(), readiness: () => ({ store: scheduler.healthy() }) },
-    { listen: config.httpListen, insecure: config.insecure },
+    { listen: config.httpListen, insecure: config.insecure, security: listenerSecurity(config) },
   );
   const { address } = await http.start().catch(namingSetting("--http-listen"));
   parts.stops.add("http server", () => http.stop());
@@ -121,11 +137,18 @@ function namingSetting(flag: string): (thrown: unknown) => never {
   };
 }
 
-function openPeer(deps: { readonly clock: Clock }): OpenLink {
+function openPeer(deps: { readonly clock: Clock }, security: ChannelSecurity): OpenLink {
   return (address) => {
-    const channel = new RpcChannel(deps, { target: address });
+    const channel = new RpcChannel(deps, { target: address, security: withoutBareToken(security, address) });
     return { stream: channel.bidi(PeerServiceService.link), close: () => channel.close() };
   };
+}
+
+/** A peer's address is what etcd says: beyond loopback it gets no token in clear text, and refuses the link. */
+function withoutBareToken(security: ChannelSecurity, address: string): ChannelSecurity {
+  const host = parseHostPort(address)?.host;
+  const isSafe = security.tls !== null || security.insecure || (host !== undefined && isLoopback(host));
+  return isSafe ? security : { ...security, token: null };
 }
 
 /** Unique in the mesh, and tells a person where to look. */

@@ -7,10 +7,11 @@ import type { Clock } from "../common/port/clock.ts";
 import { RpcChannel } from "../common/rpc/rpc-channel.ts";
 import { type ServiceClient, serviceClient } from "../common/rpc/service-client.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
+import { channelOf, type SecurityOptions } from "../common/security/security-options.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 
 /** Where the mesh is, and how calls behave. */
-export type MeshClientOptions = {
+export type MeshClientOptions = SecurityOptions & {
   /** "host:port", or "etcd:///scheduler" once a name source is registered. Default 127.0.0.1:7070. */
   readonly target?: string;
   /** Time of a unary call that names none, milliseconds; default 10,000. */
@@ -44,8 +45,9 @@ export class MeshClient {
   constructor(options: MeshClientOptions = {}) {
     const { tracing, target = "127.0.0.1:7070", timeoutMs, waitForReady } = options;
     this.#clock = new SystemClock();
+    const security = channelOf(options);
     this.#channel = new RpcChannel(tracing === undefined ? { clock: this.#clock } : { clock: this.#clock, tracing }, {
-      target,
+      ...{ target, security },
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(waitForReady === undefined ? {} : { waitForReady }),
     });

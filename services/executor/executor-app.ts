@@ -1,10 +1,12 @@
 import { loadConfig } from "../common/config/load-config.ts";
 import type { ExecutorConfig as ExecutorSettings } from "../common/config/process-settings.ts";
+import { checkSecurity } from "../common/config/security-relations.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import type { MethodShape } from "../common/rpc/contract.ts";
 import { createLogger, type Logger } from "../common/runtime/log.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
 import { SystemRandom } from "../common/runtime/system-random.ts";
+import { type SecurityOptions, valuesOf } from "../common/security/security-options.ts";
 import type { ExecutorStatus } from "./executor.ts";
 import { type ExecutorProcess, startExecutorProcess } from "./executor-process.ts";
 import { methodDescriptors } from "./target/descriptors.ts";
@@ -16,7 +18,7 @@ import { type Handler, handlerDefinition, methodName } from "./target/typed-hand
  * needs; a setting that is left out comes from the environment (JOBMESH_*,
  * docs/config.md), and from its default there.
  */
-export type ExecutorOptions = {
+export type ExecutorOptions = SecurityOptions & {
   /** "host:port" or "etcd:///scheduler"; several are tried in turn. */
   readonly scheduler?: string | readonly string[];
   /** Stable over restarts, unique in the mesh: 1 to 64 of [A-Za-z0-9._-]. */
@@ -146,7 +148,11 @@ function settingsOf(options: ExecutorOptions): ExecutorSettings {
     allowHttp: options.allowHttp ?? ((env.JOBMESH_ALLOW_HTTP ?? "") === "" ? false : undefined),
   };
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...config, ...named };
+  const settings = { ...config, ...named, ...valuesOf(options) };
+  // The environment's were checked without what the program says.
+  const fieldViolations = checkSecurity(settings);
+  if (fieldViolations.length > 0) throw new JobmeshError("CONFIG_INVALID", { fieldViolations });
+  return settings;
 }
 
 function invalid(message: string): JobmeshError {

@@ -10,6 +10,8 @@ import type { Registry } from "../common/port/registry.ts";
 import { registerNameSource } from "../common/rpc/name-resolver.ts";
 import { registryNames } from "../common/rpc/registry-names.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { kafkaSecurity } from "../common/security/kafka-security.ts";
+import { channelSecurity, etcdSecurity } from "../common/security/link-security.ts";
 import { beatGapMsOf, executorDefaults, placeOf } from "./config.ts";
 import { Executor } from "./executor.ts";
 import { keptExecutorId } from "./executor-id.ts";
@@ -110,7 +112,8 @@ type OpenedRegistry = { readonly registry: Registry; close(): Promise<void> };
 async function openRegistry(settings: ExecutorSettings, parts: ExecutorProcessParts): Promise<OpenedRegistry | null> {
   if (settings.etcdEndpoints === null) return null;
   const { openEtcdRegistry } = await import("../common/adapter/etcd/open-registry.ts");
-  const registry = openEtcdRegistry(parts, { endpoints: settings.etcdEndpoints, cluster: settings.cluster });
+  const { etcdEndpoints: endpoints, cluster } = settings;
+  const registry = openEtcdRegistry(parts, { endpoints, cluster, tls: etcdSecurity(settings) });
   await registry.start();
   const unregister = registerNameSource(registryNames(registry));
   return {
@@ -133,6 +136,7 @@ async function openBus(
   const { kafkaBusConfig } = await import("../common/adapter/kafka/config.ts");
   const given = {
     brokers: settings.kafkaBrokers,
+    security: kafkaSecurity(settings),
     cluster: settings.cluster,
     member: `${executorId}-${Buffer.from(parts.random.bytes(4)).toString("hex")}`,
     lanes: settings.laneCount,
@@ -160,7 +164,10 @@ function newExecutor(settings: ExecutorSettings, parts: ExecutorProcessParts, op
   return new Executor(
     {
       ...{ clock, random, log, tracing, metrics },
-      connector: new RpcConnector({ clock }, { targets: targetsOf(settings, parts) }),
+      connector: new RpcConnector(
+        { clock },
+        { targets: targetsOf(settings, parts), security: channelSecurity(settings) },
+      ),
       bus: opened.bus,
       registry: opened.registry,
       runners: runnersOf(settings, parts, spawner),

@@ -4,6 +4,7 @@ import type { Clock } from "../common/port/clock.ts";
 import type { Random } from "../common/port/random.ts";
 import { HttpServer } from "../common/runtime/http-server.ts";
 import type { Logger } from "../common/runtime/log.ts";
+import { listenerSecurity, type SecurityValues } from "../common/security/link-security.ts";
 import { createMetrics } from "../common/telemetry/create-metrics.ts";
 import { createTracing } from "../common/telemetry/create-tracing.ts";
 import { type Metrics, silentMetrics } from "../common/telemetry/metrics.ts";
@@ -23,6 +24,7 @@ export type ExecutorTelemetry = {
 };
 
 type TelemetrySettings = Pick<ExecutorSettings, "httpListen" | "insecure" | "stopGraceMs"> &
+  SecurityValues &
   Parameters<typeof createTracing>[1];
 
 /** Opens tracing by OTEL_*, and metrics by JOBMESH_HTTP_LISTEN; neither loads anything where it is not wanted. */
@@ -43,7 +45,7 @@ export async function openTelemetry(
       ends.push(showProcess(metrics));
       const http = new HttpServer(
         { log: deps.log, renderMetrics: () => metrics.render(), readiness: () => ({ home: executor.status.homed }) },
-        { listen: settings.httpListen, insecure: settings.insecure },
+        { listen: settings.httpListen, insecure: settings.insecure, security: listenerSecurity(settings) },
       );
       const { address } = await http.start();
       ends.push(() => http.stop());

@@ -8,6 +8,7 @@ import { ExecutorApp, type ExecutorOptions } from "./executor-app.ts";
 
 export { JobmeshError } from "../common/error/jobmesh-error.ts";
 export type { MethodShape, RequestOf, ResponseOf } from "../common/rpc/contract.ts";
+export type { SecurityOptions, TlsOptions } from "../common/security/security-options.ts";
 export type { ExecutorStatus } from "./executor.ts";
 export { ExecutorApp, type ExecutorOptions, type HandleOptions } from "./executor-app.ts";
 export { exitUnsettled, runUntilStopped } from "./run-main.ts";

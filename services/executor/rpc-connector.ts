@@ -1,5 +1,6 @@
 import type { Clock } from "../common/port/clock.ts";
 import { RpcChannel } from "../common/rpc/rpc-channel.ts";
+import type { ChannelSecurity } from "../common/security/link-security.ts";
 import { sessionMethod } from "../common/wire/session-method.ts";
 import type { SessionConnector, SessionLink } from "./session-link.ts";
 import { StreamLink } from "./stream-link.ts";
@@ -8,6 +9,8 @@ import { StreamLink } from "./stream-link.ts";
 export type RpcConnectorConfig = {
   /** Where schedulers are: "host:port" or "etcd:///scheduler", several of them in the order to try. */
   readonly targets: readonly string[];
+  /** TLS and token; by default neither. */
+  readonly security?: ChannelSecurity;
 };
 
 /**
@@ -19,8 +22,9 @@ export class RpcConnector implements SessionConnector {
   readonly #channels: readonly RpcChannel[];
   #next = 0;
 
-  constructor(deps: { readonly clock: Clock }, config: RpcConnectorConfig) {
-    this.#channels = config.targets.map((target) => new RpcChannel(deps, { target }));
+  /** Throws CONFIG_INVALID where the token would travel beyond loopback in clear text. */
+  constructor(deps: { readonly clock: Clock }, { targets, ...shared }: RpcConnectorConfig) {
+    this.#channels = targets.map((target) => new RpcChannel(deps, { target, ...shared }));
     if (this.#channels.length === 0) throw new TypeError("targets: at least one scheduler has to be named");
   }
 

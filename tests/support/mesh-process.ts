@@ -216,7 +216,7 @@ export class MeshProcesses {
     const fixed = ["dev", "--data-dir", dataDir, "--listen", listen, "--http-listen", "127.0.0.1:0"];
     const started = this.start([...fixed, ...args], options);
     const [, address = ""] = await started.printed(/^ {2}gRPC +(\S+)$/m);
-    const [, httpAddress = ""] = await started.printed(/^ {2}metrics +http:\/\/(\S+)\/metrics$/m);
+    const [, httpAddress = ""] = await started.printed(/^ {2}metrics +https?:\/\/(\S+)\/metrics$/m);
     return Object.assign(started, { address, httpAddress });
   }
 

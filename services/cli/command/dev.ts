@@ -5,6 +5,7 @@ import { registryNames } from "../../common/rpc/registry-names.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { SystemClock } from "../../common/runtime/system-clock.ts";
 import { SystemRandom } from "../../common/runtime/system-random.ts";
+import { listenerSecurity } from "../../common/security/link-security.ts";
 import { createTracing } from "../../common/telemetry/create-tracing.ts";
 import { DEFAULT_TARGET } from "../connection.ts";
 import { openDataFolder } from "../data-folder.ts";
@@ -51,13 +52,13 @@ async function start(config: DevConfig, log: Logger, stops: StopStack): Promise<
   const lines = new EndedLines({ store, hints: scheduler.hints, log });
   lines.start();
   stops.add("lines", () => lines.stop());
-  if (folder.isNew) await createExampleJobs(address, clock.wallUs());
+  if (folder.isNew) await createExampleJobs(scheduler.services(), clock.wallUs());
   folder.begun();
   await embedded.start(scheduler, metrics);
   stops.add("executor", () => embedded.stop());
   // What runs may take its time to end; whoever balances load hears at once.
   stops.add("health", leave);
-  process.stdout.write(greeting({ address, httpAddress, name }));
+  process.stdout.write(greeting(config, { address, httpAddress, name }));
   lines.open();
 }
 
@@ -66,17 +67,21 @@ function stoppingLine(): string {
   return `${process.stdout.isTTY ? "\n" : ""}stopping, once what runs has ended; Ctrl-C again stops at once\n`;
 }
 
-function greeting(facts: { address: string; httpAddress: string; name: string }): string {
+function greeting(config: DevConfig, facts: { address: string; httpAddress: string; name: string }): string {
+  const { tls, tokens } = listenerSecurity(config);
   const where = facts.address === DEFAULT_TARGET ? "" : ` --scheduler ${facts.address}`;
+  const shown = tls?.clientCa ? " -cert CERT.pem -key KEY.pem" : "";
+  const trust = tls === null ? " -plaintext" : ` -cacert CA.pem${shown}`;
+  const token = tokens.length === 0 ? "" : " -H 'authorization: Bearer TOKEN'";
   return [
     `jobmesh ${VERSION} is ready`,
     `  gRPC     ${facts.address}`,
-    `  metrics  http://${facts.httpAddress}/metrics`,
+    `  metrics  ${tls === null ? "http" : "https"}://${facts.httpAddress}/metrics`,
     `  data     ${facts.name}`,
     "Try next, in another terminal:",
     `  npx jobmesh run${where} -- 'echo hello from $(hostname)'`,
     `  npx jobmesh status${where}`,
-    `  grpcurl -plaintext ${facts.address} jobmesh.v1.JobService/ListJobs`,
+    `  grpcurl${trust}${token} ${facts.address} jobmesh.v1.JobService/ListJobs`,
     "",
     "",
   ].join("\n");

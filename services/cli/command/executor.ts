@@ -10,11 +10,15 @@ import { VERSION } from "../version.ts";
 
 /** `jobmesh executor`: an executor of commands, gRPC calls and HTTP requests. Typed handlers are programs of their own, by createExecutor. */
 export function run(argv: readonly string[]): Promise<number> {
+  const life = { isLeaving: false };
   return runProcess(argv, {
     process: "executor",
     usage: "jobmesh executor [--allow-commands] [options]",
-    start,
-    onStop: (log) => log.info({}, "leaving"),
+    start: (config, log, stops) => start(config, log, stops, life),
+    onStop: (log) => {
+      life.isLeaving = true;
+      log.info({}, "leaving");
+    },
   });
 }
 
@@ -25,7 +29,12 @@ function nothingToRun({ allowGrpc, allowHttp }: ExecutorConfig): string {
     : "started without --allow-commands: it has nothing that it may run";
 }
 
-async function start(config: ExecutorConfig, log: Logger, stops: StopStack): Promise<void> {
+async function start(
+  config: ExecutorConfig,
+  log: Logger,
+  stops: StopStack,
+  life: { readonly isLeaving: boolean },
+): Promise<void> {
   if (!config.allowCommands) log.warn({}, nothingToRun(config));
   const running = await startExecutorProcess(config, {
     clock: new SystemClock(),
@@ -38,6 +47,8 @@ async function start(config: ExecutorConfig, log: Logger, stops: StopStack): Pro
     exitProcess: exitUnsettled,
   });
   stops.add("executor", () => running.stop());
-  // Drained by its scheduler, it ends as if it had been asked here.
-  void running.executor.left.then(() => process.kill(process.pid, "SIGTERM"));
+  // Drained by its scheduler, it ends as if it had been asked here. Where it was, a signal more would be the second one.
+  void running.executor.left.then(() => {
+    if (!life.isLeaving) process.kill(process.pid, "SIGTERM");
+  });
 }

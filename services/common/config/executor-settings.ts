@@ -1,4 +1,6 @@
+import { etcdTls, kafkaUse } from "./backend-settings.ts";
 import { parseHostPort } from "./listen-address.ts";
+import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { bytes, custom, duration, integer, labels, list, optional, type Reading, toggle } from "./setting.ts";
 import {
   backends,
@@ -105,8 +107,14 @@ export const executorSettings = {
     meaning: "Runs shell commands of whoever may submit them.",
   }),
   ...executorHttp,
+  ...tls,
+  ...tlsName,
+  ...clientCertificates,
+  ...tokens,
   ...executorDataDir,
   ...backends,
+  ...etcdTls,
+  ...kafkaUse,
   ...cluster,
   ...log,
   ...liveness,

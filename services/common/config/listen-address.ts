@@ -1,5 +1,6 @@
 import { isIPv4 } from "node:net";
 import { JobmeshError } from "../error/jobmesh-error.ts";
+import type { ListenerSecurity } from "../security/link-security.ts";
 
 /** Where to listen or dial. */
 export interface HostPort {
@@ -29,18 +30,33 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Refuses a listener that others reach without TLS, unless that was asked for
- * in so many words. Returns true when the caller has to warn: allowed, but open.
+ * What a listener lacks for being reached from beyond loopback, with what to
+ * set; null when nothing: TLS, and a token or client certificates.
  */
-export function checkListener(listen: string, insecure: boolean): boolean {
+export function exposureOf({ tls, tokens }: ListenerSecurity): string | null {
+  const certificate = "JOBMESH_TLS_CERT and JOBMESH_TLS_KEY";
+  if (tls === null && tokens.length === 0) {
+    return `has no TLS and no token; set ${certificate}, and JOBMESH_TOKEN_FILE`;
+  }
+  if (tls === null) return `would take its token in clear text; set ${certificate}`;
+  if (tokens.length > 0 || tls.clientCa !== null) return null;
+  return "asks nobody for a token; set JOBMESH_TOKEN_FILE, or JOBMESH_TLS_CLIENT_CERTS=required";
+}
+
+/**
+ * Refuses a listener that others reach without TLS and authentication, unless
+ * that was asked for in so many words. Answers what it lacks when the caller
+ * has to warn: allowed, but open.
+ */
+export function checkListener(listen: string, insecure: boolean, security: ListenerSecurity): string | null {
   const address = parseHostPort(listen);
   if (address === null) {
     throw new JobmeshError("ADDRESS_UNUSABLE", { message: `cannot listen on "${listen}": it is not host:port` });
   }
-  if (isLoopback(address.host)) return false;
-  if (insecure) return true;
+  const lacks = isLoopback(address.host) ? null : exposureOf(security);
+  if (lacks === null || insecure) return lacks;
   throw new JobmeshError("LISTENER_INSECURE", {
-    message: `refusing to listen on ${listen}: it is beyond loopback and has no TLS and no token; --insecure allows it`,
+    message: `refusing to listen on ${listen}: it is beyond loopback and ${lacks}; --insecure allows it`,
     metadata: { address: listen },
   });
 }

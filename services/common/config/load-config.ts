@@ -1,8 +1,8 @@
 import { type FieldViolation, JobmeshError } from "../error/jobmesh-error.ts";
 import { readCommandLine } from "./command-line.ts";
 import { PROCESSES, type ProcessConfig, type ProcessName, type Settings } from "./process-settings.ts";
-import { checkRelations, violation } from "./relations.ts";
-import { flagOf, type Setting } from "./setting.ts";
+import { checkRelations } from "./relations.ts";
+import { flagOf, type Setting, violation } from "./setting.ts";
 import { nearest } from "./suggestion.ts";
 
 /** Where settings come from. */

@@ -1,8 +1,10 @@
+import { etcdTls } from "./backend-settings.ts";
 import { executorSettings, executorWork, scheduler } from "./executor-settings.ts";
 import { otelSettings } from "./otel-settings.ts";
 import { schedulerLoops, schedulerSettings } from "./scheduler-settings.ts";
+import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { type Setting, toggle } from "./setting.ts";
-import { backends, cluster, dataDir, listeners, liveness, log, stopping, store } from "./shared-settings.ts";
+import { backends, cluster, dataDir, insecure, listeners, liveness, log, stopping, store } from "./shared-settings.ts";
 
 /** Settings by their names in the config object. */
 export type Settings = Readonly<Record<string, Setting<unknown>>>;
@@ -17,6 +19,9 @@ export const PROCESSES = {
   /** `jobmesh dev`: scheduler and executor in one process; it dials no backend. */
   dev: {
     ...listeners,
+    ...tls,
+    ...clientCertificates,
+    ...tokens,
     ...dataDir,
     ...store,
     ...executorWork,
@@ -38,7 +43,18 @@ export const PROCESSES = {
   /** `jobmesh migrate`. */
   migrate: { ...store, ...dataDir, ...log },
   /** `jobmesh run`, `jobmesh status` and whatever else calls the mesh. */
-  client: { ...scheduler, etcdEndpoints: backends.etcdEndpoints, ...cluster, ...log, ...otelSettings },
+  client: {
+    ...scheduler,
+    ...tls,
+    ...tlsName,
+    ...tokens,
+    ...insecure,
+    etcdEndpoints: backends.etcdEndpoints,
+    ...etcdTls,
+    ...cluster,
+    ...log,
+    ...otelSettings,
+  },
 } as const satisfies Record<string, Settings>;
 
 /** Name of a process. */

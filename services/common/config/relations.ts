@@ -1,27 +1,22 @@
 import type { FieldViolation } from "../error/jobmesh-error.ts";
-import { formatHostPort, isLoopback, parseHostPort } from "./listen-address.ts";
-import { flagOf } from "./setting.ts";
+import { formatHostPort, parseHostPort } from "./listen-address.ts";
+import { checkSecurity, type GuardedValues } from "./security-relations.ts";
+import { violation } from "./setting.ts";
 import { formatDuration } from "./value-text.ts";
 
 /** A config of any process: what is not among its settings is not there. */
-export interface RelatedValues {
+export interface RelatedValues extends GuardedValues {
   readonly heartbeatMs?: number;
   readonly suspectMs?: number;
   readonly leaseMs?: number;
   readonly lossMs?: number;
   readonly sessionLeaseMs?: number;
   readonly leaseMarginMs?: number;
-  readonly listen?: string;
-  readonly httpListen?: string | null;
-  readonly insecure?: boolean;
-  readonly advertise?: string | null;
-  readonly scheduler?: string | null;
-  readonly etcdEndpoints?: readonly string[] | null;
 }
 
 /** Every relation between values that does not hold, named by the settings' environment variables. */
 export function checkRelations(values: RelatedValues): FieldViolation[] {
-  return [...checkTimes(values), ...checkAddresses(values)];
+  return [...checkTimes(values), ...checkSecurity(values), ...checkAddresses(values)];
 }
 
 type TimeName = "heartbeatMs" | "suspectMs" | "leaseMs" | "lossMs" | "sessionLeaseMs" | "leaseMarginMs";
@@ -57,15 +52,7 @@ function checkTimes(values: RelatedValues): FieldViolation[] {
 
 function checkAddresses(values: RelatedValues): FieldViolation[] {
   const faults: FieldViolation[] = [];
-  const { listen, httpListen, insecure = false, advertise, scheduler, etcdEndpoints } = values;
-  for (const [env, address] of [
-    ["JOBMESH_LISTEN", listen],
-    ["JOBMESH_HTTP_LISTEN", httpListen],
-  ] as const) {
-    const host = address ? parseHostPort(address)?.host : undefined;
-    if (insecure || host === undefined || isLoopback(host)) continue;
-    faults.push(violation(env, `is beyond loopback and has no TLS and no token; --insecure allows it; was ${address}`));
-  }
+  const { listen, httpListen, advertise, scheduler, etcdEndpoints } = values;
   if (listen !== undefined && httpListen === listen && parseHostPort(listen)?.port !== 0) {
     faults.push(violation("JOBMESH_HTTP_LISTEN", `must differ from JOBMESH_LISTEN; both were ${listen}`));
   }
@@ -78,10 +65,4 @@ function checkAddresses(values: RelatedValues): FieldViolation[] {
     faults.push(violation("JOBMESH_ETCD_ENDPOINTS", `must be set, because JOBMESH_SCHEDULER is ${scheduler}`));
   }
   return faults;
-}
-
-/** A fault of a setting, by both its names. */
-export function violation(env: string, description: string): FieldViolation {
-  const flag = flagOf(env);
-  return { field: flag === null ? env : `${env} (${flag})`, description };
 }

@@ -1,3 +1,5 @@
+import { etcdTls, kafkaUse } from "./backend-settings.ts";
+import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { bytes, duration, hostPort, integer, optional } from "./setting.ts";
 import {
   backends,
@@ -100,10 +102,16 @@ export const schedulerSettings = {
     env: "JOBMESH_ADVERTISE",
     meaning: "Address that others reach this scheduler by; unset: the address it listens on.",
   }),
+  ...tls,
+  ...tlsName,
+  ...clientCertificates,
+  ...tokens,
   schedulerId: identifier("JOBMESH_SCHEDULER_ID", "Identifier in the mesh; unset: a new one at each start."),
   ...dataDir,
   ...store,
   ...backends,
+  ...etcdTls,
+  ...kafkaUse,
   ...cluster,
   ...log,
   ...liveness,

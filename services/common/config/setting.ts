@@ -1,4 +1,5 @@
-import { formatHostPort, type HostPort, parseHostPort } from "./listen-address.ts";
+import type { FieldViolation } from "../error/jobmesh-error.ts";
+import { formatHostPort, parseHostPort } from "./listen-address.ts";
 import { formatBytes, formatDuration, parseBytes, parseDuration, parseLabels } from "./value-text.ts";
 
 /** A reading of a text: the value, or what is wrong with it, as "must be …". */
@@ -37,10 +38,19 @@ export interface Range {
   readonly max: number;
 }
 
-/** Flag of a setting: "--data-dir" for JOBMESH_DATA_DIR. OpenTelemetry's own names have none. */
+/** Have no flag: every user of a machine can see the command lines of all. */
+const FLAGLESS = ["JOBMESH_TOKEN", "JOBMESH_KAFKA_PASSWORD"];
+
+/** Flag of a setting: "--data-dir" for JOBMESH_DATA_DIR. OpenTelemetry's own names have none, nor have secrets. */
 export function flagOf(env: string): string | null {
-  if (!env.startsWith("JOBMESH_")) return null;
+  if (!env.startsWith("JOBMESH_") || FLAGLESS.includes(env)) return null;
   return `--${env.slice("JOBMESH_".length).toLowerCase().replaceAll("_", "-")}`;
+}
+
+/** A fault of a setting, by both its names. */
+export function violation(env: string, description: string): FieldViolation {
+  const flag = flagOf(env);
+  return { field: flag === null ? env : `${env} (${flag})`, description };
 }
 
 /** A text that matches a pattern. */
@@ -93,16 +103,16 @@ export function hostPort(declared: Declaration): Setting<string> {
   });
 }
 
-/** Addresses, separated by commas; a scheme before them is for http endpoints. */
-export function hostPorts(declared: Declaration, scheme: "" | "http://"): Setting<readonly string[]> {
-  const takes = `${scheme}host:port,…`;
+/** Addresses, separated by commas; those of endpoints with one of the schemes before them, the first where none is. */
+export function hostPorts(declared: Declaration, schemes: readonly string[] = []): Setting<readonly string[]> {
+  const takes = `${schemes.join(" or ")}host:port,…`;
   return make(declared, takes, (given) => {
     const items = listOf(given);
-    const addresses = items.map((item) => readAddress(item, scheme)).filter((address) => address !== null);
+    const addresses = items.map((item) => readAddress(item, schemes)).filter((address) => address !== null);
     if (addresses.length !== items.length || items.length > MAX_ADDRESSES) {
-      return { fault: `must be 1 to ${MAX_ADDRESSES} of ${scheme}host:port, separated by commas` };
+      return { fault: `must be 1 to ${MAX_ADDRESSES} of ${schemes.join(" or ")}host:port, separated by commas` };
     }
-    return { value: Object.freeze(addresses.map((address) => `${scheme}${formatHostPort(address)}`)) };
+    return { value: Object.freeze(addresses) };
   });
 }
 
@@ -171,6 +181,8 @@ function listOf(given: string): string[] {
     .filter((item) => item !== "");
 }
 
-function readAddress(item: string, scheme: string): HostPort | null {
-  return parseHostPort(scheme !== "" && item.startsWith(scheme) ? item.slice(scheme.length) : item);
+function readAddress(item: string, schemes: readonly string[]): string | null {
+  const given = schemes.find((scheme) => item.startsWith(scheme));
+  const address = parseHostPort(item.slice(given?.length ?? 0));
+  return address === null ? null : `${given ?? schemes[0] ?? ""}${formatHostPort(address)}`;
 }

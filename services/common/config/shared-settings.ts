@@ -1,8 +1,10 @@
 /** Settings that more than one process has. Defaults of timings are the values of docs/guarantees.md. */
 
+import { isIP } from "node:net";
 import { MAX_LANES } from "../domain/executor.ts";
 import { validateTimeZone } from "../domain/schedule/time-zone.ts";
 import { LOG_LEVELS } from "../runtime/log.ts";
+import { readRoots } from "./security-settings.ts";
 import {
   bytes,
   choice,
@@ -23,6 +25,9 @@ export type StoreTarget =
   | { readonly kind: "sqlite"; readonly path: string }
   /** The URL holds a password: never print it, but describeStore of it. */
   | { readonly kind: "mysql"; readonly url: string };
+
+/** In a MySQL URL: by which certificates the server is verified, as JOBMESH_TLS_CA has them; TLS then. */
+const STORE_TLS = "ssl-ca";
 
 /** Identifiers of executors and schedulers, and the cluster's name. */
 export const IDENTIFIER = /^[A-Za-z0-9._-]{1,64}$/;
@@ -58,11 +63,11 @@ export const cluster = {
 
 /** Where Kafka and etcd are. */
 export const backends = {
-  kafkaBrokers: optional((declared) => hostPorts(declared, ""), {
+  kafkaBrokers: optional((declared) => hostPorts(declared), {
     env: "JOBMESH_KAFKA_BROKERS",
     meaning: "Kafka brokers. Without them work and results travel by the executors' sessions.",
   }),
-  etcdEndpoints: optional((declared) => hostPorts(declared, "http://"), {
+  etcdEndpoints: optional((declared) => hostPorts(declared, ["http://", "https://"]), {
     env: "JOBMESH_ETCD_ENDPOINTS",
     meaning: "etcd. Without it there is one scheduler, and its address is given to all.",
   }),
@@ -91,7 +96,8 @@ export const store = {
   store: secret(
     optional((declared) => custom(declared, "sqlite:PATH | mysql://USER:PASSWORD@HOST:PORT/DATABASE", readStore), {
       env: "JOBMESH_STORE",
-      meaning: "The store, which is the truth. Unset: SQLite in the data folder.",
+      meaning:
+        "The store, which is the truth. Unset: SQLite in the data folder. ?ssl-ca=path | system at the end of a MySQL URL is TLS.",
     }),
   ),
   adoptTimeZone: custom<string>(
@@ -106,6 +112,15 @@ export const store = {
   ),
 };
 
+/** For whoever knows that nobody listens in between. */
+export const insecure = {
+  insecure: toggle({
+    env: "JOBMESH_INSECURE",
+    default: "false",
+    meaning: "Allows listeners beyond loopback without TLS and token, and a token that goes there in clear text.",
+  }),
+};
+
 /** What a scheduler listens on. */
 export const listeners = {
   listen: hostPort({ env: "JOBMESH_LISTEN", default: "127.0.0.1:7070", meaning: "Address of the gRPC services." }),
@@ -114,11 +129,7 @@ export const listeners = {
     default: "127.0.0.1:7071",
     meaning: "Address of /metrics, /healthz and /readyz.",
   }),
-  insecure: toggle({
-    env: "JOBMESH_INSECURE",
-    default: "false",
-    meaning: "Allows listeners beyond loopback without TLS and token.",
-  }),
+  ...insecure,
   maxMessageBytes: bytes(
     { env: "JOBMESH_MAX_MESSAGE_BYTES", default: "4MiB", meaning: "Largest gRPC request." },
     { min: 1024 ** 2, max: 64 * 1024 ** 2 },
@@ -131,7 +142,7 @@ export const executorHttp = {
     env: "JOBMESH_HTTP_LISTEN",
     meaning: "Address of /metrics, /healthz and /readyz; unset: none.",
   }),
-  insecure: listeners.insecure,
+  ...insecure,
 };
 
 /** How long silence may last, for executors and schedulers alike. */
@@ -214,7 +225,13 @@ function readStore(given: string): Reading<StoreTarget> {
   if (/^sqlite:[^\0]+$/.test(given)) return { value: Object.freeze({ kind: "sqlite", path: given.slice(7) }) };
   const fault = "must be sqlite:PATH or mysql://USER:PASSWORD@HOST:PORT/DATABASE";
   if (!given.startsWith("mysql://") || !URL.canParse(given)) return { fault };
-  const { host, pathname } = new URL(given);
+  const { host, hostname, pathname, searchParams } = new URL(given);
   if (host === "" || !/^\/[^/]+$/.test(pathname)) return { fault };
+  const [roots, ...more] = searchParams;
+  if (more.length > 0 || (roots !== undefined && roots[0] !== STORE_TLS)) return { fault: `${fault}[?${STORE_TLS}=…]` };
+  const read = roots === undefined ? null : readRoots(roots[1]);
+  if (read !== null && isIP(hostname.replace(/^\[|\]$/g, "")) !== 0)
+    return { fault: `must name its host, not its address, where it has ${STORE_TLS}` };
+  if (read !== null && "fault" in read) return { fault: `${STORE_TLS} in its URL ${read.fault}` };
   return { value: Object.freeze({ kind: "mysql", url: given }) };
 }

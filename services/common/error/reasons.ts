@@ -88,7 +88,7 @@ export const REASONS = {
   // The call.
   DEADLINE: entry("DEADLINE_EXCEEDED", true, "the deadline of the call passed"),
   CANCELLED: entry("CANCELLED", false, "the call was cancelled"),
-  UNAUTHENTICATED: entry("UNAUTHENTICATED", false, "the caller did not say who it is"),
+  UNAUTHENTICATED: entry("UNAUTHENTICATED", false, "the call has no valid token in its authorization metadata"),
   PERMISSION_DENIED: entry("PERMISSION_DENIED", false, "the caller may not do this"),
   INTERNAL: entry("INTERNAL", false, "an internal error; the log of the process has it"),
   REMOTE: entry("UNKNOWN", false, "the other side answered with an error of its own"),

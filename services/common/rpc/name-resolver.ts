@@ -10,8 +10,8 @@
  * stand: it is handed on as an error, on which the last good list is kept, since
  * a registry that lost its keys is no proof that the schedulers are gone.
  */
-import { experimental, Metadata, status } from "@grpc/grpc-js";
-import { formatHostPort, type HostPort } from "../config/listen-address.ts";
+import { type ChannelOptions, experimental, Metadata, status } from "@grpc/grpc-js";
+import { formatHostPort, type HostPort, isLoopback } from "../config/listen-address.ts";
 
 /** Where names are looked up; etcd is one. */
 export interface NameSource {
@@ -22,6 +22,9 @@ export interface NameSource {
    */
   watch(name: string, onChange: (addresses: readonly HostPort[]) => void, onError: (error: Error) => void): () => void;
 }
+
+/** Option of a channel that dials addresses of loopback only: its token would travel in clear text. */
+export const LOOPBACK_ONLY = "jobmesh.loopback_only";
 
 /** The scheme of mesh names. */
 export const NAME_SCHEME = "etcd";
@@ -54,11 +57,13 @@ type Listener = experimental.ResolverListener;
 class NameResolver implements experimental.Resolver {
   readonly #target: experimental.GrpcUri;
   readonly #listener: Listener;
+  readonly #loopbackOnly: boolean;
   #unwatch: (() => void) | null = null;
 
-  constructor(target: experimental.GrpcUri, listener: Listener) {
+  constructor(target: experimental.GrpcUri, listener: Listener, options: ChannelOptions) {
     this.#target = target;
     this.#listener = listener;
+    this.#loopbackOnly = options[LOOPBACK_ONLY] === 1;
   }
 
   static getDefaultAuthority(target: experimental.GrpcUri): string {
@@ -90,7 +95,12 @@ class NameResolver implements experimental.Resolver {
       this.#fail("nobody is registered under this name");
       return;
     }
-    const unique = new Map(addresses.map((address) => [formatHostPort(address), address]));
+    const dialed = this.#loopbackOnly ? addresses.filter(({ host }) => isLoopback(host)) : addresses;
+    if (dialed.length === 0) {
+      this.#fail("all are beyond loopback, and the token would go there in clear text: TLS is needed, or --insecure");
+      return;
+    }
+    const unique = new Map(dialed.map((address) => [formatHostPort(address), address]));
     const endpoints = [...unique.values()].map(({ host, port }) => ({ addresses: [{ host, port }] }));
     this.#listener(experimental.statusOrFromValue(endpoints), {}, null, "");
   }

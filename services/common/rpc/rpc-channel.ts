@@ -1,6 +1,8 @@
-import { Client, credentials, type Metadata } from "@grpc/grpc-js";
+import { Client, type Metadata } from "@grpc/grpc-js";
+import { isLoopback, parseHostPort } from "../config/listen-address.ts";
 import { JobmeshError } from "../error/jobmesh-error.ts";
 import type { Clock } from "../port/clock.ts";
+import { type ChannelSecurity, OPEN_CHANNEL } from "../security/link-security.ts";
 import type { ActiveSpan, Tracing } from "../telemetry/tracing.ts";
 import { type CallOptions, callMetadata } from "./call-options.ts";
 import { ClientSide } from "./client-side.ts";
@@ -12,10 +14,13 @@ import {
   type ResponseOf,
   type StreamLimits,
 } from "./contract.ts";
+import { channelCredentials, nameOptions } from "./credentials.ts";
 import { quietGrpc } from "./grpc-log.ts";
 import { DEFAULT_KEEPALIVE_TIME_MS, DEFAULT_KEEPALIVE_TIMEOUT_MS, DEFAULT_MAX_MESSAGE_BYTES } from "./limits.ts";
+import { LOOPBACK_ONLY, NAME_SCHEME } from "./name-resolver.ts";
 import { errorFromServiceError } from "./status.ts";
 import { GrpcDuplexStream } from "./stream.ts";
+import { bearerOf, TOKEN_KEY } from "./token.ts";
 
 /** What a channel needs. */
 export interface RpcChannelDeps {
@@ -28,6 +33,8 @@ export interface RpcChannelDeps {
 export interface RpcChannelConfig {
   /** "host:port", or "etcd:///NAME" once registerNameSource was called. */
   readonly target: string;
+  /** TLS and the token of every call; by default neither. */
+  readonly security?: ChannelSecurity;
   /** Calls wait for a connection until their timeout, where they would fail at once otherwise; default false. */
   readonly waitForReady?: boolean;
   /** Time for a unary call that names none, in milliseconds; default 10,000. */
@@ -56,14 +63,22 @@ export class RpcChannel {
   readonly #clock: Clock;
   readonly #tracing: Tracing | null;
   readonly #config: RpcChannelConfig;
+  readonly #bearer: string | null;
 
+  /** Throws CONFIG_INVALID where its token would travel beyond loopback in clear text. */
   constructor(deps: RpcChannelDeps, config: RpcChannelConfig) {
     quietGrpc();
     this.target = config.target;
     this.#clock = deps.clock;
     this.#tracing = deps.tracing?.enabled ? deps.tracing : null;
     this.#config = config;
-    this.#client = new Client(config.target, credentials.createInsecure(), {
+    const { tls, token, insecure } = config.security ?? OPEN_CHANNEL;
+    const isTokenBare = tls === null && token !== null && !insecure;
+    if (isTokenBare) refuseBeyondLoopback(config.target);
+    this.#bearer = token === null ? null : bearerOf(token);
+    this.#client = new Client(config.target, channelCredentials(tls, config.target), {
+      ...nameOptions(tls, config.target),
+      ...(isTokenBare ? { [LOOPBACK_ONLY]: 1, "grpc.enable_http_proxy": 0 } : {}),
       "grpc.keepalive_time_ms": config.keepaliveTimeMs ?? DEFAULT_KEEPALIVE_TIME_MS,
       "grpc.keepalive_timeout_ms": config.keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
       "grpc.keepalive_permit_without_calls": 1,
@@ -187,7 +202,9 @@ export class RpcChannel {
   }
 
   #metadata(options: CallOptions, span: ActiveSpan | null): Metadata {
-    return callMetadata(options, span, this.#config.waitForReady ?? false);
+    const metadata = callMetadata(options, span, this.#config.waitForReady ?? false);
+    if (this.#bearer !== null && options.metadata?.[TOKEN_KEY] === undefined) metadata.set(TOKEN_KEY, this.#bearer);
+    return metadata;
   }
 
   #startSpan(method: MethodShape, options: CallOptions): ActiveSpan | null {
@@ -200,6 +217,14 @@ export class RpcChannel {
       attributes: { "rpc.system": "grpc", "rpc.service": service, "rpc.method": name },
     });
   }
+}
+
+/** What a name in etcd stands for is looked at when it is resolved; gRPC's other ways to name a server are not known here. */
+function refuseBeyondLoopback(target: string): void {
+  const host = parseHostPort(target)?.host;
+  if (host === undefined ? target.startsWith(`${NAME_SCHEME}:`) : isLoopback(host)) return;
+  const message = `${target} is beyond loopback, and the token would go there in clear text: TLS is needed, or --insecure`;
+  throw new JobmeshError("CONFIG_INVALID", { message });
 }
 
 function serializer(method: MethodShape): (message: unknown) => Buffer {

@@ -1,11 +1,13 @@
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { checkListener, formatHostPort, listenError, parseHostPort } from "../config/listen-address.ts";
 import { JobmeshError } from "../error/jobmesh-error.ts";
 import type { Clock } from "../port/clock.ts";
 import type { Logger } from "../runtime/log.ts";
+import { type ListenerSecurity, OPEN_LISTENER } from "../security/link-security.ts";
 import { type Metrics, silentMetrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import { DEFAULT_STREAM_LIMITS, type Handlers, type ServiceShape, type StreamLimits } from "./contract.ts";
+import { serverCredentials } from "./credentials.ts";
 import { quietGrpc } from "./grpc-log.ts";
 import {
   DEFAULT_KEEPALIVE_TIME_MS,
@@ -14,6 +16,8 @@ import {
   HARD_LIMIT_FACTOR,
 } from "./limits.ts";
 import { ServerMethod, type ServerScope } from "./server-method.ts";
+import { TokenGate } from "./token.ts";
+import { tokenInterceptor } from "./token-interceptor.ts";
 
 /** What a server needs. */
 export interface RpcServerDeps {
@@ -29,8 +33,10 @@ export interface RpcServerDeps {
 export interface RpcServerConfig {
   /** "host:port"; port 0 lets the system choose. */
   readonly listen: string;
-  /** Allows a listener beyond loopback without TLS; default false. */
+  /** Allows a listener beyond loopback without TLS and authentication; default false. */
   readonly insecure?: boolean;
+  /** TLS, and the tokens that every call but grpc.health.v1 needs one of; by default neither. */
+  readonly security?: ListenerSecurity;
   /** Largest request, in bytes; default 4 MiB. */
   readonly maxMessageBytes?: number;
   /** Silence on a connection before it is probed, in milliseconds; default 1,000. */
@@ -74,7 +80,9 @@ export class RpcServer {
       maxMessageBytes,
       streamLimits: config.streamLimits ?? DEFAULT_STREAM_LIMITS,
     };
+    const gate = new TokenGate(config.security?.tokens ?? []);
     this.#server = new Server({
+      interceptors: gate.isShut ? [tokenInterceptor(gate, this.#scope.metrics)] : [],
       "grpc.keepalive_time_ms": config.keepaliveTimeMs ?? DEFAULT_KEEPALIVE_TIME_MS,
       "grpc.keepalive_timeout_ms": config.keepaliveTimeoutMs ?? DEFAULT_KEEPALIVE_TIMEOUT_MS,
       "grpc.max_receive_message_length": maxMessageBytes * HARD_LIMIT_FACTOR,
@@ -115,10 +123,10 @@ export class RpcServer {
   }
 
   async #start(): Promise<{ address: string }> {
-    const { listen, insecure = false } = this.#config;
-    const open = checkListener(listen, insecure);
+    const { listen, insecure = false, security = OPEN_LISTENER } = this.#config;
+    const lacks = checkListener(listen, insecure, security);
     const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(listen, ServerCredentials.createInsecure(), (error, bound) => {
+      this.#server.bindAsync(listen, serverCredentials(security.tls), (error, bound) => {
         if (error) reject(listenError(listen, error));
         else resolve(bound);
       });
@@ -127,8 +135,8 @@ export class RpcServer {
       throw error;
     });
     const address = formatHostPort({ host: parseHostPort(listen)?.host ?? "127.0.0.1", port });
-    if (open)
-      this.#deps.log.warn({ address }, "listening beyond loopback without TLS: whoever reaches it can run jobs");
+    if (lacks !== null)
+      this.#deps.log.warn({ address, lacks }, "listening beyond loopback insecurely: whoever reaches it can run jobs");
     return { address };
   }
 

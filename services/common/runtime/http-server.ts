@@ -1,6 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { TLSSocket } from "node:tls";
 import { checkListener, formatHostPort, listenError, parseHostPort } from "../config/listen-address.ts";
 import { JobmeshError } from "../error/jobmesh-error.ts";
+import { TokenGate, tokenRefused } from "../rpc/token.ts";
+import { type ListenerSecurity, OPEN_LISTENER } from "../security/link-security.ts";
 import type { Logger } from "./log.ts";
 
 /** Whether a process can take work, part by part. */
@@ -19,8 +23,10 @@ export interface HttpServerDeps {
 export interface HttpServerConfig {
   /** "host:port"; port 0 lets the system choose. */
   readonly listen: string;
-  /** Allows a listener beyond loopback; default false. */
+  /** Allows a listener beyond loopback without TLS and authentication; default false. */
   readonly insecure?: boolean;
+  /** TLS, and the tokens and client certificates that /metrics needs; probes have none. By default neither. */
+  readonly security?: ListenerSecurity;
 }
 
 /** Scrapers and probes are few; this bounds what a flood can hold. */
@@ -33,16 +39,17 @@ const REQUEST_TIMEOUT_MS = 5_000;
 export class HttpServer {
   readonly #deps: HttpServerDeps;
   readonly #config: HttpServerConfig;
+  readonly #security: ListenerSecurity;
+  readonly #gate: TokenGate;
   readonly #server: Server;
   #starting: Promise<{ address: string }> | null = null;
 
   constructor(deps: HttpServerDeps, config: HttpServerConfig) {
     this.#deps = deps;
     this.#config = config;
-    this.#server = createServer(
-      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS, keepAliveTimeout: REQUEST_TIMEOUT_MS },
-      (request, response) => void this.#answer(request, response),
-    );
+    this.#security = config.security ?? OPEN_LISTENER;
+    this.#gate = new TokenGate(this.#security.tokens);
+    this.#server = newServer(this.#security, (request, response) => void this.#answer(request, response));
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
@@ -63,7 +70,7 @@ export class HttpServer {
 
   async #start(): Promise<{ address: string }> {
     const { listen, insecure = false } = this.#config;
-    const open = checkListener(listen, insecure);
+    const lacks = checkListener(listen, insecure, this.#security);
     const { host, port } = parseHostPort(listen) ?? { host: "127.0.0.1", port: 0 };
     await new Promise<void>((resolve, reject) => {
       this.#server.once("error", (cause) => reject(listenError(listen, cause)));
@@ -71,7 +78,7 @@ export class HttpServer {
     });
     const bound = this.#server.address();
     const address = formatHostPort({ host, port: typeof bound === "object" && bound !== null ? bound.port : port });
-    if (open) this.#deps.log.warn({ address }, "metrics are served beyond loopback without TLS");
+    if (lacks !== null) this.#deps.log.warn({ address, lacks }, "metrics are served beyond loopback insecurely");
     return { address };
   }
 
@@ -85,7 +92,7 @@ export class HttpServer {
       case "/readyz":
         return this.#sendReadiness(response);
       case "/metrics":
-        return await this.#sendMetrics(response);
+        return await this.#sendMetrics(request, response);
       default:
         return send(response, 404, "text/plain", "there are /metrics, /healthz and /readyz\n");
     }
@@ -97,7 +104,16 @@ export class HttpServer {
     send(response, ready ? 200 : 503, "application/json", `${JSON.stringify({ ready, checks })}\n`);
   }
 
-  async #sendMetrics(response: ServerResponse): Promise<void> {
+  /** What is set is needed, as by gRPC: a certificate of the right issuer, and a token. */
+  async #sendMetrics({ socket, headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+    const needsCertificate = this.#security.tls !== null && this.#security.tls.clientCa !== null;
+    if (needsCertificate && !(socket instanceof TLSSocket && socket.authorized)) {
+      return send(response, 403, "text/plain", "a client certificate of the right authority is needed\n");
+    }
+    if (!this.#gate.admits(headers.authorization)) {
+      response.setHeader("www-authenticate", "Bearer");
+      return send(response, 401, "text/plain", `${tokenRefused().message}\n`);
+    }
     try {
       send(response, 200, "text/plain; version=0.0.4; charset=utf-8", await this.#deps.renderMetrics());
     } catch (thrown) {
@@ -105,6 +121,22 @@ export class HttpServer {
       send(response, 500, "text/plain", `${JobmeshError.from(thrown).message}\n`);
     }
   }
+}
+
+/** Probes show no certificate: one is asked for, and who has none is only kept from the metrics. */
+function newServer({ tls }: ListenerSecurity, listener: RequestListener): Server {
+  const times = {
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: REQUEST_TIMEOUT_MS,
+  };
+  if (tls === null) return createServer(times, listener);
+  const { cert, key } = tls.identity;
+  const asked = tls.clientCa === null ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false };
+  return createTlsServer(
+    { ...times, cert, key: key.reveal(), ...asked, handshakeTimeout: REQUEST_TIMEOUT_MS },
+    listener,
+  );
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

@@ -1,5 +1,6 @@
 import type { LinkRequest, LinkResponse } from "../../../gen/jobmesh/v1/peer_service.ts";
 import type { RouteId } from "../../common/domain/identifier.ts";
+import type { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { CallContext, DuplexStream } from "../../common/rpc/contract.ts";
 import type { Logger } from "../../common/runtime/log.ts";
@@ -52,6 +53,8 @@ type ReadyHint = Extract<Hint, { kind: "ready" }>;
 export class PeerLinks {
   readonly #deps: PeerLinksDeps;
   readonly #links = new Map<string, OutgoingLink>();
+  /** Peers that refused this scheduler's token: said once, for they are dialed again and again. */
+  readonly #refusedBy = new Set<string>();
   readonly #loop: WakeableLoop;
   /** Hints whose routes are being asked of the store. */
   readonly #asked = new Map<RouteId, ReadyHint>();
@@ -105,6 +108,7 @@ export class PeerLinks {
     for (const [address, link] of this.#links) {
       if (addresses.has(address)) continue;
       this.#links.delete(address);
+      this.#refusedBy.delete(address);
       link.close();
     }
     for (const address of addresses) if (!this.#links.has(address)) this.#dial(address);
@@ -120,8 +124,16 @@ export class PeerLinks {
       if (this.#links.get(address) !== link) return;
       this.#links.delete(address);
       link.close();
-      if (error !== null) this.#deps.log.debug({ address, err: error }, "a link to a peer ended");
+      if (error !== null) this.#logEnd(address, error);
     });
+  }
+
+  #logEnd(address: string, error: JobmeshError): void {
+    const { log } = this.#deps;
+    log.debug({ address, err: error }, "a link to a peer ended");
+    if (error.reason !== "UNAUTHENTICATED" || this.#refusedBy.has(address)) return;
+    this.#refusedBy.add(address);
+    log.warn({ address }, "a peer refuses the token of this scheduler; it is still tried");
   }
 
   #send(hint: Hint): void {

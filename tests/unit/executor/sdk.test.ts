@@ -14,9 +14,12 @@ import type { DuplexStream } from "../../../services/common/rpc/contract.ts";
 import { RpcServer } from "../../../services/common/rpc/rpc-server.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
+import { type ListenerSecurity, OPEN_LISTENER } from "../../../services/common/security/link-security.ts";
+import { Secret } from "../../../services/common/security/secret.ts";
 import { MethodTypes } from "../../../services/common/wire/json-message.ts";
 import { sessionService } from "../../../services/common/wire/session-method.ts";
 import { createExecutor, type ExecutorOptions, genericMethod, HandlerError } from "../../../services/executor/index.ts";
+import { TestAuthority } from "../../support/certificates.ts";
 
 const image = readFileSync(new URL("../../../gen/image.binpb", import.meta.url));
 const METHOD = "jobmesh.v1.JobService/GetJob";
@@ -29,8 +32,8 @@ class GrpcHome {
   #stream: DuplexStream<SessionUp, SessionDown> | null = null;
   readonly #waiting: { match(message: SessionUp): boolean; resolve(message: SessionUp): void }[] = [];
 
-  async start(t: TestContext): Promise<void> {
-    const server = new RpcServer({ log: silentLogger, clock }, { listen: "127.0.0.1:0" });
+  async start(t: TestContext, security: ListenerSecurity = OPEN_LISTENER): Promise<void> {
+    const server = new RpcServer({ log: silentLogger, clock }, { listen: "127.0.0.1:0", security });
     server.addService(sessionService, { session: (stream) => this.#serve(stream) });
     ({ address: this.address } = await server.start());
     t.after(() => server.stop(0));
@@ -99,11 +102,11 @@ function orderFor(hello: HelloMessage, target: Parameters<typeof Target.encode>[
   };
 }
 
-async function setup(t: TestContext, options: ExecutorOptions = {}) {
+async function setup(t: TestContext, options: ExecutorOptions = {}, security?: ListenerSecurity) {
   const home = new GrpcHome();
   const dataDir = await mkdtemp(join(tmpdir(), "jobmesh-sdk-"));
   t.after(() => rm(dataDir, { recursive: true, force: true }));
-  await home.start(t);
+  await home.start(t, security);
   const app = createExecutor({
     scheduler: home.address,
     executorId: "sdk-1",
@@ -201,6 +204,30 @@ test("a program of handlers runs those alone, and HTTP requests where it is told
     );
     await app.stop();
   }
+});
+
+test("an executor joins over mTLS with its token, and is refused where its settings contradict each other", async (t) => {
+  const authority = new TestAuthority(t);
+  const { cert, key, ...files } = authority.issue();
+  const token = "a-token-of-executors";
+  const tls = { ca: authority.ca, cert, key };
+  const { home, app } = await setup(
+    t,
+    { tls, token },
+    { tls: { identity: { cert, key: new Secret(key) }, clientCa: authority.ca }, tokens: [new Secret(token)] },
+  );
+  app.handle(JobServiceService.getJob, () => ({ job: undefined }));
+  await app.start();
+  assert.equal((await home.next("hello")).profile.executorId, "sdk-1");
+
+  const env = { JOBMESH_TLS_CERT: files.certPath, JOBMESH_TLS_KEY: files.keyPath, JOBMESH_TLS_CA: authority.caPath };
+  const required = { ...env, JOBMESH_TLS_CLIENT_CERTS: "required" };
+  const loose = createExecutor({ env: required, tls: { cert, key }, log: silentLogger });
+  await assert.rejects(loose.start(), { reason: "CONFIG_INVALID", message: /JOBMESH_TLS_CA .* must be a file/ });
+  const dataDir = await mkdtemp(join(tmpdir(), "jobmesh-sdk-"));
+  t.after(() => rm(dataDir, { recursive: true, force: true }));
+  const bare = createExecutor({ scheduler: "192.0.2.1:7070", token, env: {}, dataDir, log: silentLogger });
+  await assert.rejects(bare.start(), { reason: "CONFIG_INVALID", message: /clear text/ });
 });
 
 test("a handler that cannot be registered is refused by name", async (t) => {

@@ -54,7 +54,7 @@ const layers: readonly { from: string; may: readonly string[]; because: string }
     from: `services/common/adapter/${name}/**`,
     may: [
       `services/common/adapter/${name}/**`,
-      "services/common/{domain,port,error,config,telemetry,runtime,wire,rpc}/**",
+      "services/common/{domain,port,error,config,security,telemetry,runtime,wire,rpc}/**",
       ...(name === "kafka" || name === "session" ? ["gen/**"] : []),
     ],
     because: "an adapter knows its vendor, the ports and the domain, not another adapter",

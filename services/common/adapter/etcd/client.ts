@@ -1,6 +1,8 @@
+import { getCACertificates } from "node:tls";
 import { Etcd3, EtcdLeaseInvalidError, type IOptions } from "etcd3";
 import type { Clock } from "../../port/clock.ts";
 import { quietGrpc } from "../../rpc/grpc-log.ts";
+import type { EtcdTls } from "../../security/link-security.ts";
 import { type Change, type Entry, type EtcdCalls, LeaseGone, type Listing, type WatchEvents } from "./etcd-calls.ts";
 import { faultText } from "./fault.ts";
 import { Hosts, type HostsDeps } from "./hosts.ts";
@@ -50,10 +52,12 @@ export class EtcdClient implements EtcdCalls {
   readonly #all: readonly Etcd3[];
   readonly #clock: Clock;
   readonly #tryMs: number;
+  readonly #tls: EtcdTls | null;
 
-  constructor(deps: HostsDeps, endpoints: readonly string[]) {
+  constructor(deps: HostsDeps, endpoints: readonly string[], tls: EtcdTls | null = null) {
     quietGrpc();
     this.#clock = deps.clock;
+    this.#tls = tls;
     this.#tryMs = endpoints.length > 1 ? CALL_MS / TRIES_IN_CALL : CALL_MS;
     this.#all = endpoints.map((endpoint) => this.#connect(endpoint));
     this.#hosts = new Hosts(deps, this.#all, {
@@ -164,6 +168,7 @@ export class EtcdClient implements EtcdCalls {
   #connect(endpoint: string): Etcd3 {
     return new Etcd3({
       hosts: endpoint,
+      ...(this.#tls === null ? {} : { credentials: credentialsOf(this.#tls) }),
       grpcOptions: CHANNEL_OPTIONS,
       defaultCallOptions: ({ isStream }) => (isStream ? {} : this.#deadline()),
       faultHandling: { host: () => once, global: once },
@@ -187,6 +192,13 @@ export class EtcdClient implements EtcdCalls {
   #deadline(): { deadline: number } {
     return { deadline: this.#clock.wallUs() / 1_000 + this.#tryMs };
   }
+}
+
+/** As etcd3 takes them; without roots it would trust nobody. */
+function credentialsOf({ ca, identity }: EtcdTls): NonNullable<IOptions["credentials"]> {
+  const rootCertificate = Buffer.from(ca ?? getCACertificates("default").join("\n"));
+  if (identity === null) return { rootCertificate };
+  return { rootCertificate, certChain: Buffer.from(identity.cert), privateKey: Buffer.from(identity.key.reveal()) };
 }
 
 type KeyValue = Awaited<ReturnType<Etcd3["kv"]["range"]>>["kvs"][number];

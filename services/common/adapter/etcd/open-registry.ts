@@ -8,5 +8,5 @@ export function openEtcdRegistry(
   config: EtcdRegistryConfig,
 ): EtcdRegistry {
   const { clock, log } = deps;
-  return new EtcdRegistry({ clock, log, client: new EtcdClient(deps, config.endpoints) }, config);
+  return new EtcdRegistry({ clock, log, client: new EtcdClient(deps, config.endpoints, config.tls ?? null) }, config);
 }

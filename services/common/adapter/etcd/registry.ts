@@ -4,6 +4,7 @@ import type { Health } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Lease, Member, Registry } from "../../port/registry.ts";
 import type { Logger } from "../../runtime/log.ts";
+import type { EtcdTls } from "../../security/link-security.ts";
 import type { EtcdCalls } from "./etcd-calls.ts";
 import { EtcdLease } from "./lease.ts";
 import { MemberWatch } from "./member-watch.ts";
@@ -24,6 +25,8 @@ export type EtcdRegistryConfig = {
   readonly endpoints: readonly string[];
   /** Prefix of all keys. */
   readonly cluster: string;
+  /** Of https endpoints; the machine's own roots, and no certificate, when left out. */
+  readonly tls?: EtcdTls | null;
 };
 
 type OnMembers = (members: readonly Member[]) => void;

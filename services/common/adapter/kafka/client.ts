@@ -1,12 +1,17 @@
-import { connect, type Socket } from "node:net";
-import { Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
+import { connect, isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { Kafka, type KafkaConfig, type LogEntry, logLevel, type SASLOptions } from "kafkajs";
 import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
+import type { KafkaSecurity, KafkaUser } from "../../security/kafka-security.ts";
+import type { EtcdTls } from "../../security/link-security.ts";
 import "./request-queue-timer.ts";
 
 /** What a client is opened with. */
 export type ClientOptions = {
   readonly brokers: readonly string[];
+  /** TLS and user; neither when left out. */
+  readonly security?: KafkaSecurity | undefined;
   readonly clientId: string;
   /** How long an answer may take, milliseconds. */
   readonly requestTimeoutMs: number;
@@ -37,13 +42,18 @@ export class KafkaClient {
 
   constructor(deps: ClientDeps, options: ClientOptions) {
     this.#clock = deps.clock;
+    const { tls = null, user = null } = options.security ?? {};
+    const dialed = tlsOptions(tls);
     this.kafka = new Kafka({
       brokers: [...options.brokers],
       clientId: options.clientId,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       requestTimeout: options.requestTimeoutMs,
       retry: RETRY,
-      socketFactory: ({ host, port, onConnect }) => this.#socket(host, port, onConnect),
+      ...(user === null ? {} : { sasl: saslOf(user) }),
+      // Only to know that passwords are covered: the socket is ours.
+      ssl: tls !== null,
+      socketFactory: ({ host, port, onConnect }) => this.#socket({ host, port }, dialed, onConnect),
       logLevel: logLevel.WARN,
       logCreator: () => this.#quietWhenCut(complaints(deps)),
     } satisfies KafkaConfig);
@@ -89,8 +99,13 @@ export class KafkaClient {
   }
 
   /** kafkajs leaves Nagle's algorithm on, which holds back small requests for the answer to the one before. */
-  #socket(host: string, port: number, onConnect: () => void): Socket {
-    const socket = connect({ host, port }, onConnect);
+  #socket(
+    at: { readonly host: string; readonly port: number },
+    tls: ConnectionOptions | null,
+    onConnect: () => void,
+  ): Socket {
+    const named = isIP(at.host) === 0 ? { servername: at.host } : {};
+    const socket = tls === null ? connect(at, onConnect) : connectTls({ ...at, ...named, ...tls }, onConnect);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     // kafkajs listens too, but one that is cut must not end the process when it has stopped listening.
@@ -100,6 +115,16 @@ export class KafkaClient {
     if (this.#cut) process.nextTick(() => socket.destroy(new Error("this client was closed")));
     return socket;
   }
+}
+
+function tlsOptions(tls: EtcdTls | null): ConnectionOptions | null {
+  if (tls === null) return null;
+  const shown = tls.identity === null ? {} : { cert: tls.identity.cert, key: tls.identity.key.reveal() };
+  return { ...(tls.ca === null ? {} : { ca: tls.ca }), ...shown };
+}
+
+function saslOf({ mechanism, username, password }: KafkaUser): SASLOptions {
+  return { mechanism, username, password: password.reveal() };
 }
 
 /**

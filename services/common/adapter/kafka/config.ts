@@ -1,7 +1,11 @@
+import type { KafkaSecurity } from "../../security/kafka-security.ts";
+
 /** Settings of both ends of the Kafka bus. Times in milliseconds, sizes in bytes. */
 export type KafkaBusConfig = {
   /** "host:port" of brokers; the others are learned from them. */
   readonly brokers: readonly string[];
+  /** TLS and user; neither when left out. */
+  readonly security?: KafkaSecurity | undefined;
   /** First part of the names of topics and groups. */
   readonly cluster: string;
   /** Names this process: its scheduler_id, or executor_id and incarnation. Part of its groups' names. */

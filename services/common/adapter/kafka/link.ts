@@ -21,7 +21,7 @@ export class KafkaLink {
     const clientId = `${config.cluster}.${config.member}`;
     this.#deps = deps;
     this.#config = config;
-    this.#producer = new RecordProducer(deps, { brokers: config.brokers, clientId });
+    this.#producer = new RecordProducer(deps, { brokers: config.brokers, security: config.security, clientId });
     this.questions = new Questions(deps, { ...config, clientId });
     this.batcher = new Batcher(deps.clock, (records) => this.#producer.send(records), config);
   }

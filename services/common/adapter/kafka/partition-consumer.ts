@@ -13,6 +13,7 @@ import type { Consumer, EachBatchPayload, KafkaMessage } from "kafkajs";
 import { BusUnavailable } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
+import type { KafkaSecurity } from "../../security/kafka-security.ts";
 import { KafkaClient, RETRY } from "./client.ts";
 import { faultText } from "./fault.ts";
 import { ownPartitions } from "./own-partitions.ts";
@@ -30,6 +31,7 @@ export type PartitionConsumerDeps = {
 /** Where and how it reads. */
 export type PartitionConsumerConfig = {
   readonly brokers: readonly string[];
+  readonly security?: KafkaSecurity | undefined;
   readonly topic: string;
   readonly partitions: readonly number[];
   /** First part of its groups' names. */
@@ -140,9 +142,14 @@ export class PartitionConsumer {
 
   /** The life of one consumer. Gives why it ended. */
   async #live(life: number): Promise<string> {
-    const { brokers, groupPrefix, topic, partitions, waitMs } = this.#config;
+    const { brokers, security, groupPrefix, topic, partitions, waitMs } = this.#config;
     const groupId = `${groupPrefix}.${life}`;
-    const client = new KafkaClient(this.#deps, { brokers, clientId: groupId, requestTimeoutMs: REQUEST_TIMEOUT_MS });
+    const client = new KafkaClient(this.#deps, {
+      brokers,
+      security,
+      clientId: groupId,
+      requestTimeoutMs: REQUEST_TIMEOUT_MS,
+    });
     const consumer = client.kafka.consumer({
       groupId,
       partitionAssigners: [ownPartitions(topic, partitions)],

@@ -3,7 +3,7 @@ import { BusUnavailable } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
 import { RecordsRefused } from "./batcher.ts";
-import { KafkaClient, RETRY } from "./client.ts";
+import { type ClientOptions, KafkaClient, RETRY } from "./client.ts";
 import { faultText, kafkaErrorTypes } from "./fault.ts";
 import type { OutgoingRecord } from "./records.ts";
 
@@ -11,7 +11,7 @@ import type { OutgoingRecord } from "./records.ts";
 export type RecordProducerDeps = { readonly clock: Clock; readonly log: Logger };
 
 /** How a RecordProducer connects. */
-export type RecordProducerConfig = { readonly brokers: readonly string[]; readonly clientId: string };
+export type RecordProducerConfig = Pick<ClientOptions, "brokers" | "security" | "clientId">;
 
 type Connection = { readonly client: KafkaClient; readonly producer: Producer; readonly ready: Promise<void> };
 

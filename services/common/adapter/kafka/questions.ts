@@ -3,6 +3,7 @@ import { JobmeshError } from "../../error/jobmesh-error.ts";
 import { BusUnavailable, type PartitionBounds } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import type { Logger } from "../../runtime/log.ts";
+import type { KafkaSecurity } from "../../security/kafka-security.ts";
 import { KafkaClient, RETRY } from "./client.ts";
 import { faultText, kafkaErrorTypes } from "./fault.ts";
 
@@ -12,6 +13,7 @@ export type QuestionsDeps = { readonly clock: Clock; readonly log: Logger };
 /** How Questions connects. */
 export type QuestionsConfig = {
   readonly brokers: readonly string[];
+  readonly security?: KafkaSecurity | undefined;
   readonly clientId: string;
   /** Longest that a question may take with its tries, milliseconds, where nothing else is said. */
   readonly askTimeoutMs: number;
@@ -106,9 +108,9 @@ export class Questions {
   }
 
   #open(): Connection {
-    const { brokers, clientId, startTimeoutMs } = this.#config;
+    const { brokers, security, clientId, startTimeoutMs } = this.#config;
     // Each question has its own time; the client is cut when that is over.
-    const client = new KafkaClient(this.#deps, { brokers, clientId, requestTimeoutMs: startTimeoutMs });
+    const client = new KafkaClient(this.#deps, { brokers, security, clientId, requestTimeoutMs: startTimeoutMs });
     const admin = client.kafka.admin({ retry: RETRY });
     return { client, admin, ready: admin.connect() };
   }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { PoolConnection } from "mysql2";
 import type { DataSourceOptions } from "typeorm";
 import type { Clock } from "../../port/clock.ts";
@@ -22,6 +23,9 @@ const MAX_WAITING = 10_000;
 /** MySQL 8 can bound an idle transaction only by dropping idle connections; the pool drops them first. */
 const MYSQL_POOL_IDLE_MS = 3_000;
 
+/** In place of a file: the certificates that the machine trusts. */
+const SYSTEM_ROOTS = "system";
+
 /** The product behind a MySQL URL. */
 export type ServerKind = "mariadb" | "mysql";
 
@@ -41,6 +45,7 @@ export function dataSourceOptions(url: string, poolSize: number, server: ServerK
     supportBigNumbers: true,
     bigNumberStrings: true,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    ...tlsOf(parsed),
     poolSize,
     entities: entities("mysql"),
     migrations,
@@ -51,6 +56,19 @@ export function dataSourceOptions(url: string, poolSize: number, server: ServerK
       ...(server === "mysql" ? { maxIdle: Math.max(poolSize - 1, 1), idleTimeout: MYSQL_POOL_IDLE_MS } : {}),
     },
   };
+}
+
+/**
+ * TLS where the URL says by which certificates the server is verified, in its
+ * parameter ssl-ca: a file, or `system`. The certificate has to carry the
+ * host's name: of an address mysql2 would verify the name "localhost", so the
+ * settings refuse one.
+ */
+function tlsOf({ searchParams }: URL): { readonly ssl?: object } {
+  const roots = searchParams.get("ssl-ca");
+  if (roots === null) return {};
+  const ca = roots === SYSTEM_ROOTS ? {} : { ca: readFileSync(roots, "utf8") };
+  return { ssl: { ...ca, rejectUnauthorized: true, verifyIdentity: true } };
 }
 
 /** Name of the database in a URL. */
