@@ -18,7 +18,7 @@ import type { EndedWaits } from "./ended-waits.ts";
 import { readExecutionFilter } from "./execution-filter.ts";
 import { executionNotFound, existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
-import { openLogs } from "./log-reader.ts";
+import { type LogDeps, LogReader } from "./log-reader.ts";
 import { cutPage, readPageSize } from "./page.ts";
 import { withStoreErrors } from "./store-errors.ts";
 import type { Submissions } from "./submissions.ts";
@@ -38,11 +38,12 @@ export type ExecutionServiceDeps = {
   readonly hints: Hints;
   readonly waits: EndedWaits;
   readonly submissions: Submissions;
-  readonly logs: Parameters<typeof openLogs>[0];
+  readonly logs: LogDeps;
 };
 
 /** ExecutionService: submits, follows and stops executions. */
 export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof ExecutionServiceService> {
+  const logs = new LogReader(deps.logs);
   return withStoreErrors<Handlers<typeof ExecutionServiceService>>({
     submitExecution: (request: SubmitExecutionRequest, context: CallContext) => submitExecution(deps, request, context),
     submitExecutions: (stream, context) => deps.submissions.openStream(stream, context),
@@ -51,7 +52,7 @@ export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof E
     countExecutions: (request: CountExecutionsRequest) => countExecutions(deps, request),
     listAttempts: (request: ListAttemptsRequest) => listAttempts(deps, request),
     cancelExecution: (request: CancelExecutionRequest) => cancelExecution(deps, request),
-    readLogs: (request, stream, context) => openLogs(deps.logs, request, stream, context),
+    readLogs: (request, stream, context) => logs.open(request, stream, context),
   });
 }
 

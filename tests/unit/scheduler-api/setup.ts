@@ -34,6 +34,7 @@ export type ApiOptions = CoreOptions & {
   readonly schedulers?: readonly SchedulerView[];
   readonly server?: Partial<RpcServerConfig>;
   readonly maxWaiters?: number;
+  readonly maxLogReaders?: number;
 };
 
 /** The API of one scheduler: real handlers, served over a real connection, on a real store in memory; time moves by hand. */
@@ -55,16 +56,15 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     log: options.log ?? silentLogger,
   });
   const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload });
+  const { maxLogReaders } = options;
+  const logs = { store, hints, clock, ...(maxLogReaders === undefined ? {} : { maxReaders: maxLogReaders }) };
   const healthy = () => ({ healthy: core.outage.names === null, message: "" });
   const server = new RpcServer(
     { log: silentLogger, clock: new SystemClock() },
     { listen: "127.0.0.1:0", ...options.server },
   )
     .addService(JobServiceService, jobHandlers({ keeper, submissions, meshClock }))
-    .addService(
-      ExecutionServiceService,
-      executionHandlers({ store, hints, waits, submissions, logs: { store, hints, clock } }),
-    )
+    .addService(ExecutionServiceService, executionHandlers({ store, hints, waits, submissions, logs }))
     .addService(
       MeshServiceService,
       meshHandlers({
