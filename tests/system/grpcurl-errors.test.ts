@@ -154,7 +154,6 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
 
 /** Refused by name, so that nothing is accepted and ignored. */
 const UNSUPPORTED: readonly Case[] = [
-  [CREATE, { ...job({}), validate_only: true }, { validate_only: /not supported/ }],
   [CREATE, job({ parameters: { a: "b" } }), { "job.parameters": /not supported/ }],
   [CREATE, schedule({ exclude_calendars: ["holidays"] }), { "job.schedule.exclude_calendars": /not supported/ }],
   [CREATE, schedule({ cron_dialect: "CRON_DIALECT_QUARTZ" }), { "job.schedule.cron_dialect": /not supported/ }],
