@@ -7,7 +7,7 @@ const MAX_COMMAND_BYTES = 65_535;
 /** Longest payload, in bytes, as the contract says. */
 const MAX_PAYLOAD_BYTES = 256 * 1024;
 /** Longest method name and longest path, in characters. */
-const MAX_METHOD_CHARACTERS = 255;
+export const MAX_METHOD_CHARACTERS = 255;
 const MAX_PATH_CHARACTERS = 4_095;
 /** Characters of a summary that people see. */
 const MAX_SUMMARY_CHARACTERS = 1_024;

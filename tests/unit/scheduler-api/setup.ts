@@ -19,6 +19,7 @@ import { EndedWaits } from "../../../services/scheduler/api/ended-waits.ts";
 import { executionHandlers } from "../../../services/scheduler/api/execution-service.ts";
 import { JobKeeper } from "../../../services/scheduler/api/job-keeper.ts";
 import { jobHandlers } from "../../../services/scheduler/api/job-service.ts";
+import { KnownTypes } from "../../../services/scheduler/api/known-types.ts";
 import { meshHandlers } from "../../../services/scheduler/api/mesh-service.ts";
 import { payloadCheck } from "../../../services/scheduler/api/payload-check.ts";
 import { SubmissionReader } from "../../../services/scheduler/api/submission-reader.ts";
@@ -46,7 +47,8 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const { store, hints, clock } = core;
   const random = new SystemRandom();
   const meshClock = { nowUs: () => clock.wallUs(), uncertaintyUs: () => 0 };
-  const checkPayload = payloadCheck(store.descriptors, clock);
+  const types = new KnownTypes(store.descriptors, clock);
+  const checkPayload = payloadCheck(types);
   const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
   const submissions = new Submissions({
     reader: new SubmissionReader({ store, meshClock, random, checkPayload }),
@@ -64,7 +66,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     { listen: "127.0.0.1:0", ...options.server },
   )
     .addService(JobServiceService, jobHandlers({ keeper, submissions, meshClock }))
-    .addService(ExecutionServiceService, executionHandlers({ store, hints, waits, submissions, logs }))
+    .addService(ExecutionServiceService, executionHandlers({ store, hints, waits, submissions, logs, types }))
     .addService(
       MeshServiceService,
       meshHandlers({
@@ -73,6 +75,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
         schedulers: { all: () => options.schedulers ?? [] },
         backends: [{ role: "store", kind: "sqlite", health: healthy }],
         meshClock,
+        types,
         suspectAfterMs: 3_000,
       }),
     );
@@ -117,10 +120,14 @@ export async function faultsOf(call: Promise<unknown>): Promise<Readonly<Record<
   return Object.fromEntries(error.fieldViolations.map(({ field, description }) => [field, description]));
 }
 
+/** The descriptors of examples/report. */
+export function reportSet(): Buffer {
+  return readFileSync(join(import.meta.dirname, "../../../examples/report/gen/descriptors.binpb"));
+}
+
 /** Stores the descriptors of examples/report, as an executor's Hello would. */
 export async function registerReport(api: Pick<TestApi, "store">): Promise<string> {
-  const file = join(import.meta.dirname, "../../../examples/report/gen/descriptors.binpb");
-  const bytes = readFileSync(file);
+  const bytes = reportSet();
   const methods = new MethodTypes(bytes).methods();
   await api.store.descriptors.put({ hash: "0".repeat(64), bytes, methods });
   assert.deepEqual(methods, [REPORT]);
