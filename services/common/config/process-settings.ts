@@ -37,7 +37,7 @@ export const PROCESSES = {
   executor: { ...executorSettings, ...otelSettings },
   /** `jobmesh migrate`. */
   migrate: { ...store, ...dataDir, ...log },
-  /** `jobmesh run`, `jobmesh status` and whatever else calls the mesh. */
+  /** `jobmesh run`, `logs`, `handlers`, `status` and whatever else calls the mesh. */
   client: { ...scheduler, etcdEndpoints: backends.etcdEndpoints, ...cluster, ...log, ...otelSettings },
 } as const satisfies Record<string, Settings>;
 
