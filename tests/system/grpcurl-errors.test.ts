@@ -1,11 +1,15 @@
 /** Real grpcurl shows what is wrong with a call: decoded field violations, reasons, codes; and nothing is stored. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { Code } from "../../gen/google/rpc/code.ts";
 import { type DecodedStatus, Grpcurl, type Json } from "../support/grpcurl.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
 
+const DESCRIPTORS = readFileSync(resolve(import.meta.dirname, "../../examples/report/gen/descriptors.binpb")).toString(
+  "base64",
+);
 const REPORT_MAIN = resolve(import.meta.dirname, "../../examples/report/main.ts");
 const RENDER = "acme.report.v1.ReportService/Render";
 const COMMAND = { command: { command: "true" } };
@@ -99,6 +103,7 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     ["JobService/ListJobs", { page_size: 1001 }, { page_size: /1 to 1000/ }],
     ["JobService/ListJobs", { page_token: "made up" }, { page_token: /next_page_token/ }],
     ["ExecutionService/ReadLogs", { execution_id: UNKNOWN_ID, attempt: -1 }, { attempt: /at least 0/ }],
+    ["ExecutionService/ReadLogs", { execution_id: UNKNOWN_ID, tail_lines: 100_001 }, { tail_lines: /0 to 100000/ }],
   ],
   "bad identifiers": [
     [CREATE, job({ job_id: "no spaces" }), { "job.job_id": /1 to 64 of \[A-Za-z0-9._-\].*no spaces/ }],
@@ -143,6 +148,11 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     [SUBMIT, handler({ request_json: "text" }), { "target.handler.request_json": /./ }],
     [SUBMIT, handler({ request: Buffer.from([0x0a, 0x7f]).toString("base64") }), { "target.handler.request": /./ }],
   ],
+  "descriptors that are none": [
+    ["MeshService/PutDescriptors", {}, { descriptor_set: /unary method/ }],
+    ["MeshService/PutDescriptors", { descriptor_set: "/w==" }, { descriptor_set: /FileDescriptorSet/ }],
+    ["MeshService/ListHandlers", { namespace: "a b", page_size: -1 }, { namespace: /1 to 64/, page_size: /1 to 1000/ }],
+  ],
   "all faults of one call at once": [
     [
       CREATE,
@@ -170,6 +180,7 @@ const UNSUPPORTED: readonly Case[] = [
     policy({ routing: { strategy: "ROUTING_STRATEGY_BROADCAST" } }),
     { "policy.routing.strategy": /not supported/ },
   ],
+  ["MeshService/PutDescriptors", { namespace: "other", descriptor_set: DESCRIPTORS }, { namespace: /not supported/ }],
   [SUBMIT, { target: COMMAND, unique_key: "one" }, { unique_key: /not supported/ }],
   [SUBMIT, { target: { http: { url: "http://127.0.0.1" } } }, { "target.http": /not supported/ }],
   [SUBMIT, { target: { grpc: { address: "dns:///x", method: "a.B/C" } } }, { "target.grpc": /not supported/ }],
