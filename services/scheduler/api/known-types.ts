@@ -21,7 +21,8 @@ type Parsed = { readonly types: MethodTypes | PayloadFault; readonly bytes: numb
 export class KnownTypes {
   readonly #descriptors: DescriptorStore;
   readonly #clock: Clock;
-  readonly #byMethod = new Map<string, { readonly reading: Promise<MethodTypes | null>; readonly readMs: number }>();
+  /** Hash of the latest set by method. */
+  readonly #byMethod = new Map<string, { readonly reading: Promise<string | null>; readonly readMs: number }>();
   readonly #byHash = new Map<string, Parsed>();
   #parsedBytes = 0;
 
@@ -31,11 +32,24 @@ export class KnownTypes {
   }
 
   /** The latest types of a method; null when none was ever registered or put. Throws PayloadFault for a set that is not complete. */
-  of(method: string): Promise<MethodTypes | null> {
+  async of(method: string): Promise<MethodTypes | null> {
+    const hash = await this.#latest(method);
+    const types = hash === null ? null : await this.#read(hash);
+    if (types instanceof PayloadFault) throw types;
+    return types;
+  }
+
+  /** The types of a set; null when it is not stored, or not complete. */
+  async ofSet(hash: string): Promise<MethodTypes | null> {
+    const types = await this.#read(hash);
+    return types instanceof PayloadFault ? null : types;
+  }
+
+  #latest(method: string): Promise<string | null> {
     const nowMs = this.#clock.monotonicMs();
     const entry = this.#byMethod.get(method);
     if (entry !== undefined && nowMs - entry.readMs < MAX_AGE_MS) return entry.reading;
-    const reading = this.#read(method);
+    const reading = this.#readLatest(method);
     this.#byMethod.delete(method);
     this.#byMethod.set(method, { reading, readMs: nowMs });
     if (this.#byMethod.size > MAX_METHODS) this.#byMethod.delete(firstOf(this.#byMethod));
@@ -43,24 +57,21 @@ export class KnownTypes {
     const forget = (): void => {
       if (this.#byMethod.get(method)?.reading === reading) this.#byMethod.delete(method);
     };
-    reading.then((types) => types === null && forget(), forget);
+    reading.then((hash) => hash === null && forget(), forget);
     return reading;
   }
 
-  /** The types of a set; null when it is not stored, or not complete. */
-  async ofSet(hash: string): Promise<MethodTypes | null> {
-    const kept = this.#byHash.get(hash);
-    const bytes = kept === undefined ? await this.#descriptors.bytesOf(hash) : null;
-    const parsed = kept ?? (bytes === null ? null : this.#parse(hash, bytes));
-    return parsed?.types instanceof MethodTypes ? parsed.types : null;
+  async #readLatest(method: string): Promise<string | null> {
+    const set = await this.#descriptors.forMethod(method);
+    if (set !== null && !this.#byHash.has(set.hash)) this.#parse(set.hash, set.bytes);
+    return set?.hash ?? null;
   }
 
-  async #read(method: string): Promise<MethodTypes | null> {
-    const set = await this.#descriptors.forMethod(method);
-    if (set === null) return null;
-    const { types } = this.#byHash.get(set.hash) ?? this.#parse(set.hash, set.bytes);
-    if (types instanceof PayloadFault) throw types;
-    return types;
+  async #read(hash: string): Promise<Parsed["types"] | null> {
+    const kept = this.#byHash.get(hash);
+    if (kept !== undefined) return kept.types;
+    const bytes = await this.#descriptors.bytesOf(hash);
+    return bytes === null ? null : this.#parse(hash, bytes).types;
   }
 
   #parse(hash: string, bytes: Uint8Array): Parsed {

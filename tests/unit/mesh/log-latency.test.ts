@@ -36,7 +36,7 @@ async function arrived(mesh: MeshRig, pieces: readonly unknown[], count: number)
   }
 }
 
-test("a line is readable on another scheduler within 300 ms though every hint between the two is lost", async (t) => {
+test("rule 35: a line is readable on another scheduler within 300 ms though every hint between the two is lost", async (t) => {
   const mesh = await meshRig(t);
   await mesh.scheduler("s-1");
   const executor = await mesh.executor("one");
