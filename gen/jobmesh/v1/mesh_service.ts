@@ -381,7 +381,7 @@ export interface PutDescriptorsResponse {
 export interface ListHandlersRequest {
   /** Namespace that the executors shown serve; "default" when empty. */
   namespace: string;
-  /** 1 to 1,000; 100 when unset. A page also ends at 1 MiB, and after 64 sets of descriptors. */
+  /** 1 to 1,000; 100 when unset. A page also ends at 1 MiB, and after 16 sets of descriptors. */
   pageSize: number;
   /** From the page before. */
   pageToken: string;

@@ -13,10 +13,10 @@ import { DEFAULT_NAMESPACE } from "./job-reader.ts";
 import type { KnownTypes } from "./known-types.ts";
 import { cutPage, readPageSize } from "./page.ts";
 
-/** Sets of descriptors that one page reads, each up to 1 MiB. */
-const MAX_PAGE_SETS = 64;
+/** Sets of descriptors that one page reads: one of 40 KiB takes 17 ms to parse, and one may have 1 MiB. */
+const MAX_PAGE_SETS = 16;
 /** Versions of one method that live executors have and that are compared, each with each. */
-const MAX_VERSIONS = 16;
+const MAX_VERSIONS = 8;
 /** A page ends at about this many bytes, as the contract says. */
 const MAX_PAGE_BYTES = 1024 * 1024;
 
@@ -67,8 +67,8 @@ function runnersOf(records: readonly ExecutorRecord[], namespace: string): Reado
 class HandlerPage {
   readonly #types: KnownTypes;
   readonly #runners: ReadonlyMap<string, readonly Runner[]>;
-  /** Sets that this page has read; null for one that cannot be used. */
-  readonly #sets = new Map<string, MethodTypes | null>();
+  /** Hashes of the sets that this page has read. They are not held: a few of the largest are as much as a process has. */
+  readonly #read = new Set<string>();
   #bytes = 0;
 
   constructor(types: KnownTypes, runners: ReadonlyMap<string, readonly Runner[]>) {
@@ -83,10 +83,10 @@ class HandlerPage {
       const runners = this.#runners.get(stored.method) ?? [];
       const versions = [...new Set(runners.map(({ hash }) => hash))].filter((hash) => hash !== "");
       const hashes = [stored.hash, ...versions.slice(0, MAX_VERSIONS)];
-      const fresh = new Set(hashes.filter((hash) => !this.#sets.has(hash)));
-      if (handlers.length > 0 && this.#sets.size + fresh.size > MAX_PAGE_SETS) break;
-      for (const hash of fresh) this.#sets.set(hash, await this.#types.ofSet(hash));
-      const handler = this.#handler(stored, runners, hashes.slice(1));
+      const fresh = new Set(hashes.filter((hash) => !this.#read.has(hash)));
+      if (handlers.length > 0 && this.#read.size + fresh.size > MAX_PAGE_SETS) break;
+      for (const hash of fresh) this.#read.add(hash);
+      const handler = await this.#handler(stored, runners, hashes.slice(1));
       this.#bytes += HandlerMessage.encode(handler).finish().length;
       if (handlers.length > 0 && this.#bytes > MAX_PAGE_BYTES) break;
       handlers.push(handler);
@@ -94,27 +94,32 @@ class HandlerPage {
     return handlers;
   }
 
-  #handler(stored: StoredMethod, runners: readonly Runner[], versions: readonly string[]): HandlerMessage {
+  async #handler(
+    stored: StoredMethod,
+    runners: readonly Runner[],
+    versions: readonly string[],
+  ): Promise<HandlerMessage> {
     const { method, hash, storedUs } = stored;
-    const types = this.#sets.get(hash) ?? null;
+    const types = await this.#types.ofSet(hash);
     const messages = types?.has(method) ? types.messagesOf(method) : { request: "", response: "" };
     return {
       method,
       requestType: messages.request,
       responseType: messages.response,
       executorIds: [...new Set(runners.map(({ executorId }) => executorId))].toSorted(),
-      conflicting: this.#isConflicting(method, versions),
+      conflicting: versions.length > 1 && (await this.#isConflicting(method, versions)),
       updateTime: timestampOfUs(storedUs),
     };
   }
 
-  #isConflicting(method: string, hashes: readonly string[]): boolean {
-    const versions = hashes.flatMap((hash) => {
-      const types = this.#sets.get(hash);
-      return types?.has(method) ? [types] : [];
-    });
-    return versions.some((one, index) =>
-      versions.slice(index + 1).some((other) => one.conflictWith(other, method) !== null),
-    );
+  async #isConflicting(method: string, hashes: readonly string[]): Promise<boolean> {
+    const versions: MethodTypes[] = [];
+    for (const hash of hashes) {
+      const types = await this.#types.ofSet(hash);
+      if (types?.has(method) !== true) continue;
+      if (versions.some((other) => types.conflictWith(other, method) !== null)) return true;
+      versions.push(types);
+    }
+    return false;
   }
 }

@@ -4,9 +4,9 @@ import { MethodTypes, PayloadFault } from "../../common/wire/json-message.ts";
 
 /** Methods whose latest set is remembered; the oldest goes. */
 const MAX_METHODS = 1_000;
-/** Parsed sets that are kept, and their bytes before they were parsed; the oldest goes. */
+/** Parsed sets that are kept, and their bytes before they were parsed, which are 20 times as many after; the oldest goes. */
 const MAX_PARSED_SETS = 256;
-const MAX_PARSED_BYTES = 32 * 1024 * 1024;
+const MAX_PARSED_BYTES = 8 * 1024 * 1024;
 /** How long what was read counts, milliseconds. */
 const MAX_AGE_MS = 1_000;
 

@@ -20,10 +20,10 @@ test("parsed sets are kept up to a number and to their bytes; the oldest is read
     return reads - before;
   };
   const small = Array.from({ length: 257 }, (_, at) => made(`small${at}.v1`));
-  const large = Array.from({ length: 34 }, (_, at) => made(`large${at}.v1`, "x".repeat(1024 * 1024 - 200)));
+  const large = Array.from({ length: 10 }, (_, at) => made(`large${at}.v1`, "x".repeat(1024 * 1024 - 200)));
   for (const [sets, kept] of [
     [small, 256],
-    [large, 32],
+    [large, 8],
   ] as const) {
     for (const set of sets) await descriptors.put(set);
     const types = new KnownTypes(descriptors, api.clock);

@@ -91,6 +91,15 @@ test("counts are by state, one for each that has any", async (t) => {
   ]);
 });
 
+test("a filter may name a value however often", async (t) => {
+  const api = await testApi(t);
+  await sample(api);
+  const states = Array.from({ length: 100_000 }, () => S.EXECUTION_STATE_DISPATCHED);
+  const reasons = Array.from({ length: 100_000 }, () => StateReason.STATE_REASON_UNSPECIFIED);
+  const causes = Array.from({ length: 100_000 }, () => Cause.CAUSE_SUBMIT);
+  assert.deepEqual(await namesOf(api, { states, reasons, causes }), ["b"]);
+});
+
 test("a filter at fault is refused field by field", async (t) => {
   const api = await testApi(t);
   const bad: Filter = {

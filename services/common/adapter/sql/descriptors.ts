@@ -56,6 +56,7 @@ export class SqlDescriptorStore implements DescriptorStore {
       return { hash, bytes: bytes(latest, "bytes"), methods: rows.map((row) => text(row, "method")) };
     });
   }
+
   bytesOf(hash: string): Promise<Uint8Array | null> {
     return this.#database.read("descriptor.bytes_of", async (session) => {
       const [row] = await session.query("SELECT bytes FROM descriptors WHERE hash = ?", [hash]);
