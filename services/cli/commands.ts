@@ -36,6 +36,16 @@ export const COMMANDS: readonly Command[] = [
     load: () => import("./command/http.ts"),
   },
   {
+    name: "logs",
+    summary: "shows what an execution wrote, and follows it",
+    load: () => import("./command/logs.ts"),
+  },
+  {
+    name: "handlers",
+    summary: "shows the typed handlers and who runs them",
+    load: () => import("./command/handlers.ts"),
+  },
+  {
     name: "status",
     summary: "shows the mesh: schedulers, executors, queues, backends",
     load: () => import("./command/status.ts"),

@@ -16,8 +16,10 @@ import { EndedWaits } from "./api/ended-waits.ts";
 import { executionHandlers } from "./api/execution-service.ts";
 import { JobKeeper } from "./api/job-keeper.ts";
 import { jobHandlers } from "./api/job-service.ts";
+import { KnownTypes } from "./api/known-types.ts";
 import { type Backend, meshHandlers } from "./api/mesh-service.ts";
 import { payloadCheck } from "./api/payload-check.ts";
+import { RunMethods } from "./api/run-methods.ts";
 import { SubmissionReader } from "./api/submission-reader.ts";
 import { Submissions } from "./api/submissions.ts";
 import { DispatchLoops } from "./dispatch-loops.ts";
@@ -92,24 +94,20 @@ export class Scheduler {
   services(): readonly Served[] {
     const { store, random, tracing, registry, log } = this.#deps;
     const [hints, meshClock] = [this.hints, this.#meshClock];
-    const checkPayload = payloadCheck(store, this.#deps.clock);
+    const types = new KnownTypes(store.descriptors, this.#deps.clock);
+    const checkPayload = payloadCheck(types, new RunMethods(store.executors, this.#deps.clock));
     const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload, log });
     const reader = new SubmissionReader({ store, meshClock, random, checkPayload, log });
-    const submissions = new Submissions({
-      reader,
-      sink: this.#dispatch.submitter,
-      store,
-      tracing,
-      log: this.#deps.log,
-    });
+    const sink = this.#dispatch.submitter;
+    const submissions = new Submissions({ reader, sink, store, tracing, log });
     const logs = { store, hints, clock: this.#deps.clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };
-    const executions = executionHandlers({ store, hints, waits: this.#waits, submissions, logs });
+    const executions = executionHandlers({ store, hints, waits: this.#waits, submissions, logs, types });
     // The server listens before the store has told the time, which may take as long as the store is slow.
     const guard = (): void => {
       if (!this.#isMeasured) throw notRunning();
     };
-    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock };
+    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock, types };
     return [
       served(JobServiceService, guarded(guard, jobHandlers({ keeper, submissions, meshClock }))),
       served(ExecutionServiceService, guarded(guard, executions)),

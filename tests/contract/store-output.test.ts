@@ -88,6 +88,33 @@ storeTest("output is read after a place, of streams, and to about a number of by
   assert.equal((await sequences({ maxBytes: 14_000 })).length, 140);
 });
 
+storeTest(
+  "output is read back from a place: the last piece first, of streams, and to about a number of bytes",
+  async (db) => {
+    const { store } = db;
+    const key = await currentAttempt(db);
+    const pieces = Array.from({ length: 150 }, (_, at) =>
+      pieceOf(key, at + 1, { stream: at % 2 === 0 ? "STDOUT" : "STDERR", data: new Uint8Array(100) }),
+    );
+    await store.output.append(pieces);
+    const read = { ...readAll, executionId: key.executionId, beforeSequence: Number.MAX_SAFE_INTEGER };
+    const sequences = async (parts: Partial<Parameters<typeof store.output.readBack>[0]>): Promise<number[]> =>
+      (await store.output.readBack({ ...read, ...parts })).map(({ sequence }) => sequence);
+    const back = Array.from({ length: 150 }, (_, at) => 150 - at);
+    assert.deepEqual(await sequences({}), back);
+    assert.deepEqual(await sequences({ beforeSequence: 4 }), [3, 2, 1]);
+    assert.deepEqual(await sequences({ beforeSequence: 4, afterSequence: 1 }), [3, 2]);
+    assert.deepEqual(await sequences({ afterSequence: 145, streams: ["STDERR"] }), [150, 148, 146]);
+    assert.deepEqual(await sequences({ maxBytes: 250 }), [150, 149]);
+    assert.deepEqual(await sequences({ maxBytes: 1 }), [150]);
+    assert.deepEqual(await sequences({ beforeSequence: 1 }), []);
+    assert.deepEqual(
+      plain(await store.output.readBack({ ...read, beforeSequence: 2 })),
+      plain(await store.output.read({ ...readAll, executionId: key.executionId, maxBytes: 1 })),
+    );
+  },
+);
+
 storeTest("rule 35: completeness is known when the attempt has ended, and late output still counts", async (db) => {
   const { store } = db;
   const key = await currentAttempt(db);

@@ -120,7 +120,7 @@ if [ "$name" != jobmesh ]; then
 fi
 subcommand=$1; shift
 case "$subcommand $*" in
-  run*|call*|http*|status*) [ -n "$JOBMESH_ETCD_ENDPOINTS" ] || set -- ${called} "$@" ;;
+  run*|call*|http*|logs*|handlers*|status*) [ -n "$JOBMESH_ETCD_ENDPOINTS" ] || set -- ${called} "$@" ;;
   scheduler*--listen*) ;;
   scheduler*) set -- ${served} "$@" ;;
 esac

@@ -1,11 +1,15 @@
 /** Real grpcurl shows what is wrong with a call: decoded field violations, reasons, codes; and nothing is stored. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { Code } from "../../gen/google/rpc/code.ts";
 import { type DecodedStatus, Grpcurl, type Json } from "../support/grpcurl.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
 
+const DESCRIPTORS = readFileSync(resolve(import.meta.dirname, "../../examples/report/gen/descriptors.binpb")).toString(
+  "base64",
+);
 const REPORT_MAIN = resolve(import.meta.dirname, "../../examples/report/main.ts");
 const RENDER = "acme.report.v1.ReportService/Render";
 const COMMAND = { command: { command: "true" } };
@@ -103,6 +107,7 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
     ["JobService/ListJobs", { page_size: 1001 }, { page_size: /1 to 1000/ }],
     ["JobService/ListJobs", { page_token: "made up" }, { page_token: /next_page_token/ }],
     ["ExecutionService/ReadLogs", { execution_id: UNKNOWN_ID, attempt: -1 }, { attempt: /at least 0/ }],
+    ["ExecutionService/ReadLogs", { execution_id: UNKNOWN_ID, tail_lines: 100_001 }, { tail_lines: /0 to 100000/ }],
   ],
   "bad identifiers": [
     [CREATE, job({ job_id: "no spaces" }), { "job.job_id": /1 to 64 of \[A-Za-z0-9._-\].*no spaces/ }],
@@ -165,6 +170,11 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
       { "target.grpc.method": /package\.Service\/Method/ },
     ],
   ],
+  "descriptors that are none": [
+    ["MeshService/PutDescriptors", {}, { descriptor_set: /unary method/ }],
+    ["MeshService/PutDescriptors", { descriptor_set: "/w==" }, { descriptor_set: /FileDescriptorSet/ }],
+    ["MeshService/ListHandlers", { namespace: "a b", page_size: -1 }, { namespace: /1 to 64/, page_size: /1 to 1000/ }],
+  ],
   "all faults of one call at once": [
     [
       CREATE,
@@ -176,7 +186,6 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
 
 /** Refused by name, so that nothing is accepted and ignored. */
 const UNSUPPORTED: readonly Case[] = [
-  [CREATE, { ...job({}), validate_only: true }, { validate_only: /not supported/ }],
   [CREATE, job({ parameters: { a: "b" } }), { "job.parameters": /not supported/ }],
   [CREATE, schedule({ exclude_calendars: ["holidays"] }), { "job.schedule.exclude_calendars": /not supported/ }],
   [CREATE, schedule({ cron_dialect: "CRON_DIALECT_QUARTZ" }), { "job.schedule.cron_dialect": /not supported/ }],
@@ -196,6 +205,7 @@ const UNSUPPORTED: readonly Case[] = [
     { target: { grpc: { address: "x:1", method: "a.B/C", tls: { ca_secret: "ca" } } } },
     { "target.grpc.tls.ca_secret": /not supported/ },
   ],
+  ["MeshService/PutDescriptors", { namespace: "other", descriptor_set: DESCRIPTORS }, { namespace: /not supported/ }],
 ];
 
 async function assertViolations([method, message, expected]: Case, reason: string): Promise<void> {

@@ -33,8 +33,6 @@ const UNBUILT = [
   "MeshService/PutLimit",
   "MeshService/ListLimits",
   "MeshService/DeleteLimit",
-  "MeshService/PutDescriptors",
-  "MeshService/ListHandlers",
 ];
 
 const processes = new MeshProcesses({ after });

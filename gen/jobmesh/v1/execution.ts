@@ -613,7 +613,10 @@ export interface Execution {
   cause: Cause;
   /** Where it stands. */
   state: ExecutionState;
-  /** Why it stands there, for every state that is not plain progress: skipped, expired, failed, lost. */
+  /**
+   * Why it stands there, for every state that is not plain progress: skipped, expired, failed, lost.
+   * Why one waits for an executor is read from the executors that live when it is asked for.
+   */
   stateReason: StateReason;
   /** What it runs. */
   target:
@@ -659,8 +662,9 @@ export interface Execution {
   /** Number of a broadcast's executions; 0 when it is none. */
   shardCount: number;
   /**
-   * The result as JSON, when its descriptor is known or an HTTP answer is JSON;
-   * this version leaves it unset.
+   * The result as JSON, when its descriptor is known or an HTTP answer is JSON.
+   * GetExecution sets it in the FULL view, lists do not; unset where it has more
+   * than 1 MiB as google.protobuf.Value, or more than 30 levels.
    */
   resultJson:
     | any

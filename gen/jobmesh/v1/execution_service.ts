@@ -273,7 +273,10 @@ export interface ExecutionFilter {
   jobId: string;
   /** Only in these states. */
   states: ExecutionState[];
-  /** Only with these reasons. */
+  /**
+   * Only with these reasons. Work that waits for executors on more than 5,000
+   * routes is not told apart: RESOURCE_EXHAUSTED.
+   */
   reasons: StateReason[];
   /** Only made by these causes. */
   causes: Cause[];
@@ -494,11 +497,15 @@ export interface ReadLogsRequest {
   attempt: number;
   /** Goes on while the attempt runs. */
   follow: boolean;
-  /** Goes on over retries until the execution has ended. */
+  /** Goes on over retries until the execution has ended: the pieces of each attempt in order, from `attempt` on. */
   untilEnded: boolean;
-  /** Only the last lines of what is there; all when 0. */
+  /**
+   * Only the last lines of what is there; all when 0. At most 100,000. A line
+   * stands where it ends; a handler's piece is a line. With until_ended what is
+   * there is the output of all attempts from `attempt` on.
+   */
   tailLines: bigint;
-  /** Only what comes after this piece. */
+  /** Only what comes after this piece of `attempt`. */
   afterSequence: bigint;
   /** Only these outputs; all when empty. */
   streams: LogStream[];

@@ -47,7 +47,7 @@ export interface CreateJobRequest {
     | undefined;
   /** Makes the call idempotent for 24 hours. At most 64 characters. */
   requestId: string;
-  /** Checks and answers as if created, and stores nothing. */
+  /** Checks and answers as if created, and stores nothing, the request_id neither. */
   validateOnly: boolean;
 }
 
@@ -116,7 +116,7 @@ export interface UpdateJobRequest {
   updateMask:
     | string[]
     | undefined;
-  /** Creates the job when there is none. An update that changes nothing keeps revision, next fire and anchor. */
+  /** Creates the job when there is none, with the masked fields; none in place of one whose revision is named. An update that changes nothing keeps revision, next fire and anchor. */
   allowMissing: boolean;
   /** Checks and answers as if updated, and stores nothing. */
   validateOnly: boolean;

@@ -359,23 +359,29 @@ export interface DeleteLimitResponse {
 
 /** PutDescriptorsRequest asks for PutDescriptors. */
 export interface PutDescriptorsRequest {
-  /** Namespace; "default" when empty. */
+  /**
+   * Namespace; "default" when empty. This version keeps descriptors for the
+   * whole mesh, as executors register them, and refuses another one.
+   */
   namespace: string;
-  /** Serialized google.protobuf.FileDescriptorSet, as `buf build -o` writes it. At most 1 MiB. */
+  /**
+   * Serialized google.protobuf.FileDescriptorSet with all imports, as `buf build -o` writes it. At most 1 MiB
+   * and 1,000 unary methods.
+   */
   descriptorSet: Buffer;
 }
 
 /** PutDescriptorsResponse answers PutDescriptors. */
 export interface PutDescriptorsResponse {
-  /** Full names of the methods found. */
+  /** Full names of the unary methods found. */
   methods: string[];
 }
 
 /** ListHandlersRequest asks for ListHandlers. */
 export interface ListHandlersRequest {
-  /** Namespace; "default" when empty. */
+  /** Namespace that the executors shown serve; "default" when empty. */
   namespace: string;
-  /** 1 to 1,000; 100 when unset. A page also ends at 1 MiB. */
+  /** 1 to 1,000; 100 when unset. A page also ends at 1 MiB, and after 16 sets of descriptors. */
   pageSize: number;
   /** From the page before. */
   pageToken: string;
@@ -396,11 +402,11 @@ export interface ListHandlersResponse {
 export interface Handler {
   /** Full method name, "package.Service/Method". */
   method: string;
-  /** Full name of the request message. */
+  /** Full name of the request message; empty when its descriptors lack an import. */
   requestType: string;
   /** Full name of the response message. */
   responseType: string;
-  /** Executors that run it now. */
+  /** Executors that run it now; not those that drain. */
   executorIds: string[];
   /** True when live executors registered descriptors for it that are not wire-compatible. */
   conflicting: boolean;

@@ -42,7 +42,7 @@ export const PROCESSES = {
   executor: { ...executorSettings, ...otelSettings },
   /** `jobmesh migrate`. */
   migrate: { ...store, ...dataDir, ...log },
-  /** `jobmesh run`, `jobmesh status` and whatever else calls the mesh. */
+  /** `jobmesh run`, `call`, `http`, `logs`, `handlers`, `status` and whatever else calls the mesh. */
   client: {
     ...scheduler,
     ...tls,

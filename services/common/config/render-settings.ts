@@ -6,7 +6,7 @@ const HEADINGS: Readonly<Record<ProcessName, string>> = {
   scheduler: "jobmesh scheduler",
   executor: "jobmesh executor",
   migrate: "jobmesh migrate",
-  client: "Clients: jobmesh run, jobmesh call, jobmesh http, jobmesh status",
+  client: "Clients: jobmesh run, call, http, logs, handlers, status",
 };
 
 /** The --help text of a process: usage, then every option with its default. */

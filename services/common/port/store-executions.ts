@@ -131,6 +131,11 @@ export type ExecutionFilter = {
   readonly jobId: string;
   readonly states: readonly ExecutionState[];
   readonly reasons: readonly StateReason[];
+  /**
+   * What waits for an executor has a reason that nothing stores. Where `reasons` are asked for, what waits on the routes
+   * of `matching` has one of them, what waits on those of `other` has none; null when no such reason is looked at.
+   */
+  readonly waiting?: { readonly matching: readonly RouteId[]; readonly other: readonly RouteId[] } | null;
   readonly causes: readonly Cause[];
   readonly scheduledAfterUs: number | null;
   readonly scheduledBeforeUs: number | null;

@@ -71,17 +71,23 @@ export type FireOutcome =
 
 /** Jobs, and the fires of their schedules. */
 export interface JobStore {
-  /** Stores a job, or finds what the request made before. */
-  create(job: NewJob, request: RequestClaim | null): Promise<CreateOutcome>;
+  /** Stores a job, or finds what the request made before. With `validateOnly` it answers the same and stores nothing. */
+  create(job: NewJob, request: RequestClaim | null, validateOnly?: boolean): Promise<CreateOutcome>;
   get(namespace: string, jobId: string): Promise<Job | null>;
   getByUid(jobUid: JobUid): Promise<Job | null>;
   /** In order of namespace and job_id. */
   list(filter: JobFilter, pageSize: number, pageToken: string | null): Promise<Page<Job>>;
   /**
    * Replaces a job's spec and next fire. `revision` null means whatever is
-   * stored. Raises the revision and keeps the old one in job_revisions.
+   * stored. Raises the revision and keeps the old one in job_revisions. With
+   * `validateOnly` it answers the same and stores nothing.
    */
-  update(spec: JobSpec, nextFireUs: number | null, revision: number | null): Promise<ChangeOutcome>;
+  update(
+    spec: JobSpec,
+    nextFireUs: number | null,
+    revision: number | null,
+    validateOnly?: boolean,
+  ): Promise<ChangeOutcome>;
   /** Pauses: nothing of its schedule fires from the commit on. Pausing a paused job changes the reason only. */
   pause(namespace: string, jobId: string, reason: string): Promise<ChangeOutcome>;
   /** Resumes with the first nominal time that is not past, which the caller computed from the job of that revision. */

@@ -10,6 +10,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { bytesFault } from "./request-bytes.ts";
+import { wireConflict } from "./wire-conflict.ts";
 
 /** A payload that is no message of the type that it should be. */
 export class PayloadFault extends Error {
@@ -53,6 +54,19 @@ export class MethodTypes {
   /** True when the method is here and no stream. */
   isUnary(method: string): boolean {
     return this.#find(method)?.methodKind === "unary";
+  }
+
+  /** Full names of the request's and the response's message. Throws PayloadFault. */
+  messagesOf(method: string): { readonly request: string; readonly response: string } {
+    const { input, output } = this.#get(method);
+    return { request: input.typeName, response: output.typeName };
+  }
+
+  /** What keeps a caller of this version of a method from one of another version; null when nothing does. Throws PayloadFault. */
+  conflictWith(other: MethodTypes, method: string): string | null {
+    const one = this.#get(method);
+    const two = other.#get(method);
+    return wireConflict(one.input, two.input) ?? wireConflict(one.output, two.output);
   }
 
   /** A request given as canonical protobuf JSON, in bytes. Throws PayloadFault that names the field at fault. */

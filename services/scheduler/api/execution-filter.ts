@@ -33,9 +33,11 @@ function known<N extends number, T>(
   numbers: readonly N[],
   read: (number: N) => T | null,
 ): readonly T[] {
-  return numbers.flatMap((number, index) => {
+  const values = numbers.flatMap((number, index) => {
     const value = read(number);
     if (value === null) faults.add(`${field}[${index}]`, `${number} is no value of this field`);
     return value === null ? [] : [value];
   });
+  // However often a value is named, the store is asked for it once.
+  return [...new Set(values)];
 }

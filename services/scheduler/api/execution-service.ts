@@ -19,11 +19,13 @@ import type { EndedWaits } from "./ended-waits.ts";
 import { readExecutionFilter } from "./execution-filter.ts";
 import { executionNotFound, existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
-import { openLogs } from "./log-reader.ts";
+import type { KnownTypes } from "./known-types.ts";
+import { type LogDeps, LogReader } from "./log-reader.ts";
 import { cutPage, readPageSize } from "./page.ts";
+import { resultJson } from "./result-json.ts";
 import { withStoreErrors } from "./store-errors.ts";
 import type { Submissions } from "./submissions.ts";
-import { explained } from "./waiting-reason.ts";
+import { explainedPage, withWaitingReasons } from "./waiting-reason.ts";
 
 /** Characters of a cancel's reason. */
 const MAX_REASON_CHARACTERS = 1_000;
@@ -39,11 +41,13 @@ export type ExecutionServiceDeps = {
   readonly hints: Hints;
   readonly waits: EndedWaits;
   readonly submissions: Submissions;
-  readonly logs: Parameters<typeof openLogs>[0];
+  readonly logs: LogDeps;
+  readonly types: KnownTypes;
 };
 
 /** ExecutionService: submits, follows and stops executions. */
 export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof ExecutionServiceService> {
+  const logs = new LogReader(deps.logs);
   return withStoreErrors<Handlers<typeof ExecutionServiceService>>({
     submitExecution: (request: SubmitExecutionRequest, context: CallContext) => submitExecution(deps, request, context),
     submitExecutions: (stream, context) => deps.submissions.openStream(stream, context),
@@ -53,7 +57,7 @@ export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof E
     listAttempts: (request: ListAttemptsRequest) => listAttempts(deps, request),
     cancelExecution: (request: CancelExecutionRequest) => cancelExecution(deps, request),
     retryExecution: (request: RetryExecutionRequest, context: CallContext) => retryExecution(deps, request, context),
-    readLogs: (request, stream, context) => openLogs(deps.logs, request, stream, context),
+    readLogs: (request, stream, context) => logs.open(request, stream, context),
   });
 }
 
@@ -75,7 +79,8 @@ async function getExecution(deps: ExecutionServiceDeps, request: GetExecutionReq
   for (;;) {
     const execution = await existing(deps.store, executionId);
     if (!request.waitUntilEnded || isFinal(execution.state)) {
-      return { execution: executionToMessage(await explained(deps.store, execution), full) };
+      const message = executionToMessage((await explainedPage(deps.store, [execution]))[0] ?? execution, full);
+      return { execution: full ? { ...message, resultJson: await resultJson(deps.types, execution) } : message };
     }
     await deps.waits.wait(executionId, AbortSignal.any([context.signal, context.stopping]));
     if (context.signal.aborted) throw context.signal.reason;
@@ -85,14 +90,18 @@ async function getExecution(deps: ExecutionServiceDeps, request: GetExecutionReq
 
 async function listExecutions(deps: ExecutionServiceDeps, request: ListExecutionsRequest) {
   const faults = new FieldFaults();
-  const filter = readExecutionFilter(faults, request.filter);
+  const wanted = readExecutionFilter(faults, request.filter);
   const pageSize = readPageSize(faults, request.pageSize);
   const full = faults.oneOf("view", views, request.view, "BASIC") === "FULL";
   faults.throwIfAny();
+  const filter = await withWaitingReasons(deps.store, wanted);
   const page = await cutPage(
     pageSize,
     request.pageToken,
-    (size, token) => deps.store.executions.list(filter, size, token, full),
+    async (size, token) => {
+      const { items, nextToken } = await deps.store.executions.list(filter, size, token, full);
+      return { items: await explainedPage(deps.store, items), nextToken };
+    },
     (execution) => executionToMessage(execution, full),
   );
   return { executions: page.messages, nextPageToken: page.nextPageToken, resumeToken: "" };
@@ -102,7 +111,7 @@ async function countExecutions(deps: ExecutionServiceDeps, request: CountExecuti
   const faults = new FieldFaults();
   const filter = readExecutionFilter(faults, request.filter);
   faults.throwIfAny();
-  const counts = await deps.store.executions.count(filter);
+  const counts = await deps.store.executions.count(await withWaitingReasons(deps.store, filter));
   return { counts: counts.map(({ state, count }) => ({ state: stateNumber(state), count: BigInt(count) })) };
 }
 

@@ -14,7 +14,7 @@ import { compileSchedule } from "../../common/domain/schedule/compiled-schedule.
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
 import type { Page, Store } from "../../common/port/store.ts";
-import type { ChangeOutcome, JobFilter } from "../../common/port/store-jobs.ts";
+import type { ChangeOutcome, JobFilter, NewJob } from "../../common/port/store-jobs.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import { jobToMessage } from "../../common/wire/job.ts";
 import type { Hints } from "../hints.ts";
@@ -54,24 +54,18 @@ export class JobKeeper {
 
   /** CreateJob: ALREADY_EXISTS when the identifier is taken, unless the request_id made it. */
   async create(request: CreateJobRequest): Promise<Job> {
+    const { requestId, validateOnly } = request;
     const faults = new FieldFaults();
-    faults.unsupported("validate_only", request.validateOnly);
-    checkRequestId(faults, "request_id", request.requestId);
+    checkRequestId(faults, "request_id", requestId);
     const nowUs = this.#deps.meshClock.nowUs();
     const assignedId = randomUuid(nowUs, this.#deps.random);
     const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
     this.#warnings.look(request.job?.target, spec);
-    const jobUid = randomUuid(nowUs, this.#deps.random) as JobUid;
-    const outcome = await this.#deps.store.jobs.create(
-      {
-        ...spec,
-        jobUid,
-        shard: Math.floor(this.#deps.random.unit() * SHARD_COUNT),
-        nextFireUs: firstFireUs(spec, jobUid, nowUs),
-        createUs: nowUs,
-      },
-      requestClaim("create", spec.namespace, request.requestId, () => CreateMessage.toJSON(request)),
+    // Whether it is only to be checked is no part of the body that a request_id makes idempotent.
+    const claim = requestClaim("create", spec.namespace, requestId, () =>
+      CreateMessage.toJSON({ ...request, validateOnly: false }),
     );
+    const outcome = await this.#deps.store.jobs.create(this.#newJob(spec, nowUs), claim, validateOnly);
     if (outcome.kind === "exists") {
       throw new JobmeshError("JOB_EXISTS", {
         message: `job ${spec.jobId} exists in namespace ${spec.namespace}`,
@@ -80,11 +74,18 @@ export class JobKeeper {
     }
     if (outcome.kind === "request_reused") {
       throw new JobmeshError("REQUEST_ID_REUSED", {
-        message: `request_id ${request.requestId} was used before with another request`,
+        message: `request_id ${requestId} was used before with another request`,
       });
     }
-    this.#changed(outcome.job);
+    if (!validateOnly) this.#changed(outcome.job);
     return outcome.job;
+  }
+
+  #newJob(spec: JobSpec, nowUs: number): NewJob {
+    const { random } = this.#deps;
+    const jobUid = randomUuid(nowUs, random) as JobUid;
+    const shard = Math.floor(random.unit() * SHARD_COUNT);
+    return { ...spec, jobUid, shard, nextFireUs: firstFireUs(spec, jobUid, nowUs), createUs: nowUs };
   }
 
   async get(name: JobName): Promise<Job> {
@@ -97,23 +98,42 @@ export class JobKeeper {
     return this.#deps.store.jobs.list(filter, pageSize, pageToken);
   }
 
-  /** UpdateJob: the masked fields of the stored job are replaced. ABORTED when `revision` is set and another. */
-  update(request: UpdateJobRequest): Promise<Job> {
+  /**
+   * UpdateJob: the masked fields of the stored job are replaced, or of a new one with allow_missing. ABORTED when
+   * `revision` is set and another.
+   */
+  async update(request: UpdateJobRequest): Promise<Job> {
+    const { allowMissing, validateOnly, updateMask = [] } = request;
     const faults = new FieldFaults();
-    faults.unsupported("allow_missing", request.allowMissing);
-    faults.unsupported("validate_only", request.validateOnly);
     const given = JobMessage.fromPartial(request.job ?? {});
     const namespace = faults.identifier("job.namespace", given.namespace, DEFAULT_NAMESPACE);
     const jobId = faults.identifier("job.job_id", given.jobId, null);
     const wanted = Number(given.revision);
     faults.throwIfAny();
-    return this.#changing({ namespace, jobId }, async (job) => {
+    const { store, checkPayload } = this.#deps;
+    const change = async (job: Job): Promise<ChangeOutcome> => {
       if (wanted !== 0 && wanted !== job.revision) throw revisionMismatch(job.revision);
-      const merged = maskedJob(faults, jobToMessage(job), given, request.updateMask ?? []);
-      const spec = await readJob(faults, merged, null, this.#deps.checkPayload);
+      const merged = maskedJob(faults, jobToMessage(job), given, updateMask);
+      const spec = await readJob(faults, merged, null, checkPayload);
       this.#warnings.look(merged.target, spec);
-      return this.#deps.store.jobs.update(spec, this.#nextFireOf(job, spec), job.revision);
-    });
+      return store.jobs.update(spec, this.#nextFireOf(job, spec), job.revision, validateOnly);
+    };
+    const create = async (): Promise<ChangeOutcome> => {
+      if (wanted !== 0) throw revisionMismatch(0);
+      const none = JobMessage.fromPartial({ namespace, jobId });
+      const merged = maskedJob(faults, none, given, updateMask);
+      const spec = await readJob(faults, merged, null, checkPayload);
+      this.#warnings.look(merged.target, spec);
+      const job = this.#newJob(spec, this.#deps.meshClock.nowUs());
+      const outcome = await store.jobs.create(job, null, validateOnly);
+      // Another call made it meanwhile: then this is an update.
+      return outcome.kind === "created"
+        ? { kind: "changed", job: outcome.job }
+        : { kind: "revision_mismatch", revision: 1 };
+    };
+    const job = await this.#changing({ namespace, jobId }, change, allowMissing ? create : null);
+    if (!validateOnly) this.#changed(job);
+    return job;
   }
 
   /** DeleteJob; with cancel_executions its executions that have not ended are asked to end. */
@@ -146,34 +166,42 @@ export class JobKeeper {
   }
 
   async pause(name: JobName, reason: string): Promise<Job> {
-    const outcome = await this.#deps.store.jobs.pause(name.namespace, name.jobId, reason);
-    return this.#done(name, outcome);
+    const job = jobOf(name, await this.#deps.store.jobs.pause(name.namespace, name.jobId, reason));
+    this.#changed(job);
+    return job;
   }
 
   /** ResumeJob: the first fire that is not past; those of the paused time are not made up. */
-  resume(name: JobName): Promise<Job> {
-    return this.#changing(name, (job) => {
+  async resume(name: JobName): Promise<Job> {
+    const resumed = await this.#changing(name, (job) => {
       if (!job.paused) return Promise.resolve({ kind: "changed", job });
       checkAdopted(job);
       const nextUs = isExhausted(job, job) ? null : nextFireUs(job, job, this.#deps.meshClock.nowUs());
       return this.#deps.store.jobs.resume(name.namespace, name.jobId, job.revision, nextUs);
     });
+    this.#changed(resumed);
+    return resumed;
   }
 
-  /** Reads the job and changes it as of that revision; again when another change came between. */
-  async #changing(name: JobName, change: (job: Job) => Promise<ChangeOutcome>): Promise<Job> {
+  /**
+   * Reads the job and changes it as of that revision; again when another change came between.
+   *
+   * @param create makes the job when there is none; null makes that NOT_FOUND
+   */
+  async #changing(
+    name: JobName,
+    change: (job: Job) => Promise<ChangeOutcome>,
+    create: (() => Promise<ChangeOutcome>) | null = null,
+  ): Promise<Job> {
     for (let tries = 1; tries <= MAX_CHANGE_TRIES; tries += 1) {
-      const outcome = await change(await this.get(name));
-      if (outcome.kind !== "revision_mismatch") return this.#done(name, outcome);
+      const job = await this.#deps.store.jobs.get(name.namespace, name.jobId);
+      const changing = job === null ? create?.() : change(job);
+      if (changing === undefined) throw jobNotFound(name);
+      const outcome = await changing;
+      const isGone = outcome.kind === "not_found" && create !== null;
+      if (outcome.kind !== "revision_mismatch" && !isGone) return jobOf(name, outcome);
     }
     throw new JobmeshError("CONFLICT", { message: `job ${name.jobId} changes all the time` });
-  }
-
-  #done(name: JobName, outcome: ChangeOutcome): Job {
-    if (outcome.kind === "not_found") throw jobNotFound(name);
-    if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
-    this.#changed(outcome.job);
-    return outcome.job;
   }
 
   /** A schedule that stays keeps its next fire, one that is due among them; a new one is asked from now on. */
@@ -197,6 +225,13 @@ export class JobKeeper {
 function checkAdopted({ schedule, jobUid }: Job): void {
   const [fault] = schedule === null ? [] : checkSchedule(schedule, "job.schedule", jobUid);
   if (fault !== undefined) throw JobmeshError.invalid({ field: fault.path, description: fault.reason });
+}
+
+/** The job after a change. Throws what kept it from being changed. */
+function jobOf(name: JobName, outcome: ChangeOutcome): Job {
+  if (outcome.kind === "not_found") throw jobNotFound(name);
+  if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
+  return outcome.job;
 }
 
 /** A UUIDv7 of now. */
@@ -227,7 +262,7 @@ function isExhausted({ fireCount }: Job, { schedule }: Pick<JobSpec, "schedule">
 
 function revisionMismatch(revision: number): JobmeshError {
   return new JobmeshError("REVISION_MISMATCH", {
-    message: `the job is at revision ${revision}`,
+    message: revision === 0 ? "there is no such job, and so no revision of it" : `the job is at revision ${revision}`,
     metadata: { revision: String(revision) },
   });
 }

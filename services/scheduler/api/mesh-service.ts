@@ -2,7 +2,9 @@ import {
   type Executor as ExecutorMessage,
   ExecutorState,
   type ListExecutorsRequest,
+  type ListHandlersRequest,
   type MeshServiceService,
+  type PutDescriptorsRequest,
 } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
 import type { Health } from "../../common/port/bus.ts";
@@ -12,8 +14,11 @@ import type { Handlers } from "../../common/rpc/contract.ts";
 import { durationOfMs, timestampOfUs } from "../../common/wire/time.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import type { SchedulerViews } from "../scheduler-views.ts";
+import { putDescriptors } from "./descriptor-put.ts";
 import { executorPage } from "./executor-page.ts";
 import { FieldFaults } from "./field-faults.ts";
+import { listHandlers } from "./handler-list.ts";
+import type { KnownTypes } from "./known-types.ts";
 import { cutPage, readPageSize } from "./page.ts";
 import { withStoreErrors } from "./store-errors.ts";
 
@@ -36,6 +41,7 @@ export type MeshServiceDeps = {
   readonly schedulers: SchedulerViews;
   readonly backends: readonly Backend[];
   readonly meshClock: MeshClock;
+  readonly types: KnownTypes;
   /** Silence after which an executor is shown as suspect, in milliseconds. */
   readonly suspectAfterMs: number;
 };
@@ -46,6 +52,8 @@ export function meshHandlers(deps: MeshServiceDeps): Handlers<typeof MeshService
     listExecutors: (request: ListExecutorsRequest) => listExecutors(deps, request),
     listSchedulers: () => listSchedulers(deps),
     getMeshStatus: () => getMeshStatus(deps),
+    putDescriptors: (request: PutDescriptorsRequest) => putDescriptors(deps.store, request),
+    listHandlers: (request: ListHandlersRequest) => listHandlers(deps, request),
   });
 }
 

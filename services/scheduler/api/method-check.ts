@@ -1,7 +1,7 @@
 import type { FieldFaults } from "./field-faults.ts";
 
 /** Longest method name, in characters. */
-const MAX_METHOD_CHARACTERS = 255;
+export const MAX_METHOD_CHARACTERS = 255;
 /** "package.Service/Method". */
 const METHOD_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\/[A-Za-z_][A-Za-z0-9_]*$/;
 

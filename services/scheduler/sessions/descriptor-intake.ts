@@ -45,14 +45,18 @@ export async function storeDescriptorSets(store: DescriptorStore, sets: readonly
   for (const set of sets) await store.put(set);
 }
 
-/** Full names, "package.Service/Method". */
+/** Full names of the unary methods, "package.Service/Method". */
 function methodsOf(bytes: Uint8Array, field: string): readonly string[] {
   const methods: string[] = [];
   try {
     for (const file of fromBinary(FileDescriptorSetSchema, bytes).file) {
       const prefix = file.package === "" ? "" : `${file.package}.`;
       for (const service of file.service) {
-        for (const method of service.method) methods.push(`${prefix}${service.name}/${method.name}`);
+        for (const method of service.method) {
+          // A handler answers one request with one response.
+          if (method.clientStreaming || method.serverStreaming) continue;
+          methods.push(`${prefix}${service.name}/${method.name}`);
+        }
       }
     }
   } catch {

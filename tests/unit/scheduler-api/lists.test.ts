@@ -45,7 +45,8 @@ test("executions are listed newest first and by every filter", async (t) => {
     [{ states: [S.EXECUTION_STATE_READY] }, ["c", "a"]],
     [{ states: [S.EXECUTION_STATE_DISPATCHED, S.EXECUTION_STATE_CANCELLED] }, ["d", "b"]],
     [{ reasons: [StateReason.STATE_REASON_CANCEL_REQUESTED] }, ["d"]],
-    [{ reasons: [StateReason.STATE_REASON_UNSPECIFIED] }, ["c", "b", "a"]],
+    [{ reasons: [StateReason.STATE_REASON_UNSPECIFIED] }, ["c", "b"]],
+    [{ reasons: [StateReason.STATE_REASON_NO_MATCHING_EXECUTOR] }, ["a"]],
     [{ causes: [Cause.CAUSE_RUN_JOB] }, ["c"]],
     [{ causes: [Cause.CAUSE_SUBMIT, Cause.CAUSE_BACKFILL] }, ["d", "b", "a"]],
     [{ scheduledAfter: second(1) }, ["d", "c", "b"]],
@@ -88,6 +89,15 @@ test("counts are by state, one for each that has any", async (t) => {
     { state: S.EXECUTION_STATE_DISPATCHED, count: 1n },
     { state: S.EXECUTION_STATE_CANCELLED, count: 1n },
   ]);
+});
+
+test("a filter may name a value however often", async (t) => {
+  const api = await testApi(t);
+  await sample(api);
+  const states = Array.from({ length: 100_000 }, () => S.EXECUTION_STATE_DISPATCHED);
+  const reasons = Array.from({ length: 100_000 }, () => StateReason.STATE_REASON_UNSPECIFIED);
+  const causes = Array.from({ length: 100_000 }, () => Cause.CAUSE_SUBMIT);
+  assert.deepEqual(await namesOf(api, { states, reasons, causes }), ["b"]);
 });
 
 test("a filter at fault is refused field by field", async (t) => {

@@ -1,83 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Execution } from "../../../gen/jobmesh/v1/execution.ts";
-import {
-  type DeepPartial,
-  LogLevel,
-  LogStream,
-  ReadLogsRequest,
-  type ReadLogsResponse,
-} from "../../../gen/jobmesh/v1/execution_service.ts";
-import type { OutputPiece } from "../../../services/common/domain/attempt.ts";
-import type { AttemptKey } from "../../../services/common/domain/identifier.ts";
-import type { ScriptedExecutor } from "../../support/scripted-executor.ts";
-import { errorOf, faultsOf, type TestApi, testApi } from "./setup.ts";
-
-/** An execution that runs on an executor. */
-async function running(api: TestApi): Promise<{ executor: ScriptedExecutor; execution: Execution; key: AttemptKey }> {
-  const executor = await api.join("e", 1);
-  const execution = await api.submit();
-  const key = executor.orders[0]?.key ?? assert.fail("it was dispatched");
-  return { executor, execution, key };
-}
-
-function piece(
-  key: AttemptKey,
-  sequence: number,
-  data: string | Uint8Array,
-  changes: Partial<OutputPiece> = {},
-): OutputPiece {
-  const plain = {
-    stream: "STDOUT",
-    timeUs: 1_000_000,
-    droppedBytes: 0,
-    level: "UNSPECIFIED",
-    fieldsJson: "",
-    spanId: "",
-  } as const;
-  return { key, sequence, data: typeof data === "string" ? Buffer.from(data) : data, ...plain, ...changes };
-}
-
-/** Stores output and hints of it, as a session does. */
-async function write(api: TestApi, ...pieces: OutputPiece[]): Promise<void> {
-  await api.store.output.append(pieces);
-  for (const one of pieces) api.hints.tell({ kind: "output", piece: one });
-}
-
-/** A log that is read, with what has come. */
-function follow(api: TestApi, request: DeepPartial<ReadLogsRequest>) {
-  const caller = new AbortController();
-  const pieces: ReadLogsResponse[] = [];
-  const readers = new Set<() => void>();
-  const done = (async () => {
-    const stream = api.executions.readLogs(ReadLogsRequest.fromPartial(request), { signal: caller.signal });
-    for await (const one of stream) {
-      pieces.push(one);
-      for (const reader of readers) reader();
-    }
-  })();
-  done.catch(() => undefined);
-  return {
-    pieces,
-    done,
-    leave: () => caller.abort(),
-    arrived: (count: number): Promise<void> =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (pieces.length >= count) resolve();
-        };
-        readers.add(look);
-        look();
-      }),
-  };
-}
-
-const sequences = (pieces: readonly ReadLogsResponse[]) => pieces.map(({ sequence }) => Number(sequence));
-
-/** Turns of the event loop until what a call asked for is under way. */
-async function turns(api: TestApi): Promise<void> {
-  for (let count = 0; count < 20; count += 1) await api.clock.settle();
-}
+import { type DeepPartial, LogLevel, LogStream, ReadLogsRequest } from "../../../gen/jobmesh/v1/execution_service.ts";
+import { advanceTurning, follow, piece, running, sequences, turns, write } from "./log-follow.ts";
+import { errorOf, faultsOf, testApi } from "./setup.ts";
 
 test("a log that is not followed is what is there", async (t) => {
   const api = await testApi(t);
@@ -250,13 +175,11 @@ test("an attempt that there is not is NOT_FOUND; what is at fault is INVALID_ARG
     follow(api, { executionId: "x", attempt: -1, streams: [LogStream.LOG_STREAM_UNSPECIFIED, 9 as LogStream] }).done,
   );
   assert.deepEqual(Object.keys(faults).sort(), ["attempt", "execution_id", "streams[0]", "streams[1]"]);
-  for (const [field, request] of [
-    ["until_ended", { untilEnded: true }],
-    ["tail_lines", { tailLines: 1n }],
-  ] as const) {
-    const error = await errorOf(follow(api, { executionId, ...request }).done);
-    assert.deepEqual([error.reason, error.fieldViolations[0]?.field], ["FIELD_NOT_SUPPORTED", field]);
+  for (const tailLines of [-1n, 100_001n]) {
+    const tail = await faultsOf(follow(api, { executionId, tailLines }).done);
+    assert.match(tail.tail_lines ?? "", /from 0 to 100000/);
   }
+  await follow(api, { executionId, tailLines: 100_000n }).done;
 });
 
 test("a reader that goes, and a server that stops, end a log; the second says so", async (t) => {
@@ -291,10 +214,20 @@ test("a large log is sent whole to a slow reader", async (t) => {
   );
 });
 
-/** Moves time on in steps of the reader's, each with turns enough for its calls. */
-async function advanceTurning(api: TestApi, ms: number): Promise<void> {
-  for (let passed = 0; passed < ms; passed += 250) {
-    await api.clock.advance(250);
-    await turns(api);
-  }
-}
+test("logs are read up to a number at once; one more is RESOURCE_EXHAUSTED, and room comes back", async (t) => {
+  const api = await testApi(t, { maxLogReaders: 2 });
+  const { key, execution } = await running(api);
+  await write(api, piece(key, 1, "a"));
+  const request = { executionId: execution.executionId, follow: true };
+  const [first, second] = [follow(api, request), follow(api, request)];
+  await Promise.all([first.arrived(1), second.arrived(1)]);
+  const error = await errorOf(follow(api, request).done);
+  assert.deepEqual([error.code, error.reason, error.retryDelayMs], ["RESOURCE_EXHAUSTED", "OVERLOADED", 1_000]);
+  first.leave();
+  await assert.rejects(first.done);
+  await turns(api);
+  await follow(api, { ...request, follow: false }).done;
+  second.leave();
+  await assert.rejects(second.done);
+  await turns(api);
+});

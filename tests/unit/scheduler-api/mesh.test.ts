@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { ExecutorState, ListExecutorsRequest } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import { command } from "../../../services/client/targets.ts";
-import { errorOf, faultsOf, REPORT, registerReport, type TestApi, testApi } from "./setup.ts";
+import { errorOf, faultsOf, REPORT, registerReport, reportSet, type TestApi, testApi } from "./setup.ts";
 
 const {
   EXECUTOR_STATE_ACTIVE: ACTIVE,
@@ -179,6 +179,8 @@ test("while the store is away the mesh's status and schedulers answer, and every
     () => api.executions.cancelExecution({ executionId, reason: "" }),
     () => api.executions.readLogs(logs).next(),
     () => listExecutors(api),
+    () => api.mesh.listHandlers({ namespace: "", ...page }),
+    () => api.mesh.putDescriptors({ namespace: "", descriptorSet: reportSet() }),
   ];
   for (const call of calls) {
     const error = await errorOf(call());
@@ -196,7 +198,6 @@ test("what a later version brings answers UNIMPLEMENTED by its name", async (t) 
     () => api.executions.explainExecution({ executionId: "" }),
     () => api.executions.watchExecutions({ filter, executionId: "", resumeToken: "", view: 0 }).next(),
     () => api.mesh.drainExecutor({ executorId: "", grace: undefined }),
-    () => api.mesh.listHandlers({ namespace: "", pageSize: 0, pageToken: "" }),
     () => api.jobs.explainJob({ namespace: "", jobId: "", startTime: undefined, endTime: undefined }),
   ];
   for (const call of calls) {

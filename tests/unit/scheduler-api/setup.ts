@@ -19,8 +19,10 @@ import { EndedWaits } from "../../../services/scheduler/api/ended-waits.ts";
 import { executionHandlers } from "../../../services/scheduler/api/execution-service.ts";
 import { JobKeeper } from "../../../services/scheduler/api/job-keeper.ts";
 import { jobHandlers } from "../../../services/scheduler/api/job-service.ts";
+import { KnownTypes } from "../../../services/scheduler/api/known-types.ts";
 import { meshHandlers } from "../../../services/scheduler/api/mesh-service.ts";
 import { payloadCheck } from "../../../services/scheduler/api/payload-check.ts";
+import { RunMethods } from "../../../services/scheduler/api/run-methods.ts";
 import { SubmissionReader } from "../../../services/scheduler/api/submission-reader.ts";
 import { type SubmissionSink, Submissions } from "../../../services/scheduler/api/submissions.ts";
 import type { SchedulerView } from "../../../services/scheduler/scheduler-views.ts";
@@ -34,6 +36,7 @@ export type ApiOptions = CoreOptions & {
   readonly schedulers?: readonly SchedulerView[];
   readonly server?: Partial<RpcServerConfig>;
   readonly maxWaiters?: number;
+  readonly maxLogReaders?: number;
 };
 
 /** The API of one scheduler: real handlers, served over a real connection, on a real store in memory; time moves by hand. */
@@ -46,7 +49,8 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const random = new SystemRandom();
   const log = options.log ?? silentLogger;
   const meshClock = { nowUs: () => clock.wallUs(), uncertaintyUs: () => 0 };
-  const checkPayload = payloadCheck(store, clock);
+  const types = new KnownTypes(store.descriptors, clock);
+  const checkPayload = payloadCheck(types, new RunMethods(store.executors, clock));
   const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
   const submissions = new Submissions({
     reader: new SubmissionReader({ store, meshClock, random, checkPayload, log }),
@@ -56,16 +60,15 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     log,
   });
   const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload, log });
+  const { maxLogReaders } = options;
+  const logs = { store, hints, clock, ...(maxLogReaders === undefined ? {} : { maxReaders: maxLogReaders }) };
   const healthy = () => ({ healthy: core.outage.names === null, message: "" });
   const server = new RpcServer(
     { log: silentLogger, clock: new SystemClock() },
     { listen: "127.0.0.1:0", ...options.server },
   )
     .addService(JobServiceService, jobHandlers({ keeper, submissions, meshClock }))
-    .addService(
-      ExecutionServiceService,
-      executionHandlers({ store, hints, waits, submissions, logs: { store, hints, clock } }),
-    )
+    .addService(ExecutionServiceService, executionHandlers({ store, hints, waits, submissions, logs, types }))
     .addService(
       MeshServiceService,
       meshHandlers({
@@ -74,6 +77,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
         schedulers: { all: () => options.schedulers ?? [] },
         backends: [{ role: "store", kind: "sqlite", health: healthy }],
         meshClock,
+        types,
         suspectAfterMs: 3_000,
       }),
     );
@@ -118,10 +122,14 @@ export async function faultsOf(call: Promise<unknown>): Promise<Readonly<Record<
   return Object.fromEntries(error.fieldViolations.map(({ field, description }) => [field, description]));
 }
 
+/** The descriptors of examples/report. */
+export function reportSet(): Buffer {
+  return readFileSync(join(import.meta.dirname, "../../../examples/report/gen/descriptors.binpb"));
+}
+
 /** Stores the descriptors of examples/report, as an executor's Hello would. */
 export async function registerReport(api: Pick<TestApi, "store">): Promise<string> {
-  const file = join(import.meta.dirname, "../../../examples/report/gen/descriptors.binpb");
-  const bytes = readFileSync(file);
+  const bytes = reportSet();
   const methods = new MethodTypes(bytes).methods();
   await api.store.descriptors.put({ hash: "0".repeat(64), bytes, methods });
   assert.deepEqual(methods, [REPORT]);

@@ -275,7 +275,8 @@ test("descriptors that the mesh does not have are asked for, checked and stored 
   await core.clock.settle();
   const stored = await core.store.descriptors.forMethod(method);
   assert.equal(stored?.hash, hash);
-  assert.ok(stored?.methods.includes("jobmesh.v1.ExecutorService/Session"));
+  assert.ok(stored?.methods.includes("jobmesh.v1.ExecutionService/GetExecution"));
+  assert.ok(!stored?.methods.includes("jobmesh.v1.ExecutorService/Session"), "a stream is no handler");
   const next = await core.join("two", null, { capabilities });
   assert.deepEqual(next.of("welcome")[0]?.missingDescriptorHashes, []);
 });

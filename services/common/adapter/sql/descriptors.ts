@@ -1,8 +1,15 @@
-import type { DescriptorSet, DescriptorStore } from "../../port/store-descriptors.ts";
+import type { Page } from "../../port/store.ts";
+import type { DescriptorSet, DescriptorStore, StoredMethod } from "../../port/store-descriptors.ts";
 import { insertRows } from "./many-rows.ts";
-import { bytes, text } from "./row-reader.ts";
+import { pageToken, parsePageToken } from "./page-token.ts";
+import { bytes, int, text } from "./row-reader.ts";
 import type { SqlDatabase } from "./session.ts";
 import { valueLists } from "./value-list.ts";
+
+/** Largest page of methods. */
+const MAX_PAGE_SIZE = 1_000;
+/** Versions of methods that one page reads. */
+const MAX_VERSIONS = 5_000;
 
 /** Descriptors of handlers on SQL. A set is never changed, and stays when its executors are gone. */
 export class SqlDescriptorStore implements DescriptorStore {
@@ -48,5 +55,40 @@ export class SqlDescriptorStore implements DescriptorStore {
       const rows = await session.query("SELECT method FROM descriptor_methods WHERE hash = ? ORDER BY method", [hash]);
       return { hash, bytes: bytes(latest, "bytes"), methods: rows.map((row) => text(row, "method")) };
     });
+  }
+
+  bytesOf(hash: string): Promise<Uint8Array | null> {
+    return this.#database.read("descriptor.bytes_of", async (session) => {
+      const [row] = await session.query("SELECT bytes FROM descriptors WHERE hash = ?", [hash]);
+      return row === undefined ? null : bytes(row, "bytes");
+    });
+  }
+
+  async methods(pageSize: number, token: string | null): Promise<Page<StoredMethod>> {
+    const [after] = token === null ? [""] : parsePageToken(token, ["string"]);
+    const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
+    const found = await this.#database.read("descriptor.methods", async (session) => {
+      const rows = await session.query(
+        "SELECT method, hash, stored_us FROM descriptor_methods WHERE method > ? ORDER BY method, hash LIMIT ?",
+        [after, MAX_VERSIONS],
+      );
+      return rows.map((row) => ({
+        method: text(row, "method"),
+        hash: text(row, "hash"),
+        storedUs: int(row, "stored_us"),
+      }));
+    });
+    const latest = new Map<string, StoredMethod>();
+    for (const version of found) {
+      // Of two that were stored at once the one with the lower hash answers, as in forMethod.
+      if (version.storedUs > (latest.get(version.method)?.storedUs ?? -1)) latest.set(version.method, version);
+    }
+    const isCut = found.length === MAX_VERSIONS;
+    // The last one may have versions that were not read; one that has more than all of these is shown by them.
+    const whole = [...latest.values()].slice(0, isCut && latest.size > 1 ? -1 : undefined);
+    const items = whole.slice(0, size);
+    const last = items.at(-1);
+    const isLast = !isCut && items.length === whole.length;
+    return { items, nextToken: last === undefined || isLast ? null : pageToken([last.method]) };
   }
 }

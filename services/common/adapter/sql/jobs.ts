@@ -41,10 +41,11 @@ export class SqlJobStore implements JobStore {
     this.#database = database;
   }
 
-  create(job: NewJob, request: RequestClaim | null): Promise<CreateOutcome> {
-    return transactOrUndo<CreateOutcome>(this.#database, "job.create", (session, undo) =>
-      create(session, job, request, undo),
-    );
+  create(job: NewJob, request: RequestClaim | null, validateOnly = false): Promise<CreateOutcome> {
+    return transactOrUndo<CreateOutcome>(this.#database, "job.create", async (session, undo) => {
+      const outcome = await create(session, job, request, undo);
+      return validateOnly ? undo(outcome) : outcome;
+    });
   }
 
   get(namespace: string, jobId: string): Promise<Job | null> {
@@ -59,8 +60,13 @@ export class SqlJobStore implements JobStore {
     return this.#database.read("job.list", (session) => listJobs(session, filter, pageSize, pageToken));
   }
 
-  update(spec: JobSpec, nextFireUs: number | null, revision: number | null): Promise<ChangeOutcome> {
-    return this.#change("job.update", spec, revision, async (session, job) => {
+  update(
+    spec: JobSpec,
+    nextFireUs: number | null,
+    revision: number | null,
+    validateOnly = false,
+  ): Promise<ChangeOutcome> {
+    const change = async (session: SqlSession, job: Job): Promise<Job> => {
       if (isSameSpec(job, spec)) return job;
       const nowUs = await session.nowUs();
       const changed: Job = {
@@ -74,7 +80,8 @@ export class SqlJobStore implements JobStore {
       await writeJob(session, changed);
       await openGate(session, changed, nowUs);
       return changed;
-    });
+    };
+    return this.#change("job.update", spec, revision, change, validateOnly);
   }
 
   pause(namespace: string, jobId: string, reason: string): Promise<ChangeOutcome> {
@@ -127,12 +134,14 @@ export class SqlJobStore implements JobStore {
     { namespace, jobId }: Pick<Job, "namespace" | "jobId">,
     revision: number | null,
     change: (session: SqlSession, job: Job) => Promise<Job>,
+    validateOnly = false,
   ): Promise<ChangeOutcome> {
-    return this.#database.transact(name, async (session): Promise<ChangeOutcome> => {
+    return transactOrUndo<ChangeOutcome>(this.#database, name, async (session, undo): Promise<ChangeOutcome> => {
       const job = await byName(session, namespace, jobId, session.dialect.forUpdate);
       if (job === null) return { kind: "not_found" };
       if (revision !== null && revision !== job.revision) return { kind: "revision_mismatch", revision: job.revision };
-      return { kind: "changed", job: await change(session, job) };
+      const outcome: ChangeOutcome = { kind: "changed", job: await change(session, job) };
+      return validateOnly ? undo(outcome) : outcome;
     });
   }
 }

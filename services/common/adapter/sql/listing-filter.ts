@@ -32,7 +32,7 @@ export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFi
   if (filter.scheduledAfterUs !== null) rest.add("scheduled_us >= ?", filter.scheduledAfterUs);
   if (filter.scheduledBeforeUs !== null) rest.add("scheduled_us < ?", filter.scheduledBeforeUs);
   rest.addIn("state", filter.states.map(stateNumber));
-  rest.addIn("state_reason", filter.reasons.map(reasonNumber));
+  addReasons(rest, filter);
   rest.addIn("cause", filter.causes.map(causeNumber));
   if (filter.executorId !== "") rest.add("executor_id = ?", filter.executorId);
   if (filter.handlerMethod !== "") rest.add("target_kind = 2 AND target_method = ?", filter.handlerMethod);
@@ -49,13 +49,34 @@ export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFi
   };
 }
 
+/** The stored reasons; of what waits for an executor, which has none stored, the route says which reason it has. */
+function addReasons(rest: Conditions, { reasons, waiting = null }: ExecutionFilter): void {
+  if (reasons.length === 0) return;
+  const stored = `state_reason IN (${inList(reasons.length)})`;
+  const numbers = reasons.map(reasonNumber);
+  // claim_route stands in what is READY and claimable alone.
+  if (!reasons.includes("UNSPECIFIED")) {
+    const routes = waiting?.matching ?? [];
+    const also = routes.length === 0 ? "" : ` OR (state_reason = 0 AND claim_route IN (${inList(routes.length)}))`;
+    return rest.addAll(`(${stored}${also})`, [...numbers, ...routes]);
+  }
+  const routes = waiting?.other ?? [];
+  rest.addAll(stored, numbers);
+  if (routes.length === 0) return;
+  rest.addAll(`(state_reason <> 0 OR claim_route IS NULL OR claim_route NOT IN (${inList(routes.length)}))`, routes);
+}
+
 class Conditions {
   readonly conditions: string[] = [];
   readonly values: SqlValue[] = [];
 
   add(condition: string, value: SqlValue): void {
+    this.addAll(condition, [value]);
+  }
+
+  addAll(condition: string, values: readonly SqlValue[]): void {
     this.conditions.push(condition);
-    this.values.push(value);
+    this.values.push(...values);
   }
 
   addIn(column: string, values: readonly number[]): void {

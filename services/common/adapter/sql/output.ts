@@ -1,7 +1,8 @@
-import type { OutputPiece, OutputStream } from "../../domain/attempt.ts";
+import type { OutputPiece } from "../../domain/attempt.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import { keyText } from "../../domain/identifier.ts";
-import type { OutputStore } from "../../port/store-output.ts";
+import type { OutputQuery, OutputStore } from "../../port/store-output.ts";
+import { inList } from "./dialect.ts";
 import { fenceOf } from "./execution-row.ts";
 import { insertRows } from "./many-rows.ts";
 import { OUTPUT_COLUMNS, outputOf, outputValues, streamNumber } from "./output-row.ts";
@@ -33,28 +34,16 @@ export class SqlOutputStore implements OutputStore {
     });
   }
 
-  read(query: {
-    readonly executionId: ExecutionId;
-    readonly attempt: number;
-    readonly afterSequence: number;
-    readonly streams: readonly OutputStream[];
-    readonly maxBytes: number;
-  }): Promise<readonly OutputPiece[]> {
-    return this.#database.read("output.read", async (session) => {
-      const pieces: OutputPiece[] = [];
-      let size = 0;
-      let after = query.afterSequence;
-      for (;;) {
-        const read = await readAfter(session, query, after);
-        for (const piece of read) {
-          if (pieces.length > 0 && size + piece.data.length > query.maxBytes) return pieces;
-          pieces.push(piece);
-          size += piece.data.length;
-          after = piece.sequence;
-        }
-        if (read.length < READ_ROWS) return pieces;
-      }
-    });
+  read(query: OutputQuery): Promise<readonly OutputPiece[]> {
+    return this.#read("output.read", query.maxBytes, (session, last) =>
+      readRows(session, query, { after: last ?? query.afterSequence, before: null }),
+    );
+  }
+
+  readBack(query: OutputQuery & { readonly beforeSequence: number }): Promise<readonly OutputPiece[]> {
+    return this.#read("output.read_back", query.maxBytes, (session, last) =>
+      readRows(session, query, { after: query.afterSequence, before: last ?? query.beforeSequence }),
+    );
   }
 
   completeness(
@@ -74,19 +63,43 @@ export class SqlOutputStore implements OutputStore {
       return { written: int(ended, "output_piece_count"), stored: counted === undefined ? 0 : int(counted, "stored") };
     });
   }
+
+  /** Reads READ_ROWS after READ_ROWS, each from the last sequence of those before, until enough bytes are together. */
+  #read(
+    name: string,
+    maxBytes: number,
+    readNext: (session: SqlSession, last: number | null) => Promise<readonly OutputPiece[]>,
+  ): Promise<readonly OutputPiece[]> {
+    return this.#database.read(name, async (session) => {
+      const pieces: OutputPiece[] = [];
+      let size = 0;
+      for (;;) {
+        const read = await readNext(session, pieces.at(-1)?.sequence ?? null);
+        for (const piece of read) {
+          if (pieces.length > 0 && size + piece.data.length > maxBytes) return pieces;
+          pieces.push(piece);
+          size += piece.data.length;
+        }
+        if (read.length < READ_ROWS) return pieces;
+      }
+    });
+  }
 }
 
-async function readAfter(
+/** Pieces between two sequences: in order, or the last one first where there is an upper bound. */
+async function readRows(
   session: SqlSession,
-  query: { executionId: ExecutionId; attempt: number; streams: readonly OutputStream[] },
-  after: number,
+  query: OutputQuery,
+  { after, before }: { readonly after: number; readonly before: number | null },
 ): Promise<OutputPiece[]> {
   const streams: readonly SqlValue[] = query.streams.map(streamNumber);
-  const ofStreams = streams.length === 0 ? "" : ` AND stream IN (${streams.map(() => "?").join(", ")})`;
+  const ofStreams = streams.length === 0 ? "" : ` AND stream IN (${inList(streams.length)})`;
+  const below = before === null ? "" : " AND sequence < ?";
   const rows = await session.query(
     `SELECT ${OUTPUT_COLUMNS.join(", ")} FROM output_pieces
-      WHERE execution_id = ? AND attempt = ? AND sequence > ?${ofStreams} ORDER BY sequence LIMIT ${READ_ROWS}`,
-    [query.executionId, query.attempt, after, ...streams],
+      WHERE execution_id = ? AND attempt = ? AND sequence > ?${below}${ofStreams}
+      ORDER BY sequence${before === null ? "" : " DESC"} LIMIT ${READ_ROWS}`,
+    [query.executionId, query.attempt, after, ...(before === null ? [] : [before]), ...streams],
   );
   return rows.map(outputOf);
 }
