@@ -33,6 +33,8 @@ export class Executor {
   readonly #left = Promise.withResolvers<void>();
   readonly #hide: () => void;
   #starting: Promise<void> | null = null;
+  /** The start without what unwinds it. */
+  #begun: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
   #homing: Promise<void> = Promise.resolve();
   #started = false;
@@ -79,11 +81,10 @@ export class Executor {
 
   /** Gets ready and begins to seek a home. A start that fails unwinds. */
   start(): Promise<void> {
-    this.#starting ??= this.#start().catch(async (error: unknown) => {
-      this.#starting = null;
-      await this.stop(0);
-      throw error;
-    });
+    if (this.#starting === null) {
+      this.#begun = this.#start();
+      this.#starting = this.#unwinding(this.#begun);
+    }
     return this.#starting;
   }
 
@@ -95,6 +96,16 @@ export class Executor {
     if (this.#stopping !== null) this.#parts.departure.hurry();
     this.#stopping ??= this.#stop(softMs).finally(() => this.#left.resolve());
     return this.#stopping;
+  }
+
+  async #unwinding(begun: Promise<void>): Promise<void> {
+    try {
+      await begun;
+    } catch (error) {
+      this.#starting = null;
+      await this.stop(0);
+      throw error;
+    }
   }
 
   async #start(): Promise<void> {
@@ -114,9 +125,9 @@ export class Executor {
 
   async #stop(softMs: number): Promise<void> {
     const { departure, rebirth, fence, watch, kept, membership, conversation, lane } = this.#parts;
-    // A start that still waits for its backends need not go on with it.
+    // A start that still waits for its backends need not go on with it. One that fails waits for this stop to unwind it.
     if (!this.#started) this.#closing.abort();
-    await this.#starting?.catch(() => {});
+    await this.#begun?.catch(() => {});
     await departure.run(softMs);
     await rebirth.done;
     fence?.stop();

@@ -136,3 +136,16 @@ test("rule 29: while Kafka is away it works by its session, and says Hello again
   const { key } = await rig.dispatch();
   assert.equal(rig.result(key).outcome.kind, "succeeded");
 });
+
+test("asked to leave while it starts, and its start then fails, it has left, and the start says why", async (t) => {
+  const spawner = Promise.withResolvers<void>();
+  const commands = { start: () => spawner.promise, stop: async () => {}, setSilence: () => {}, setFence: () => {} };
+  const rig = await setup(t, { start: false, deps: { commands } });
+  const starting = rig.executor.start();
+  const stopping = rig.executor.stop();
+  await rig.clock.settle();
+  spawner.reject(new Error("the spawner process ended before it was ready"));
+  await assert.rejects(starting, /ended before it was ready/);
+  await stopping;
+  await rig.executor.left;
+});

@@ -22,6 +22,7 @@ import type { SqlSession, SqlValue } from "./session.ts";
 const MAX_NAME_CHARS = 255;
 /** Longest state_message and stop_message. */
 export const MAX_MESSAGE_CHARS = 1_024;
+/** Longest target_summary. */
 export const MAX_SUMMARY_CHARS = 1_024;
 const MAX_METHOD_CHARS = 255;
 const MAX_GATE_KEYS_CHARS = 1_024;
