@@ -19,6 +19,8 @@ import type { OriginalTime } from "./original-time.ts";
  * cut off makes the same again, and lists are in the order of the starts.
  */
 
+/** How long adopted history is kept, microseconds from its adoption: a year. */
+const ADOPTED_RETENTION_US = 365 * 86_400_000_000;
 /** Incarnation of the executors that ran them. */
 const INCARNATION = "original";
 const MAX_MESSAGE_CHARS = 1_024;
@@ -139,6 +141,8 @@ const executionValues: Values = {
   attempt_start_us: "l.start_us",
   // Readers of what ends now are not to be led into the future.
   ended_us: "LEAST(l.end_us, CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED))",
+  // It ended long ago by most retentions: counted from now, and by its own, it does not go as soon as it is there.
+  expire_us: `CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED) + ${ADOPTED_RETENTION_US}`,
   create_us: "l.start_us",
   counted_attempts: `IF(l.state = ${LOST}, 0, 1)`,
   loss_count: `IF(l.state = ${LOST}, 1, 0)`,
