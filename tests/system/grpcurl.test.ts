@@ -201,7 +201,7 @@ test("an execution's life: submit, wait, list, count, attempts, logs and cancel"
   const stopped = await ok("ExecutionService/GetExecution", { execution_id: executionId, wait_until_ended: true });
   assert.equal((stopped.execution as Json).state, "EXECUTION_STATE_CANCELLED");
   await ok("ExecutionService/CancelExecution", cancelled);
-  const { counts } = await ok("ExecutionService/CountExecutions", { filter: { namespace } });
+  const { counts } = await ok("ExecutionService/CountExecutions", { filter: { namespace, causes: ["CAUSE_SUBMIT"] } });
   assert.deepEqual(counts, [
     { state: "EXECUTION_STATE_SUCCEEDED", count: "1" },
     { state: "EXECUTION_STATE_CANCELLED", count: "1" },

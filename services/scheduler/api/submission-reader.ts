@@ -126,7 +126,10 @@ export class SubmissionReader {
     if (!isFinal(old.state)) {
       throw new JobmeshError("EXECUTION_NOT_ENDED", { metadata: { executionId, state: old.state } });
     }
-    const { namespace, jobId, jobUid, jobRevision: revision, name, labels, policy, target, gateKeys } = old;
+    const { namespace, jobId, jobUid, jobRevision: revision, name, labels, policy, target } = old;
+    // By the limits that its job has now; those it had then, where the job is gone.
+    const now = jobUid === null ? null : await this.#deps.store.jobs.getByUid(jobUid);
+    const gateKeys = now === null ? old.gateKeys : jobGateKeys(now, "ALLOW");
     const job = jobId === null || jobUid === null ? null : { jobId, jobUid, revision };
     const work = { namespace, job, name, labels, policy, target, gateKeys, retryOf: executionId };
     const draft = { ...work, scheduledUs: null, overlap: "ALLOW", cause: "RETRY_EXECUTION", ...trace } as const;

@@ -44,6 +44,8 @@ export const submitGroupDefaults: GroupLimits = {
   maxWaitingBytes: 256 * 1024 * 1024,
 };
 
+/** Repeats that are looked for at once while as many executions wait as may. */
+const MAX_LOOKUPS = 4;
 /** Row without target and labels, for the size of a group. */
 const ROW_BYTES = 512;
 
@@ -56,6 +58,7 @@ const ROW_BYTES = 512;
  */
 export class Submitter {
   readonly #deps: SubmitterDeps;
+  #lookups = 0;
   readonly #plain: GroupQueue<NewSubmission, SubmitOutcome>;
   readonly #special: GroupQueue<NewSubmission, SubmitOutcome>;
 
@@ -93,12 +96,22 @@ export class Submitter {
     try {
       await room;
     } catch (full) {
-      const { request } = submission;
-      const repeat = request === null ? null : await this.#deps.store.executions.repeatOf(request);
+      const repeat = await this.#repeatOf(submission);
       if (repeat === null) throw full;
       return repeat;
     }
     return this.#push(submission);
+  }
+
+  /** Looked for by few at once: those who are refused must not keep what works the queue off from the store. */
+  async #repeatOf({ request }: NewSubmission): Promise<SubmitOutcome | null> {
+    if (request === null || this.#lookups >= MAX_LOOKUPS) return null;
+    this.#lookups++;
+    try {
+      return await this.#deps.store.executions.repeatOf(request);
+    } finally {
+      this.#lookups--;
+    }
   }
 
   /** Takes no more; resolves when what waits is stored and sent. */
@@ -135,8 +148,11 @@ export class Submitter {
     const { meshClock, waiting, roster, random, routes } = this.#deps;
     const nowUs = meshClock.nowUs();
     return group.map((submission) => {
-      const { execution } = submission;
-      if (execution.readyUs > nowUs || execution.gateKeys.length > 0) return { ...submission, slot: null };
+      const { execution, unique } = submission;
+      // One with a unique_key may turn out to be another one's: no slot waits for it.
+      if (execution.readyUs > nowUs || execution.gateKeys.length > 0 || unique != null) {
+        return { ...submission, slot: null };
+      }
       const route = routes.of(execution);
       const rank = claimRank(execution.policy.priority);
       const placement = waiting.blocks(execution.routeId, route, rank) ? null : roster.reserve(route);

@@ -130,14 +130,8 @@ export const storeMutations: readonly Mutation[] = [
     changes: [
       {
         file: `${SQL}/submit.ts`,
-        find: "  for (let unknown = 0, races = 0; ; ) {\n    try {\n      const body = (session: SqlSession): Promise<SubmitOutcome[]> => storeGroup(session, group);",
-        replace:
-          "  let tried: SubmitOutcome[] | null = null;\n  for (let unknown = 0, races = 0; ; ) {\n    try {\n      const body = async (session: SqlSession): Promise<SubmitOutcome[]> => (tried = await storeGroup(session, group));",
-      },
-      {
-        file: `${SQL}/submit.ts`,
-        find: "unknown++ >= MAX_UNKNOWN_COMMITS) throw error;\n",
-        replace: "unknown++ >= MAX_UNKNOWN_COMMITS) throw error;\n      if (tried !== null) return tried;\n",
+        find: "const answers = await answersOf(db, group, run.outcomes);",
+        replace: "const answers = run.outcomes;",
       },
     ],
   },

@@ -14,14 +14,20 @@ import type { Holder } from "./unique-keys.ts";
 /**
  * REPLACE_WAITING (rule 5): an execution that waits for its first attempt gets
  * the target and the time of a later submission, and keeps all else: its
- * identifier, policy, labels and trace. One that is ready stays where it is in
+ * identifier, policy, labels, trace, and its nominal time, which is in the
+ * identifier and by which lists are cut. One that is ready stays where it is in
  * its queue while the new time has come too; else it begins anew, and gives back
  * what it held or waited at.
  */
 
 /** True when nothing of it has been tried yet. */
-export function isReplaceable({ execution }: Holder): boolean {
+export function isWaiting({ execution }: Holder): boolean {
   return (execution.state === "SCHEDULED" || execution.state === "READY") && execution.attempt === 0;
+}
+
+/** True when what waits is of the same job, or of none as well: gates never change, and nobody goes round a limit. */
+export function isAlike({ execution: old }: Holder, by: NewExecution): boolean {
+  return old.jobUid === by.jobUid && old.gateKeys.join("\n") === by.gateKeys.join("\n");
 }
 
 /** How one begins that is ready at once or later; see beginningOf of submit-group. */
@@ -40,7 +46,7 @@ export async function replaceWaiting(
   const route = routeText(routeOf({ ...old, target }));
   const isStill = old.state === "READY" && by.readyUs <= nowUs;
   const readyUs = isStill ? (old.readyUs ?? by.readyUs) : by.readyUs;
-  const parts = { target, routeId: routeIdOf(route), scheduledUs: by.scheduledUs, readyUs };
+  const parts = { target, routeId: routeIdOf(route), readyUs };
   let beginning: Pick<Beginning, "state" | "reason" | "message" | "gatesHeld" | "blockedKey">;
   if (isStill) {
     const { stateReason: reason, stateMessage: message, blockedKey } = old;
@@ -50,13 +56,16 @@ export async function replaceWaiting(
     if (old.blockedKey !== null) gates.leave(old.blockedKey);
     beginning = begin({ ...old, ...parts });
   }
-  await insertRows(session, "routes", ["route_id", "text"], [[parts.routeId, route]], "route_id");
+  // Where the routes are the same the submitter has ensured it.
+  if (parts.routeId !== by.routeId) {
+    await insertRows(session, "routes", ["route_id", "text"], [[parts.routeId, route]], "route_id");
+  }
   const endedUs = beginning.state === "SKIPPED" ? nowUs : null;
-  const deadlineUs = endedUs === null ? startDeadlineUs(old.policy, readyUs) : null;
+  const deadlineUs = endedUs === null ? startDeadlineUs(old.policy, Math.max(readyUs, by.readyUs)) : null;
   const isClaimable = beginning.state === "READY" && beginning.blockedKey === null;
   const changed = await session.execute(
     `UPDATE executions SET target_kind = ?, target_method = ?, target_summary = ?, target = ?, route_id = ?,
-      claim_route = ?, scheduled_us = ?, ready_us = ?, state = ?, state_reason = ?, state_message = ?, timer_shard = ?,
+      claim_route = ?, ready_us = ?, state = ?, state_reason = ?, state_message = ?, timer_shard = ?,
       gates_held = ?, waiting_gate = ?, start_deadline_us = ?, ended_us = ?, expire_us = ?,
       live_unique_key = CASE WHEN ? THEN live_unique_key ELSE NULL END, change_number = change_number + 1
       WHERE execution_id = ?`,
@@ -67,7 +76,6 @@ export async function replaceWaiting(
       target.bytes,
       parts.routeId,
       isClaimable ? parts.routeId : null,
-      parts.scheduledUs,
       readyUs,
       stateNumber(beginning.state),
       reasonNumber(beginning.reason),

@@ -6,10 +6,10 @@ import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-ex
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { type GateDecision, LockedGates } from "./gates.ts";
 import { standingPlacements } from "./placements.ts";
-import { isReplaceable, replaceWaiting } from "./replaced-execution.ts";
+import { isAlike, isWaiting, replaceWaiting } from "./replaced-execution.ts";
 import { claimRequests, forgetRequest, type RequestUse, setRequestResult } from "./requests.ts";
 import type { SqlSession } from "./session.ts";
-import { checkInserted, type Holder, lockHolders, readCarriers, uniqueHashOf } from "./unique-keys.ts";
+import { type Carrier, checkInserted, type Holder, lockHolders, readCarriers, uniqueHashOf } from "./unique-keys.ts";
 
 /**
  * One transaction of rule 5: a group of submissions, all or none. Order of
@@ -22,19 +22,25 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   const settled = new Map(await repeatedOf(session, group));
   const fresh = group.filter((submission) => !settled.has(submission));
   const carriers = await readCarriers(session, fresh);
+  const replaced = fresh.flatMap((submission) => {
+    const carrier =
+      submission.unique?.policy === "REPLACE_WAITING" ? carriers.get(uniqueHashOf(submission) ?? "") : undefined;
+    return carrier === undefined ? [] : [carrier];
+  });
   const ready = fresh.filter(({ execution }) => execution.gateKeys.length > 0 && execution.readyUs <= nowUs);
   const gates = await LockedGates.lock(session, [
     ...ready.flatMap(({ execution }) => execution.gateKeys),
-    ...[...carriers.values()].flatMap(({ gateKeys }) => gateKeys),
+    ...replaced.flatMap(({ gateKeys }) => gateKeys),
   ]);
-  const holders = await lockHolders(session, carriers);
+  const holders = await lockHolders(session, replaced);
   const rows = new Map<Submission, NewRow>();
   for (const submission of fresh) {
     const { execution, slot } = submission;
     const hash = uniqueHashOf(submission);
-    const holder = hash === null ? undefined : holders.get(hash);
-    if (holder !== undefined) {
-      settled.set(submission, await heldOutcome(session, submission, holder, gates, nowUs));
+    const carrier = hash === null ? undefined : carriers.get(hash);
+    const held = carrier === undefined ? null : await heldOutcome(session, submission, carrier, holders, gates, nowUs);
+    if (held !== null) {
+      settled.set(submission, held);
       continue;
     }
     const usable = slot !== null && takesSlot(execution, nowUs) && standing.has(slot) ? slot : null;
@@ -98,17 +104,21 @@ function gatedBeginning(decision: GateDecision): Beginning {
   }
 }
 
-/** What becomes of a submission whose unique_key another one carries. */
+/** What becomes of a submission whose unique_key another one carried when it was read; null when that one has ended. */
 async function heldOutcome(
   session: SqlSession,
   { execution, unique }: Submission,
-  holder: Holder,
+  { executionId }: Carrier,
+  holders: ReadonlyMap<ExecutionId, Holder>,
   gates: LockedGates,
   nowUs: number,
-): Promise<SubmitOutcome> {
-  const { executionId } = holder.execution;
+): Promise<SubmitOutcome | null> {
   if (unique?.policy === "REJECT") return { kind: "key_taken", executionId };
-  if (unique?.policy !== "REPLACE_WAITING" || !isReplaceable(holder)) return { kind: "existing", executionId };
+  if (unique?.policy !== "REPLACE_WAITING") return { kind: "existing", executionId };
+  const holder = holders.get(executionId);
+  if (holder === undefined) return null;
+  if (!isWaiting(holder)) return { kind: "existing", executionId };
+  if (!isAlike(holder, execution)) return { kind: "key_taken", executionId };
   const begin = (anew: NewExecution): Beginning => beginningOf(anew, null, gates, nowUs);
   return { kind: "stored", execution: await replaceWaiting(session, holder, execution, gates, begin) };
 }

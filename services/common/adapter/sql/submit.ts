@@ -106,36 +106,54 @@ async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Pro
 /** Stores a group, and finds out what a lost COMMIT made of it. */
 async function storeSurely(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {
   for (let unknown = 0, races = 0; ; ) {
+    // What the last run would have answered, had its COMMIT been heard.
+    const run: { outcomes: SubmitOutcome[] | null } = { outcomes: null };
     try {
-      const body = (session: SqlSession): Promise<SubmitOutcome[]> => storeGroup(session, group);
+      const body = async (session: SqlSession): Promise<SubmitOutcome[]> => {
+        run.outcomes = null;
+        run.outcomes = await storeGroup(session, group);
+        return run.outcomes;
+      };
       return await (isOneStatement(group) ? db.transactOne("submit", body) : db.transact("submit", body));
     } catch (error) {
       if (error instanceof UniqueKeyRace && races++ < MAX_UNIQUE_RACES) continue;
       if (!(error instanceof CommitUnknown) || unknown++ >= MAX_UNKNOWN_COMMITS) throw error;
     }
-    const stored = await readBack(
-      db,
-      group.map(({ execution }) => execution.executionId),
-    );
-    if (stored.size > 0) return await answerStored(db, group, stored);
+    const answers = await answersOf(db, group, run.outcomes);
+    if (answers !== null) return answers;
   }
 }
 
-/** The transaction stands when one of its rows does: the others were repeats, and are asked for again. */
-async function answerStored(
+/**
+ * Answers of a group whose COMMIT was not heard; null when it does not stand. One of its rows is enough to know: it is
+ * there, or, where it was there before, it has been changed as this group changes it. What was replaced and has been
+ * claimed since must not be looked for by its key again.
+ */
+async function answersOf(
   db: SqlDatabase,
   group: readonly Submission[],
-  stored: ReadonlyMap<ExecutionId, Execution>,
-): Promise<SubmitOutcome[]> {
-  const rest = group.filter(({ execution }) => !stored.has(execution.executionId));
-  const answers = rest.length === 0 ? [] : await storeSurely(db, rest);
-  return group.map((submission) => {
-    const execution = stored.get(submission.execution.executionId);
-    if (execution !== undefined) return { kind: "stored", execution };
-    const answer = answers[rest.indexOf(submission)];
-    assert(answer !== undefined, "each submission has an outcome");
-    return answer;
+  outcomes: readonly SubmitOutcome[] | null,
+): Promise<SubmitOutcome[] | null> {
+  const stored = (outcomes ?? []).flatMap((outcome) => (outcome.kind === "stored" ? [outcome.execution] : []));
+  const own = outcomes === null ? group.map(({ execution }) => execution) : stored;
+  const found = await readBack(
+    db,
+    own.map(({ executionId }) => executionId),
+  );
+  const stands = outcomes === null ? found.size > 0 : stored.some((one) => isWritten(found.get(one.executionId), one));
+  if (!stands) return null;
+  return group.map(({ execution }, index): SubmitOutcome => {
+    const outcome = outcomes?.[index];
+    if (outcome !== undefined && outcome.kind !== "stored") return outcome;
+    const now = found.get(outcome?.execution.executionId ?? execution.executionId);
+    assert(now !== undefined, "a transaction stands as a whole");
+    return { kind: "stored", execution: now };
   });
+}
+
+function isWritten(found: Execution | undefined, wanted: Execution): boolean {
+  if (found === undefined || found.changeNumber < wanted.changeNumber) return false;
+  return wanted.changeNumber === 1 || Buffer.compare(found.target.bytes, wanted.target.bytes) === 0;
 }
 
 /** Executions of these identifiers. The lock waits for a transaction that is still being committed. */

@@ -13,8 +13,9 @@ import { valueLists } from "./value-list.ts";
 /**
  * Rule 5: at most one execution of a namespace that has not ended carries a
  * unique_key. The column holds its hash till the end and is UNIQUE, so that the
- * engine decides. Those that carry the keys of a group are read first, then
- * locked after the gates, in the order of their identifiers (rule 1); what is
+ * engine decides. Those that carry the keys of a group are read first; those
+ * that are to be replaced are locked after the gates, in the order of their
+ * identifiers (rule 1), and the others need no lock, as nothing of them changes. What is
  * inserted beside them is left out where another transaction took the key
  * meanwhile, and then the whole group runs again and finds the other one.
  */
@@ -23,7 +24,7 @@ import { valueLists } from "./value-list.ts";
 export class UniqueKeyRace extends StoreUnavailable {}
 
 /** One that carries a key, as it was read without a lock. */
-type Carrier = { readonly executionId: ExecutionId; readonly gateKeys: readonly string[] };
+export type Carrier = { readonly executionId: ExecutionId; readonly gateKeys: readonly string[] };
 
 /** One that carries a key, locked. */
 export type Holder = { readonly execution: Execution; readonly holdsGates: boolean };
@@ -53,13 +54,13 @@ export async function readCarriers(
   return carriers;
 }
 
-/** Locks those that still carry their keys, by hash. */
+/** Locks those that still carry their keys, by identifier. */
 export async function lockHolders(
   session: SqlSession,
-  carriers: ReadonlyMap<string, Carrier>,
-): Promise<ReadonlyMap<string, Holder>> {
-  const holders = new Map<string, Holder>();
-  const ids = [...carriers.values()].map(({ executionId }) => executionId).sort();
+  carriers: readonly Carrier[],
+): Promise<ReadonlyMap<ExecutionId, Holder>> {
+  const holders = new Map<ExecutionId, Holder>();
+  const ids = carriers.map(({ executionId }) => executionId).sort();
   for (const list of valueLists(ids)) {
     const rows = await session.query(
       `SELECT ${FULL_COLUMNS}, gates_held, live_unique_key FROM executions WHERE execution_id IN (${list.sql})
@@ -67,8 +68,9 @@ export async function lockHolders(
       list.values,
     );
     for (const row of rows) {
-      const hash = textOrNull(row, "live_unique_key");
-      if (hash !== null) holders.set(hash, { execution: executionOf(row), holdsGates: row.gates_held !== null });
+      if (row.live_unique_key === null) continue;
+      const execution = executionOf(row);
+      holders.set(execution.executionId, { execution, holdsGates: row.gates_held !== null });
     }
   }
   return holders;
