@@ -159,7 +159,7 @@ export class Checkers implements RecordEvents {
       );
       promise(
         "what came back NOT_STARTED never ran",
-        log.returnReason !== 1,
+        log.returnReason !== 1 || this.#around.kafka.hasLost(executionId, other.attempt),
         () => `${executionId} attempt ${other.attempt} ran and came back NOT_STARTED`,
       );
       promise(
@@ -203,7 +203,7 @@ export class Checkers implements RecordEvents {
     );
     promise(
       "what came back NOT_STARTED never ran",
-      returnReason !== 1 || runs.length === 0,
+      returnReason !== 1 || runs.length === 0 || this.#around.kafka.hasLost(executionId, attempt),
       () => `${executionId} attempt ${attempt} ran and came back NOT_STARTED`,
     );
   }

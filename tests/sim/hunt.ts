@@ -16,9 +16,8 @@ export const HUNTED_SEEDS = 200;
 /** A mutation with the seed that caught it; null when none did. */
 export type Catch = { readonly mutation: Mutation; readonly caught: FailedSeed | null };
 
-/** The pinned seed, or the seed of the table, where it still catches the mutation; else the first that does. */
+/** The seed of the table, where it still catches the mutation; else the first that does. */
 async function find(mutation: Mutation): Promise<Catch> {
-  if (mutation.pinned !== undefined) return catchOf(mutation, mutation.pinned, 1);
   const row = readTable().find(({ mutation: name }) => name === mutation.name);
   const known = row === undefined ? null : await catchOf(mutation, row.seed, 1);
   return known?.caught == null ? catchOf(mutation, 1, HUNTED_SEEDS) : known;

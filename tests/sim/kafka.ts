@@ -126,6 +126,12 @@ export class SimKafka {
     return records.find((record) => record.keyText === key)?.writtenMs ?? null;
   }
 
+  /** Whether the result of an attempt was lost, or took the offset of one that was. */
+  hasLost(executionId: string, attempt: number): boolean {
+    const head = `${executionId}/${attempt}/`;
+    return [...this.lost].some((key) => key.startsWith(head));
+  }
+
   /** Rule 27: the newest records of a partition are gone, as after an unclean election. */
   truncate(partition: number, count: number): number {
     this.hasForgotten = true;

@@ -45,18 +45,6 @@ export const busMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "results of an older generation are forgotten",
-    rules: [27],
-    changes: [
-      {
-        file: RESULT_PARTITION,
-        find: "if (generation > this.#generation) return this.#rise(generation, nextOffset);",
-        replace:
-          "if (generation > this.#generation) {\n      for (const kept of this.#rise(generation, nextOffset)) forget(kept);\n      return [];\n    }",
-      },
-    ],
-  },
-  {
     name: "an offset that falls is not noticed",
     rules: [27],
     changes: [

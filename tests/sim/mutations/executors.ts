@@ -34,17 +34,6 @@ export const executorMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "an executor is judged without its lease",
-    rules: [14],
-    changes: [
-      {
-        file: LOSS_WATCH,
-        find: "if (record.registered && (present?.has(name) ||",
-        replace: "if (this.#lastReadMs < 0 && (present?.has(name) ||",
-      },
-    ],
-  },
-  {
     name: "a failed read of the registry counts as silence",
     rules: [14],
     changes: [{ file: LOSS_WATCH, find: "      if (record.registered && present === null) continue;\n", replace: "" }],
@@ -74,13 +63,6 @@ export const executorMutations: readonly Mutation[] = [
         find: "if (record.lane === null || bus === null) return",
         replace: "if (record.lane === null || bus !== null) return",
       },
-    ],
-  },
-  {
-    name: "an executor does not fence itself",
-    rules: [16],
-    changes: [
-      { file: SELF_FENCE, find: "    this.stop();\n    this.#deps.onPassed();\n", replace: "    this.stop();\n" },
     ],
   },
   {

@@ -46,16 +46,4 @@ export const foundMutations: readonly Mutation[] = [
       },
     ],
   },
-  {
-    name: "a start whose executor forgot it is said not to have been",
-    rules: [17, 27],
-    pinned: 1_621_807_446,
-    changes: [
-      {
-        file: "services/common/adapter/sql/attempt-ends.ts",
-        find: "startForgotten: ending.startUs === null && storedStartUs !== null",
-        replace: "startForgotten: false",
-      },
-    ],
-  },
 ];

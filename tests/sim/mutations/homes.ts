@@ -39,18 +39,6 @@ export const homeMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "what Kafka refuses is not sent by the session",
-    rules: [19],
-    changes: [
-      {
-        file: SENDER,
-        find: "if (this.#finish(sending)) this.#sendBySession(order);",
-        replace: "this.#finish(sending);",
-      },
-      { file: SENDER, find: "      this.#sendBySession(sending.order);\n", replace: "" },
-    ],
-  },
-  {
     name: "a slot is freed twice",
     rules: [20],
     changes: [{ file: "services/executor/kept-results.ts", find: "    kept.capability = -1;\n", replace: "" }],
@@ -64,17 +52,6 @@ export const homeMutations: readonly Mutation[] = [
         find: "    if (!slots.hold(capability)) {\n",
         replace:
           "    if (!slots.closed && !slots.hold(capability)) {\n      return void this.#deps.clock.sleep(50).then(() => this.#begin(known, order, capability, way));\n    }\n    if (slots.closed) {\n",
-      },
-    ],
-  },
-  {
-    name: "an attempt is claimed for a lost incarnation",
-    rules: [16, 20],
-    changes: [
-      {
-        file: "services/common/adapter/sql/placements.ts",
-        find: " AND lost_us IS NULL AND left_us IS NULL",
-        replace: "",
       },
     ],
   },

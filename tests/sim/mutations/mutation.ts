@@ -8,6 +8,4 @@ export type Mutation = {
   /** Numbers of the rules that it breaks. */
   readonly rules: readonly number[];
   readonly changes: readonly Change[];
-  /** The seed that shows it, where none of those that are hunted does. */
-  readonly pinned?: number;
 };

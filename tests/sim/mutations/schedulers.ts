@@ -183,15 +183,4 @@ export const schedulerMutations: readonly Mutation[] = [
       },
     ],
   },
-  {
-    name: "stops are looked for only when a hint came",
-    rules: [31],
-    changes: [
-      {
-        file: `${SCHEDULER}/sessions/stop-sender.ts`,
-        find: "intervalMs: config.stopSweepMs,",
-        replace: "intervalMs: config.stopSweepMs * 1_000_000,",
-      },
-    ],
-  },
 ];
