@@ -12,6 +12,7 @@ import { Executor } from "../executor/executor.ts";
 import { lockFolder } from "../executor/lock.ts";
 import { Spawner } from "../executor/spawner/spawner.ts";
 import { SystemSpawnerHost } from "../executor/spawner/system-spawner-host.ts";
+import { AddressGuard } from "../executor/target/address-guard.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
 import { CommandRunner } from "../executor/target/command-runner.ts";
 import { GrpcRunner } from "../executor/target/grpc.ts";
@@ -93,7 +94,7 @@ export async function openEmbeddedExecutor(
           runners: [
             ...handlers.runners,
             ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)]),
-            ...(config.allowGrpc ? [new GrpcRunner(deps.clock)] : []),
+            ...(config.allowGrpc ? [new GrpcRunner(deps.clock, new AddressGuard(config))] : []),
             ...(config.allowHttp ? [httpRunner(config, { ...deps, version: VERSION })] : []),
           ],
           commands: spawner,

@@ -21,6 +21,7 @@ import { RpcConnector } from "./rpc-connector.ts";
 import { DEFAULT_MAX_OUTPUT_BYTES } from "./spawner/command-spec.ts";
 import { Spawner } from "./spawner/spawner.ts";
 import { SystemSpawnerHost } from "./spawner/system-spawner-host.ts";
+import { AddressGuard } from "./target/address-guard.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "./target/command-environment.ts";
 import { CommandRunner } from "./target/command-runner.ts";
 import { GrpcRunner } from "./target/grpc.ts";
@@ -213,7 +214,7 @@ function runnersOf(
   spawner: Spawner | null,
 ): readonly TargetRunner[] {
   const runners: TargetRunner[] = parts.handlers.map((definition) => new HandlerRunner(parts.clock, definition));
-  if (settings.allowGrpc) runners.push(new GrpcRunner(parts.clock));
+  if (settings.allowGrpc) runners.push(new GrpcRunner(parts.clock, new AddressGuard(settings)));
   if (settings.allowHttp) runners.push(httpRunner(settings, parts));
   if (spawner === null) return runners;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);

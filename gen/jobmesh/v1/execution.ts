@@ -487,7 +487,11 @@ export const UniquePolicy = {
   UNIQUE_POLICY_RETURN_EXISTING: 1,
   /** UNIQUE_POLICY_REJECT - ALREADY_EXISTS, with its execution_id in ErrorInfo. */
   UNIQUE_POLICY_REJECT: 2,
-  /** UNIQUE_POLICY_REPLACE_WAITING - Gives one that waits the new target and time; RETURN_EXISTING for one that runs. */
+  /**
+   * UNIQUE_POLICY_REPLACE_WAITING - Gives one that waits the new target, to be ready at the new time; its
+   * scheduled_time stays. RETURN_EXISTING for one that runs; REJECT for one
+   * that waits for another job, or for none.
+   */
   UNIQUE_POLICY_REPLACE_WAITING: 3,
   UNRECOGNIZED: -1,
 } as const;

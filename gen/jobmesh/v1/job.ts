@@ -548,7 +548,10 @@ export interface Job {
   lastFireTime:
     | Timestamp
     | undefined;
-  /** Values for {{parameters.NAME}} in the target; RunJob and BackfillJob can replace some. At most 64. */
+  /**
+   * Values for {{parameters.NAME}} in the target; RunJob and BackfillJob can replace some. At most 64.
+   * This version refuses them.
+   */
   parameters: { [key: string]: string };
   /** Identity of this creation: a job deleted and created again under the same job_id has another. Output only. */
   uid: string;
@@ -582,14 +585,16 @@ export interface JobHealth {
 
 /**
  * Target is what an execution runs. String values of args, env, url, headers,
- * metadata and JSON payloads may hold {{scheduled_time}}, {{scheduled_date}},
- * {{execution_id}}, {{attempt}}, {{shard_index}}, {{shard_count}},
- * {{parameters.NAME}} and {{labels.NAME}}, filled in at each execution, and
- * ${secret:NAME}, filled in by the executor alone. A command line holds none:
- * there they are environment variables. Every target learns who it is:
- * commands by JOBMESH_* variables, HTTP by Jobmesh-* headers and
- * Idempotency-Key, gRPC by jobmesh-* metadata, handlers by their context. The
- * idempotency key is the execution_id, equal over all attempts.
+ * metadata and JSON payloads are where templates stand: {{scheduled_time}},
+ * {{scheduled_date}}, {{execution_id}}, {{attempt}}, {{shard_index}},
+ * {{shard_count}}, {{parameters.NAME}} and {{labels.NAME}}, filled in at each
+ * execution, and ${secret:NAME}, filled in by the executor alone. This version
+ * fills in none and refuses any {{...}} and ${secret: there: INVALID_ARGUMENT
+ * (FIELD_NOT_SUPPORTED). A command line holds none: there they are environment
+ * variables. Every target learns who it is: commands by JOBMESH_* variables,
+ * HTTP by Jobmesh-* headers and Idempotency-Key, gRPC by jobmesh-* metadata,
+ * handlers by their context. The idempotency key is the execution_id, equal over
+ * all attempts.
  */
 export interface Target {
   /** Exactly one is set. */
@@ -601,7 +606,7 @@ export interface Target {
     /** A typed handler that an executor process registered. */
     { $case: "handler"; value: HandlerTarget }
     | //
-    /** A unary call to a gRPC service of the mesh. */
+    /** A unary call to a gRPC service. */
     { $case: "grpc"; value: GrpcTarget }
     | //
     /** An HTTP request. */
@@ -655,7 +660,7 @@ export interface HandlerTarget {
 
 /** GrpcTarget calls a service by its gRPC target name. */
 export interface GrpcTarget {
-  /** gRPC name, for example "etcd:///billing" or "dns:///billing:443". */
+  /** "etcd:///NAME", "dns:///HOST:PORT" or "HOST:PORT". At most 512 characters. */
   address: string;
   /** Full method name, "package.Service/Method"; unary only. */
   method: string;
@@ -668,7 +673,11 @@ export interface GrpcTarget {
     /** Canonical protobuf JSON, encoded by the server's reflection or a descriptor given to PutDescriptors. */
     { $case: "requestJson"; value: any | undefined }
     | undefined;
-  /** Metadata sent with the call. */
+  /**
+   * Metadata sent with the call: lower-case keys, printable ASCII; the value of a
+   * key that ends in "-bin" is base64. Those of gRPC, and those that say who the
+   * call is, are the executor's. At most 64, and 6 KiB of keys and values.
+   */
   metadata: { [key: string]: string };
   /** Transport security; plain text when unset. */
   tls: GrpcTls | undefined;
@@ -681,11 +690,17 @@ export interface GrpcTarget_MetadataEntry {
 
 /** GrpcTls is the transport security of a call. */
 export interface GrpcTls {
-  /** Name of the secret that holds the certificate authority in PEM; the system's when empty. */
+  /**
+   * Name of the secret that holds the certificate authority in PEM; those of
+   * Node.js, NODE_EXTRA_CA_CERTS and the system when empty. This version refuses one.
+   */
   caSecret: string;
-  /** Name of the secret that holds the client certificate and key in PEM; none when empty. */
+  /**
+   * Name of the secret that holds the client certificate and key in PEM; none when
+   * empty. This version refuses one.
+   */
   clientSecret: string;
-  /** Name to check instead of the address's. */
+  /** Name to check instead of the address's. At most 253 characters. */
   serverName: string;
 }
 

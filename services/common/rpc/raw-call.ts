@@ -1,5 +1,6 @@
 import { getCACertificates } from "node:tls";
 import { type ChannelCredentials, Client, credentials, Metadata } from "@grpc/grpc-js";
+import { JobmeshError } from "../error/jobmesh-error.ts";
 import type { Clock } from "../port/clock.ts";
 import { ClientSide } from "./client-side.ts";
 import {
@@ -10,8 +11,8 @@ import {
   type ResponseOf,
 } from "./contract.ts";
 import { quietGrpc } from "./grpc-log.ts";
+import { type AddressCheck, DialGuard } from "./guarded-resolver.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "./limits.ts";
-import { resolveMeshNames } from "./name-resolver.ts";
 import { abortError } from "./rpc-channel.ts";
 import { errorFromServiceError } from "./status.ts";
 import { GrpcDuplexStream } from "./stream.ts";
@@ -37,6 +38,8 @@ export type RawTarget = {
   readonly address: string;
   /** null for plain text. */
   readonly tls: RawTls | null;
+  /** What may be connected to. */
+  readonly guard: AddressCheck;
 };
 
 /** Options of a raw call. */
@@ -67,14 +70,16 @@ export class RawChannel {
   readonly #client: Client;
   readonly #clock: Clock;
   readonly #maxMessageBytes: number;
+  readonly #guard: DialGuard;
 
   /** @param maxMessageBytes largest answer; default 4 MiB. */
   constructor(clock: Clock, target: RawTarget, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES) {
     quietGrpc();
-    resolveMeshNames();
     this.#clock = clock;
     this.#maxMessageBytes = maxMessageBytes;
-    this.#client = new Client(target.address, credentialsOf(target.tls), {
+    this.#guard = new DialGuard(target.guard);
+    this.#client = new Client(this.#guard.target(target.address), credentialsOf(target.tls), {
+      ...this.#guard.options,
       "grpc.keepalive_time_ms": KEEPALIVE_TIME_MS,
       "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
       "grpc.initial_reconnect_backoff_ms": RECONNECT_MIN_MS,
@@ -135,6 +140,17 @@ export class RawChannel {
     return stream;
   }
 
+  /**
+   * Why a call was not made, of what it failed with: each address of the target
+   * is one that the guard refuses. null when it failed for something else.
+   */
+  forbidden(thrown: unknown): Error | null {
+    const { forbidden } = this.#guard;
+    if (forbidden === null || !(thrown instanceof JobmeshError) || thrown.code !== "UNAVAILABLE") return null;
+    // A connection from before the name led astray may have failed for a reason of its own.
+    return thrown.message.includes(forbidden.message) ? forbidden : null;
+  }
+
   /** Closes the connections. Calls that run fail with CANCELLED or PEER_UNAVAILABLE. */
   close(): void {
     this.#client.close();
@@ -163,7 +179,10 @@ let systemCredentials: ChannelCredentials | null = null;
 
 function credentialsOf(tls: RawTls | null): ChannelCredentials {
   if (tls === null) return credentials.createInsecure();
-  systemCredentials ??= credentials.createSsl(Buffer.from(systemAuthorities().join("\n")));
+  // In so many words: Node's own default is what NODE_TLS_REJECT_UNAUTHORIZED says, which leaves it to grpc-js to look.
+  systemCredentials ??= credentials.createSsl(Buffer.from(systemAuthorities().join("\n")), null, null, {
+    rejectUnauthorized: true,
+  });
   return systemCredentials;
 }
 

@@ -76,9 +76,10 @@ export class AddressGuard {
    * looks such a host up, so whoever connects asks here first.
    *
    * @param host a name or an address; IPv6 with or without brackets.
+   * @param name what the error names: the host as the target has it, where another one was looked up for it.
    */
-  checkHost(host: string): void {
-    if (!this.#allowsAll && isForbiddenAddress(host.replace(/^\[(.*)\]$/, "$1"))) throw new ForbiddenAddressError(host);
+  checkHost(host: string, name = host): void {
+    if (!this.#allowsAll && isForbiddenAddress(host.replace(/^\[(.*)\]$/, "$1"))) throw new ForbiddenAddressError(name);
   }
 
   /**

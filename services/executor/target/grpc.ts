@@ -1,15 +1,18 @@
 import { Code } from "../../../gen/google/rpc/code.ts";
 import { type GrpcTarget, Target } from "../../../gen/jobmesh/v1/job.ts";
-import { type AttemptOutcome, MAX_RESULT_BYTES } from "../../common/domain/attempt.ts";
+import { type AttemptOutcome, MAX_OUTPUT_TAIL_BYTES, MAX_RESULT_BYTES } from "../../common/domain/attempt.ts";
 import type { Capability } from "../../common/domain/executor.ts";
 import { FailureCode } from "../../common/domain/failure.ts";
+import { literalCredentials } from "../../common/domain/http-header.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
-import { ResponseTooLarge } from "../../common/rpc/raw-call.ts";
+import { type RawChannel, ResponseTooLarge } from "../../common/rpc/raw-call.ts";
 import { ReflectionFault } from "../../common/rpc/reflection-client.ts";
 import { PayloadFault } from "../../common/wire/json-message.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
+import { renderTail } from "../spawner/tail.ts";
 import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
+import type { AddressGuard } from "./address-guard.ts";
 import { type ChannelLease, type GrpcChannelLimits, GrpcChannels } from "./grpc-channels.ts";
 import { grpcMetadata } from "./grpc-identity.ts";
 import { failed, stoppedOutcome } from "./handler.ts";
@@ -35,11 +38,13 @@ export class GrpcRunner implements TargetRunner {
   readonly capability: Capability = { kind: "grpc" };
   readonly keepsTimeout = false;
   readonly #clock: Clock;
+  readonly #guard: AddressGuard;
   readonly #channels: GrpcChannels;
   readonly #types: ReflectedTypes;
 
-  constructor(clock: Clock, limits?: GrpcChannelLimits) {
+  constructor(clock: Clock, guard: AddressGuard, limits?: GrpcChannelLimits) {
     this.#clock = clock;
+    this.#guard = guard;
     this.#channels = new GrpcChannels(clock, limits);
     this.#types = new ReflectedTypes(clock);
   }
@@ -51,19 +56,14 @@ export class GrpcRunner implements TargetRunner {
     if ((target.tls?.caSecret ?? "") !== "" || (target.tls?.clientSecret ?? "") !== "") {
       return this.#ending(attempt, noSecrets());
     }
-    // Which addresses may be called at all is to be asked here, before anything is dialled.
-    const lease = this.#channels.lease({ address: target.address, tls: target.tls ?? null });
+    const place = { address: target.address, tls: target.tls ?? null, guard: this.#guard };
+    const lease = this.#channels.lease(place);
     if (lease === null) return this.#crowded(attempt);
+    const notes = noteCredentials(attempt, target);
     try {
-      const request = await this.#request(attempt, target, lease);
-      const result = await lease.channel.call(target.method, request, {
-        timeoutMs: this.#leftMs(attempt),
-        signal: attempt.signal,
-        metadata: grpcMetadata(attempt, target.metadata),
-      });
-      return this.#answered(attempt, result);
+      return withNotes(notes, await this.#call(attempt, target, lease));
     } catch (thrown) {
-      return this.#ending(attempt, this.#outcomeOf(attempt, thrown));
+      return withNotes(notes, this.#ending(attempt, this.#outcomeOf(attempt, thrown, lease.channel)));
     } finally {
       lease.release();
     }
@@ -71,6 +71,16 @@ export class GrpcRunner implements TargetRunner {
 
   close(): void {
     this.#channels.close();
+  }
+
+  async #call(attempt: RunningAttempt, target: GrpcTarget, lease: ChannelLease): Promise<AttemptEnding> {
+    const request = await this.#request(attempt, target, lease);
+    const result = await lease.channel.call(target.method, request, {
+      timeoutMs: this.#leftMs(attempt),
+      signal: attempt.signal,
+      metadata: grpcMetadata(attempt, target.metadata),
+    });
+    return this.#answered(attempt, result);
   }
 
   /** The request in bytes; JSON that no stored descriptor encoded is encoded by the server's reflection. */
@@ -95,8 +105,10 @@ export class GrpcRunner implements TargetRunner {
     return this.#ending(attempt, tooLarge(`the answer has ${result.length} bytes`));
   }
 
-  #outcomeOf(attempt: RunningAttempt, thrown: unknown): AttemptOutcome {
+  #outcomeOf(attempt: RunningAttempt, thrown: unknown, channel: RawChannel): AttemptOutcome {
     if (attempt.cause !== null) return stoppedOutcome(attempt);
+    const forbidden = channel.forbidden(thrown);
+    if (forbidden !== null) return failed(FailureCode.INVALID_ARGUMENT, forbidden.message, "TARGET_FORBIDDEN", true);
     if (thrown instanceof ResponseTooLarge) return tooLarge(thrown.message);
     if (thrown instanceof PayloadFault) {
       return failed(FailureCode.INVALID_ARGUMENT, `request_json: ${thrown.message}`, "REQUEST_INVALID", true);
@@ -132,6 +144,23 @@ export class GrpcRunner implements TargetRunner {
     const errorOutput = outcome.kind === "failed" ? outcome.failure.message : "";
     return { outcome, startUs: attempt.startUs, endUs, exitCode: null, output: "", errorOutput };
   }
+}
+
+/** Says in the attempt's log which metadata is a credential, never its value. Answers the lines. */
+function noteCredentials(attempt: RunningAttempt, { metadata }: GrpcTarget): string {
+  const lines = literalCredentials(metadata).map(
+    (key) => `jobmesh: the metadata ${key} is given in so many words: whoever reads the job reads its value\n`,
+  );
+  for (const line of lines) {
+    const data = Buffer.from(line);
+    void attempt.write({ stream: "STDERR", data, droppedBytes: 0, level: "UNSPECIFIED", fieldsJson: "" });
+  }
+  return lines.join("");
+}
+
+function withNotes(notes: string, ending: AttemptEnding): AttemptEnding {
+  if (notes === "") return ending;
+  return { ...ending, errorOutput: renderTail(Buffer.from(notes + ending.errorOutput), MAX_OUTPUT_TAIL_BYTES) };
 }
 
 /** What another promise gives, unless the signal aborts first. */

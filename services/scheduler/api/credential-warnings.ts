@@ -23,16 +23,35 @@ export class CredentialWarnings {
   }
 
   /** Looks at a target that was checked. */
-  look(target: Target | undefined, { namespace, jobId }: TargetOwner): void {
-    if (target?.kind?.$case !== "http") return;
-    const { url, headers } = target.kind.value;
-    const { host } = new URL(url);
-    for (const header of literalCredentials(headers)) {
-      const place = JSON.stringify([namespace, jobId, host, header.toLowerCase()]);
-      if (this.#told.has(place)) continue;
-      this.#told.add(place);
-      if (this.#told.size > MAX_TOLD) this.#told.delete(this.#told.values().next().value ?? "");
-      this.#log.warn({ namespace, jobId, host, header }, "an HTTP target holds a credential in so many words");
+  look(target: Target | undefined, owner: TargetOwner): void {
+    const kind = target?.kind;
+    if (kind?.$case === "http") {
+      const { host } = new URL(kind.value.url);
+      for (const header of literalCredentials(kind.value.headers)) {
+        if (!this.#isNew(owner, host, header)) continue;
+        this.#log.warn({ ...fieldsOf(owner), host, header }, "an HTTP target holds a credential in so many words");
+      }
+    }
+    if (kind?.$case === "grpc") {
+      const { address, metadata } = kind.value;
+      for (const key of literalCredentials(metadata)) {
+        if (!this.#isNew(owner, address, key)) continue;
+        this.#log.warn({ ...fieldsOf(owner), address, key }, "a gRPC target holds a credential in so many words");
+      }
     }
   }
+
+  /** True when the place was not told of yet; from now on it was. */
+  #isNew({ namespace, jobId }: TargetOwner, host: string, name: string): boolean {
+    const place = JSON.stringify([namespace, jobId, host, name.toLowerCase()]);
+    if (this.#told.has(place)) return false;
+    this.#told.add(place);
+    if (this.#told.size > MAX_TOLD) this.#told.delete(this.#told.values().next().value ?? "");
+    return true;
+  }
+}
+
+/** An owner is often more than that: what is logged is its name alone. */
+function fieldsOf({ namespace, jobId }: TargetOwner): TargetOwner {
+  return { namespace, jobId };
 }

@@ -60,7 +60,7 @@ export class JobKeeper {
     const nowUs = this.#deps.meshClock.nowUs();
     const assignedId = randomUuid(nowUs, this.#deps.random);
     const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
-    this.#warnings.look(request.job?.target, spec);
+    if (!validateOnly) this.#warnings.look(request.job?.target, spec);
     // Whether it is only to be checked is no part of the body that a request_id makes idempotent.
     const claim = requestClaim("create", spec.namespace, requestId, () =>
       CreateMessage.toJSON({ ...request, validateOnly: false }),
@@ -115,7 +115,7 @@ export class JobKeeper {
       if (wanted !== 0 && wanted !== job.revision) throw revisionMismatch(job.revision);
       const merged = maskedJob(faults, jobToMessage(job), given, updateMask);
       const spec = await readJob(faults, merged, null, checkPayload);
-      this.#warnings.look(merged.target, spec);
+      if (!validateOnly) this.#warnings.look(merged.target, spec);
       return store.jobs.update(spec, this.#nextFireOf(job, spec), job.revision, validateOnly);
     };
     const create = async (): Promise<ChangeOutcome> => {
@@ -123,7 +123,7 @@ export class JobKeeper {
       const none = JobMessage.fromPartial({ namespace, jobId });
       const merged = maskedJob(faults, none, given, updateMask);
       const spec = await readJob(faults, merged, null, checkPayload);
-      this.#warnings.look(merged.target, spec);
+      if (!validateOnly) this.#warnings.look(merged.target, spec);
       const job = this.#newJob(spec, this.#deps.meshClock.nowUs());
       const outcome = await store.jobs.create(job, null, validateOnly);
       // Another call made it meanwhile: then this is an update.

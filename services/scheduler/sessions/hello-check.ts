@@ -2,6 +2,7 @@ import { type Capability, type ExecutorProfile, MAX_LANES } from "../../common/d
 import { IDENTIFIER_PATTERN } from "../../common/domain/identifier.ts";
 import type { HelloMessage } from "../../common/domain/session.ts";
 import { type FieldViolation, JobmeshError } from "../../common/error/jobmesh-error.ts";
+import { isMethod, MAX_METHOD_CHARACTERS } from "../api/method-check.ts";
 
 /** Attempts that an executor can run at once. */
 export const MAX_SLOTS = 100_000;
@@ -16,8 +17,6 @@ const MAX_VERSION_CHARACTERS = 64;
 /** Slots and kept results together, with room to spare. */
 export const MAX_TAKEN_KEYS = 200_000;
 
-const HANDLER_METHOD_PATTERN = /^[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/;
-const MAX_METHOD_CHARACTERS = 255;
 const HASH_PATTERN = /^[0-9a-f]{64}$/;
 const IDENTIFIER_RULE = "must be 1 to 64 of [A-Za-z0-9._-]";
 
@@ -110,7 +109,7 @@ function checkHandler(
   field: string,
   report: Report,
 ): void {
-  if (handler.method.length > MAX_METHOD_CHARACTERS || !HANDLER_METHOD_PATTERN.test(handler.method)) {
+  if (!isMethod(handler.method)) {
     report(`${field}.method`, `must be "package.Service/Method" of at most ${MAX_METHOD_CHARACTERS} characters`);
   }
   // One that was registered without descriptors has none.

@@ -4,7 +4,6 @@ import type { Mutation } from "./mutation.ts";
 const LOSS_WATCH = "services/scheduler/rescue/loss-watch.ts";
 const KNOWN_KEYS = "services/executor/known-keys.ts";
 const KEPT_RESULTS = "services/executor/kept-results.ts";
-const SELF_FENCE = "services/executor/self-fence.ts";
 const REBIRTH = "services/executor/rebirth.ts";
 const SUPERVISOR = "services/executor/spawner/supervisor.ts";
 const SPAWNER = "services/executor/spawner/spawner.ts";

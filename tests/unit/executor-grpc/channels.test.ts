@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_CHANNEL_LIMITS, GrpcChannels } from "../../../services/executor/target/grpc-channels.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
-import { setup, startServer, textOf } from "./setup.ts";
+import { guard, setup, startServer, textOf } from "./setup.ts";
 
 function target(port: number, serverName?: string) {
-  return { address: `127.0.0.1:${port}`, tls: serverName === undefined ? null : { serverName } };
+  return { address: `127.0.0.1:${port}`, tls: serverName === undefined ? null : { serverName }, guard };
 }
 
 test("calls of one target share a channel; another name of its certificate is another target", (t) => {

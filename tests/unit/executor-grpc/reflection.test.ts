@@ -9,7 +9,17 @@ import { RawChannel } from "../../../services/common/rpc/raw-call.ts";
 import { MAX_REFLECTED_BYTES } from "../../../services/common/rpc/reflection-client.ts";
 import { MAX_REFLECTED_SERVICES, ReflectedTypes } from "../../../services/executor/target/reflected-types.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
-import { type AnswerReflection, clock, failureOf, RENDER, reflectReport, setup, startServer, textOf } from "./setup.ts";
+import {
+  type AnswerReflection,
+  clock,
+  failureOf,
+  guard,
+  RENDER,
+  reflectReport,
+  setup,
+  startServer,
+  textOf,
+} from "./setup.ts";
 
 function json(value: unknown): GrpcTarget["payload"] {
   return { $case: "requestJson", value };
@@ -58,7 +68,7 @@ test("a server is asked once a minute for a service, also by attempts at the sam
   assert.equal(server.reflected.length, 1);
   const own = new ManualClock();
   const types = new ReflectedTypes(own);
-  const channel = new RawChannel(clock, { address: server.address, tls: null });
+  const channel = new RawChannel(clock, { address: server.address, tls: null, guard });
   t.after(() => channel.close());
   const [service = ""] = RENDER.split("/");
   await types.of("a", channel, service);
@@ -73,7 +83,7 @@ test("a server is asked once a minute for a service, also by attempts at the sam
 test("types of so many services are kept, and the one read longest ago goes", async (t) => {
   const server = await startServer(t, { reflection: ["v1"] });
   const types = new ReflectedTypes(clock);
-  const channel = new RawChannel(clock, { address: server.address, tls: null });
+  const channel = new RawChannel(clock, { address: server.address, tls: null, guard });
   t.after(() => channel.close());
   const [service = ""] = RENDER.split("/");
   for (let count = 0; count <= MAX_REFLECTED_SERVICES; count++) await types.of(`place ${count}`, channel, service);

@@ -27,7 +27,8 @@ import type { ExecutionId, ExecutorId, Fence, Incarnation } from "../../../servi
 import { DescriptorIndex } from "../../../services/common/rpc/descriptor-index.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { KnownKey } from "../../../services/executor/known-keys.ts";
-import { RunningAttempt } from "../../../services/executor/running-attempt.ts";
+import { type OutputWrite, RunningAttempt } from "../../../services/executor/running-attempt.ts";
+import { AddressGuard } from "../../../services/executor/target/address-guard.ts";
 import { GrpcRunner } from "../../../services/executor/target/grpc.ts";
 import type { GrpcChannelLimits } from "../../../services/executor/target/grpc-channels.ts";
 import type { AttemptEnding } from "../../../services/executor/target-runner.ts";
@@ -66,6 +67,8 @@ export type ServerOptions = {
   /** How it answers reflection; by default what the descriptors of the report example say. */
   readonly reflect?: AnswerReflection;
   readonly tls?: SelfSigned;
+  /** Address of loopback; 127.0.0.1 by default. */
+  readonly host?: string;
   /** Port of loopback; a free one by default. */
   readonly port?: number;
 };
@@ -98,13 +101,14 @@ export async function startServer(t: TestContext, options: ServerOptions = {}) {
   };
   if (options.reflection?.includes("v1")) server.addService(ReflectionV1, { serverReflectionInfo });
   if (options.reflection?.includes("v1alpha")) server.addService(ReflectionV1Alpha, { serverReflectionInfo });
+  const host = options.host ?? "127.0.0.1";
   const port = await new Promise<number>((resolve, reject) => {
     const bound = (error: Error | null, at: number): void => (error === null ? resolve(at) : reject(error));
-    server.bindAsync(`127.0.0.1:${options.port ?? 0}`, credentialsOf(options.tls), bound);
+    server.bindAsync(`${host}:${options.port ?? 0}`, credentialsOf(options.tls), bound);
   });
   t.after(() => server.forceShutdown());
   const next = (): Promise<SeenCall> => new Promise((resolve) => waiting.push(resolve));
-  return { address: `127.0.0.1:${port}`, port, calls, reflected, next, stop: () => server.forceShutdown() };
+  return { address: `${host}:${port}`, port, calls, reflected, next, stop: () => server.forceShutdown() };
 }
 
 function credentialsOf(tls: SelfSigned | undefined): ServerCredentials {
@@ -139,17 +143,25 @@ export function bytesRequest(title: string): GrpcTarget["payload"] {
   return { $case: "request", value: Buffer.from(RenderRequest.encode({ title, rows: [] }).finish()) };
 }
 
-/** An attempt with its end. */
-export type Run = { readonly attempt: RunningAttempt; readonly ended: Promise<AttemptEnding> };
+/** An attempt with its end, and what it has written to its log. */
+export type Run = {
+  readonly attempt: RunningAttempt;
+  readonly ended: Promise<AttemptEnding>;
+  readonly writes: readonly OutputWrite[];
+};
+
+/** The guard of an executor, as it is by default. */
+export const guard = new AddressGuard({ allowMetadataAddresses: false });
 
 /** A runner on the machine's clock, with what its tests ask of it; what it keeps is closed with the test. */
-export function setup(t: TestContext, limits?: GrpcChannelLimits) {
-  const runner = new GrpcRunner(clock, limits);
+export function setup(t: TestContext, limits?: GrpcChannelLimits, addresses = guard) {
+  const runner = new GrpcRunner(clock, addresses, limits);
   t.after(() => runner.close());
   let count = 0;
   const start = (target: DeepPartial<GrpcTarget>, parts: Partial<DispatchOrder> = {}): Run => {
-    const attempt = attemptAt(target, ++count, parts);
-    return { attempt, ended: runner.run(attempt) };
+    const writes: OutputWrite[] = [];
+    const attempt = attemptAt(target, ++count, parts, writes);
+    return { attempt, ended: runner.run(attempt), writes };
   };
   const outcome = async (target: DeepPartial<GrpcTarget>, parts?: Partial<DispatchOrder>): Promise<AttemptOutcome> =>
     (await start(target, parts).ended).outcome;
@@ -175,7 +187,12 @@ export function textOf(outcome: AttemptOutcome): string {
   return RenderResponse.decode(outcome.result).text;
 }
 
-function attemptAt(target: DeepPartial<GrpcTarget>, count: number, parts: Partial<DispatchOrder>): RunningAttempt {
+function attemptAt(
+  target: DeepPartial<GrpcTarget>,
+  count: number,
+  parts: Partial<DispatchOrder>,
+  writes: OutputWrite[],
+): RunningAttempt {
   const whole = Target.fromPartial({ kind: { $case: "grpc", value: { method: RENDER, ...target } } });
   const executionId = `00000000-0000-7000-8000-${String(count).padStart(12, "0")}` as ExecutionId;
   const order: DispatchOrder = {
@@ -198,5 +215,6 @@ function attemptAt(target: DeepPartial<GrpcTarget>, count: number, parts: Partia
   };
   const known = new KnownKey(order.key, executionId, order.dispatchUs);
   const start = { us: clock.wallUs(), ms: clock.monotonicMs(), keepsTimeout: false };
-  return new RunningAttempt({ write: () => {} }, known, order, 0, start);
+  const voice = { write: (_attempt: RunningAttempt, write: OutputWrite) => void writes.push(write) };
+  return new RunningAttempt(voice, known, order, 0, start);
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { Target as TargetMessage } from "../../../gen/jobmesh/v1/job.ts";
+import { HttpTarget, Target as TargetMessage } from "../../../gen/jobmesh/v1/job.ts";
 import type { AttemptResult } from "../../../services/common/domain/attempt.ts";
 import type { DispatchOrder } from "../../../services/common/domain/dispatch.ts";
 import type { ExecutionId, Fence } from "../../../services/common/domain/identifier.ts";
@@ -17,8 +17,10 @@ import { SystemSpawnerHost } from "../../../services/executor/spawner/system-spa
 import { CommandRunner } from "../../../services/executor/target/command-runner.ts";
 import { GrpcRunner } from "../../../services/executor/target/grpc.ts";
 import { HandlerRunner } from "../../../services/executor/target/handler.ts";
+import { HttpRunner } from "../../../services/executor/target/http-runner.ts";
 import type { TargetRunner } from "../../../services/executor/target-runner.ts";
-import { RENDER, startServer, textOf } from "../executor-grpc/setup.ts";
+import { guard, RENDER, startServer, textOf } from "../executor-grpc/setup.ts";
+import { targetServer } from "../executor-http/setup.ts";
 import { setup, WAYS } from "./setup.ts";
 
 /** What a target says that it was told. */
@@ -101,7 +103,7 @@ const grpc: Kind = {
       render: ({ metadata }, answer) => answer(null, { text: JSON.stringify(metadata.getMap()), sum: 0n }),
     });
     const value = { address, method: RENDER, payload: undefined, metadata: {}, tls: undefined };
-    return { runner: new GrpcRunner(clock), target: { $case: "grpc", value } };
+    return { runner: new GrpcRunner(clock, guard), target: { $case: "grpc", value } };
   },
   said: ({ outcome }) => {
     const metadata: Record<string, string> = JSON.parse(textOf(outcome));
@@ -109,7 +111,23 @@ const grpc: Kind = {
   },
 };
 
-const kinds: readonly Kind[] = [command, handler, grpc];
+const http: Kind = {
+  name: "http",
+  make: async (t) => {
+    const server = await targetServer(t, ({ headers }, response) => response.end(JSON.stringify(headers)));
+    const runner = new HttpRunner({ clock, guard }, { version: "1.2.3" });
+    return { runner, target: { $case: "http", value: HttpTarget.fromPartial({ url: server.url }) } };
+  },
+  said: ({ outcome }) => {
+    assert.ok(outcome.kind === "succeeded", JSON.stringify(outcome));
+    const headers: Record<string, string> = JSON.parse(Buffer.from(outcome.result).toString());
+    const nameOf = (name: string): string =>
+      name === "idempotency_key" ? "idempotency-key" : `jobmesh-${name.replaceAll("_", "-")}`;
+    return identityOf((name) => headers[nameOf(name)], headers.traceparent);
+  },
+};
+
+const kinds: readonly Kind[] = [command, handler, grpc, http];
 
 for (const way of WAYS) {
   for (const kind of kinds) {

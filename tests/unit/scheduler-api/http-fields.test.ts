@@ -4,7 +4,6 @@ import { test } from "node:test";
 import { ExecutionView } from "../../../gen/jobmesh/v1/execution.ts";
 import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { type HttpTarget, Target } from "../../../gen/jobmesh/v1/job.ts";
-import { type LogFields, type Logger, silentLogger } from "../../../services/common/runtime/log.ts";
 import type { SubmissionInput } from "./calls.ts";
 import { errorOf, faultsOf, testApi } from "./setup.ts";
 
@@ -196,30 +195,4 @@ test("the same headers in another order are the same request", async (t) => {
   const first = await api.submit({ ...headers({ a: "1", b: "2" }), requestId: "r" });
   const again = await api.submit({ ...headers({ b: "2", a: "1" }), requestId: "r" });
   assert.equal(again.executionId, first.executionId);
-});
-
-/** A log that keeps its warnings. */
-function warnings(): { log: Logger; lines: (LogFields & { message: string })[] } {
-  const lines: (LogFields & { message: string })[] = [];
-  const log: Logger = { ...silentLogger, warn: (fields, message) => void lines.push({ ...fields, message }) };
-  return { log, lines };
-}
-
-test("a credential in so many words is taken, and said once in the scheduler's log without its value", async (t) => {
-  const { log, lines } = warnings();
-  const api = await testApi(t, { log });
-  const message = "an HTTP target holds a credential in so many words";
-  const literal = headers({ authorization: "Bearer swordfish", "X-Team": "data" });
-  for (let count = 0; count < 3; count++) await api.submit(literal);
-  const here = { namespace: "default", jobId: "", host: "127.0.0.1", header: "authorization", message };
-  assert.deepEqual(lines, [here]);
-  await api.createJob({ jobId: "nightly", target: literal.target });
-  assert.deepEqual(lines.at(-1), { ...here, jobId: "nightly" });
-  await api.submit({ ...headers({ "Proxy-Authorization": "Basic swordfish" }), namespace: "other" });
-  assert.deepEqual(lines.at(-1), { ...here, namespace: "other", header: "Proxy-Authorization" });
-  assert.equal(lines.length, 3);
-  await api.submit(headers({ "X-Team": "data" }));
-  await faultsOf(api.submit(headers({ authorization: "a\nb" })));
-  assert.equal(lines.length, 3, "what holds none, and what is refused, is no line");
-  assert.doesNotMatch(JSON.stringify(lines), /swordfish/);
 });
