@@ -22,9 +22,11 @@ function contentOf(url: string): Promise<unknown> {
       schedule: String(schedule).replace(/"atMs":\d+/, ""),
     })),
     logs: await query("SELECT * FROM job_logs ORDER BY id"),
-    executions: (await query("SELECT * FROM executions ORDER BY execution_id")).map((row) =>
-      row.job_id === "each-second" ? { ...row, ended_us: "now" } : row,
-    ),
+    executions: (await query("SELECT * FROM executions ORDER BY execution_id")).map((row) => ({
+      ...row,
+      ...(row.job_id === "each-second" ? { ended_us: "now" } : {}),
+      expire_us: `in ${Math.round((Number(row.expire_us) / 1_000 - Date.now()) / 86_400_000)} days`,
+    })),
     pieces: await query("SELECT * FROM output_pieces ORDER BY execution_id"),
     notes: (await query("SELECT name FROM mesh ORDER BY name")).map(({ name }) => name),
     routes: await query("SELECT * FROM routes"),
