@@ -1,3 +1,5 @@
+import { isoTimeOf } from "./attempt-identity.ts";
+
 /** Variables of the executor's own environment that commands get, when nothing else is set; `*` stands for any end. */
 export const DEFAULT_ALLOWED_ENVIRONMENT: readonly string[] = [
   "PATH",
@@ -70,7 +72,7 @@ export function commandEnvironment(
     JOBMESH_MAX_ATTEMPTS: String(attempt.maxAttempts),
     JOBMESH_JOB_ID: attempt.jobId,
     JOBMESH_NAMESPACE: attempt.namespace,
-    JOBMESH_SCHEDULED_TIME: new Date(Math.floor(attempt.scheduledUs / 1000)).toISOString(),
+    JOBMESH_SCHEDULED_TIME: isoTimeOf(attempt.scheduledUs),
     // Equal over all attempts.
     JOBMESH_IDEMPOTENCY_KEY: attempt.key.executionId,
     JOBMESH_SHARD_INDEX: String(attempt.shardIndex ?? 0),

@@ -15,7 +15,7 @@ import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
 import type { AddressGuard } from "./address-guard.ts";
 import { type ChannelLease, type GrpcChannelLimits, GrpcChannels } from "./grpc-channels.ts";
 import { grpcMetadata } from "./grpc-identity.ts";
-import { failed, stoppedOutcome } from "./handler.ts";
+import { askedDelayMs, failed, isTooLate, stoppedOutcome } from "./outcome.ts";
 import { ReflectedTypes } from "./reflected-types.ts";
 
 /**
@@ -28,8 +28,6 @@ import { ReflectedTypes } from "./reflected-types.ts";
  * what is reported, as for handlers.
  */
 
-/** Longest wait before the next attempt that a server may ask for. */
-const MAX_RETRY_DELAY_MS = 86_400_000;
 /** A status DEADLINE_EXCEEDED that comes this close to the end is the attempt's own deadline. */
 const DEADLINE_SLACK_MS = 50;
 
@@ -97,10 +95,7 @@ export class GrpcRunner implements TargetRunner {
   }
 
   #answered(attempt: RunningAttempt, result: Uint8Array): AttemptEnding {
-    const { cause } = attempt;
-    if (cause !== null && (cause.kind !== "stop" || cause.reason === "TIMEOUT")) {
-      return this.#ending(attempt, stoppedOutcome(attempt));
-    }
+    if (isTooLate(attempt)) return this.#ending(attempt, stoppedOutcome(attempt));
     if (result.length <= MAX_RESULT_BYTES) return this.#ending(attempt, { kind: "succeeded", result });
     return this.#ending(attempt, tooLarge(`the answer has ${result.length} bytes`));
   }
@@ -125,7 +120,7 @@ export class GrpcRunner implements TargetRunner {
     }
     const outcome = failed(Code[thrown.code], thrown.message, `grpc:${thrown.code}`, false);
     if (thrown.retryDelayMs === null) return outcome;
-    return { ...outcome, retryDelayMs: Math.min(Math.max(Math.ceil(thrown.retryDelayMs), 0), MAX_RETRY_DELAY_MS) };
+    return { ...outcome, retryDelayMs: askedDelayMs(Math.ceil(thrown.retryDelayMs)) };
   }
 
   /** Milliseconds until the attempt's timeout; not below 0. */

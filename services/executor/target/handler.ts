@@ -2,13 +2,14 @@ import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { HandlerTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { type AttemptOutcome, MAX_OUTPUT_TAIL_BYTES, MAX_RESULT_BYTES } from "../../common/domain/attempt.ts";
 import type { Capability } from "../../common/domain/executor.ts";
-import { type Failure, FailureCode } from "../../common/domain/failure.ts";
+import { FailureCode } from "../../common/domain/failure.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
 import { renderTail } from "../spawner/tail.ts";
 import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
 import { AttemptContext, type HandlerContext } from "./handler-context.ts";
 import { HandlerError } from "./handler-error.ts";
+import { clip, failed, isTooLate, stoppedOutcome } from "./outcome.ts";
 
 /**
  * Rule 22, for handlers: one is told to end by its signal only, and its result
@@ -33,10 +34,6 @@ export type HandlerDefinition = {
   run(request: unknown, context: HandlerContext): unknown;
 };
 
-type FailedOutcome = Extract<AttemptOutcome, { kind: "failed" }>;
-
-/** At most this many characters of a failure's message. */
-const MAX_MESSAGE = 4_096;
 /** Field of Target.handler, and the tag that begins its bytes. */
 const HANDLER_TAG = (2 << 3) | 2;
 
@@ -82,8 +79,7 @@ export class HandlerRunner implements TargetRunner {
   }
 
   #answered(attempt: RunningAttempt, answer: unknown): AttemptEnding {
-    if (attempt.cause !== null && attempt.cause.kind !== "stop") return this.#stopped(attempt, "");
-    if (attempt.cause?.kind === "stop" && attempt.cause.reason === "TIMEOUT") return this.#stopped(attempt, "");
+    if (isTooLate(attempt)) return this.#stopped(attempt, "");
     let result: Uint8Array;
     try {
       result = this.#definition.encode(answer);
@@ -119,22 +115,6 @@ export class HandlerRunner implements TargetRunner {
   }
 }
 
-/** How an attempt ended that was told to end, and did. */
-export function stoppedOutcome(attempt: RunningAttempt): AttemptOutcome {
-  const { cause, order } = attempt;
-  const timedOut = cause?.kind === "timeout" || (cause?.kind === "stop" && cause.reason === "TIMEOUT");
-  if (timedOut) {
-    const message = `ran past its timeout of ${order.timeoutMs} ms`;
-    return { kind: "timed_out", failure: { code: FailureCode.DEADLINE_EXCEEDED, message, reason: "TIMEOUT" } };
-  }
-  if (cause?.kind === "stop" && cause.reason === "CANCEL") {
-    const message = cause.message === "" ? "stopped on request" : clip(cause.message);
-    return { kind: "cancelled", failure: { code: FailureCode.CANCELLED, message, reason: "CANCEL" } };
-  }
-  const message = cause?.kind === "stop" ? `stopped: ${cause.reason}` : "the executor leaves";
-  return { kind: "returned", reason: "CUT_OFF", message };
-}
-
 /** The handler's part of a serialized Target, without a copy of what stands around it. */
 function handlerOf(target: Uint8Array): HandlerTarget {
   const reader = new BinaryReader(target);
@@ -156,12 +136,6 @@ function badRequest(error: unknown): AttemptOutcome {
   );
 }
 
-/** A failed attempt, with texts that any store takes. */
-export function failed(code: number, message: string, reason: string, nonRetryable: boolean): FailedOutcome {
-  const failure: Failure = { code, message: clip(message), reason };
-  return { kind: "failed", failure, nonRetryable, retryDelayMs: null };
-}
-
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
@@ -181,9 +155,4 @@ function stackOf(thrown: unknown): string {
 
 function causeOf(thrown: unknown): unknown {
   return thrown instanceof Error ? thrown.cause : undefined;
-}
-
-/** Text that any store takes (rule 4): no NUL, no half of a character. */
-function clip(text: string): string {
-  return text.slice(0, MAX_MESSAGE).toWellFormed().replaceAll("\0", "\uFFFD");
 }

@@ -3,11 +3,7 @@ import type { AttemptOutcome } from "../../common/domain/attempt.ts";
 import { FailureCode } from "../../common/domain/failure.ts";
 import { storableText } from "../../common/domain/storable-text.ts";
 import type { HttpFault, HttpFaultReason } from "./http-exchange.ts";
-
-/** Longest wait that an answer's Retry-After can ask for, milliseconds. */
-export const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
-/** At most this many characters of a failure's message. */
-const MAX_MESSAGE = 4_096;
+import { askedDelayMs, MAX_MESSAGE } from "./outcome.ts";
 
 /** Faults that no other try mends. */
 const HOPELESS: ReadonlySet<HttpFaultReason> = new Set(["TARGET_FORBIDDEN", "TARGET_INVALID"]);
@@ -36,13 +32,13 @@ export function faultFailure(fault: HttpFault): AttemptOutcome {
 
 /**
  * The wait that Retry-After asks for, in milliseconds from 0 to
- * MAX_RETRY_AFTER_MS; null when there is none that can be read. A date counts
+ * MAX_ASKED_DELAY_MS; null when there is none that can be read. A date counts
  * from the answer's own Date, so that the server's clock is compared with itself.
  */
 export function retryAfterMs(value: string | undefined, date: string | undefined, nowMs: number): number | null {
   const text = value?.trim() ?? "";
   const asked = /^\d+$/.test(text) ? Number(text) * 1000 : timeOf(text) - (timeOf(date ?? "") || nowMs);
-  return Number.isNaN(asked) ? null : Math.min(Math.max(asked, 0), MAX_RETRY_AFTER_MS);
+  return Number.isNaN(asked) ? null : askedDelayMs(asked);
 }
 
 /** NaN for what is no HTTP date. JavaScript reads much more than those, bare numbers among them. */

@@ -1,6 +1,7 @@
 import type { HttpTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { isOwnHeader } from "../../common/domain/http-header.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
+import { attemptIdentity } from "./attempt-identity.ts";
 
 /** HttpRequest is what goes over one connection. */
 export type HttpRequest = {
@@ -39,30 +40,11 @@ export function httpRequest(target: HttpTarget, attempt: RunningAttempt, userAge
   const headers: Record<string, string> = { "User-Agent": userAgent, Accept: "*/*", "Accept-Encoding": "identity" };
   if (target.content?.$case === "json") headers["Content-Type"] = "application/json";
   for (const [name, value] of Object.entries(target.headers)) setHeader(headers, name, value);
-  for (const [name, value] of Object.entries(identityHeaders(attempt))) setHeader(headers, name, value);
+  // The key that is equal over all attempts, under the name that other servers know it by.
+  const own = { "Idempotency-Key": attempt.order.key.executionId, ...attemptIdentity(attempt) };
+  for (const [name, value] of Object.entries(own)) setHeader(headers, name, value);
   const method = target.method === "" ? "POST" : target.method;
   return { method, url: new URL(target.url), headers, body };
-}
-
-/**
- * Contract, Target: who the request is, and the key that is equal over all
- * attempts. Labels are not among them: 64 of them are more than servers take.
- */
-function identityHeaders(attempt: RunningAttempt): Record<string, string> {
-  const { order } = attempt;
-  const { executionId } = order.key;
-  return {
-    "Idempotency-Key": executionId,
-    "Jobmesh-Execution-Id": executionId,
-    "Jobmesh-Attempt": String(order.key.attempt),
-    "Jobmesh-Max-Attempts": String(order.maxAttempts),
-    "Jobmesh-Namespace": order.namespace,
-    ...(order.jobId === "" ? {} : { "Jobmesh-Job-Id": order.jobId }),
-    "Jobmesh-Scheduled-Time": isoTime(order.scheduledUs / 1000),
-    "Jobmesh-Deadline": isoTime(attempt.startUs / 1000 + order.timeoutMs),
-    ...(attempt.traceparent === "" ? {} : { traceparent: attempt.traceparent }),
-    ...(attempt.traceparent === "" || order.tracestate === "" ? {} : { tracestate: order.tracestate }),
-  };
 }
 
 /**
@@ -115,8 +97,4 @@ function bodyOf({ content }: HttpTarget): Uint8Array | null {
     case "json":
       return Buffer.from(JSON.stringify(content.value ?? null));
   }
-}
-
-function isoTime(ms: number): string {
-  return new Date(Math.floor(ms)).toISOString();
 }

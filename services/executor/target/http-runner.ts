@@ -8,11 +8,11 @@ import type { RunningAttempt } from "../running-attempt.ts";
 import { renderTail } from "../spawner/tail.ts";
 import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
 import { AddressGuard, type AddressGuardConfig } from "./address-guard.ts";
-import { stoppedOutcome } from "./handler.ts";
 import { exchange, type HttpAnswer, type HttpContent, HttpFault } from "./http-exchange.ts";
 import { faultFailure, retryAfterMs, statusFailure } from "./http-outcome.ts";
 import { HttpOutput } from "./http-output.ts";
 import { type HttpRequest, httpRequest, redirect } from "./http-request.ts";
+import { failed, isTooLate, stoppedOutcome } from "./outcome.ts";
 
 /**
  * Sends an HTTP request and waits for its answer; 2xx is success. The content,
@@ -58,7 +58,7 @@ export class HttpRunner implements TargetRunner {
 
   async run(attempt: RunningAttempt): Promise<AttemptEnding> {
     const { kind } = Target.decode(attempt.order.target.bytes);
-    if (kind?.$case !== "http") return this.#ending(attempt, invalid("the target is no HTTP request"), "", "");
+    if (kind?.$case !== "http") return this.#ending(attempt, noRequest(), "", "");
     const output = new HttpOutput(attempt);
     for (const name of literalCredentials(kind.value.headers)) {
       output.note(`the header ${name} is given in so many words: whoever reads the job reads its value`);
@@ -131,14 +131,12 @@ function placeAfter(request: HttpRequest, answer: HttpAnswer, followed: number):
 
 /** A whole answer is what happened, also when the attempt was told to end meanwhile; past its timeout it is none. */
 function outcomeOf(attempt: RunningAttempt, { status, content, why, retryDelayMs }: Ended): AttemptOutcome {
-  const { cause } = attempt;
-  const isLate = cause !== null && (cause.kind !== "stop" || cause.reason === "TIMEOUT");
-  if (isLate || (cause !== null && content.fault !== null)) return stoppedOutcome(attempt);
+  const isCutShort = attempt.cause !== null && content.fault !== null;
+  if (isTooLate(attempt) || isCutShort) return stoppedOutcome(attempt);
   if (status < 200 || status > 299) return statusFailure(status, why, retryDelayMs);
   return content.fault === null ? { kind: "succeeded", result: content.bytes } : faultFailure(content.fault);
 }
 
-function invalid(message: string): AttemptOutcome {
-  const failure = { code: FailureCode.INVALID_ARGUMENT, message, reason: "TARGET_INVALID" };
-  return { kind: "failed", failure, nonRetryable: true, retryDelayMs: null };
+function noRequest(): AttemptOutcome {
+  return failed(FailureCode.INVALID_ARGUMENT, "the target is no HTTP request", "TARGET_INVALID", true);
 }

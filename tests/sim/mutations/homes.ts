@@ -116,7 +116,7 @@ export const homeMutations: readonly Mutation[] = [
     rules: [21],
     changes: [
       {
-        file: "services/executor/target/handler.ts",
+        file: "services/executor/target/outcome.ts",
         find: 'return { kind: "returned", reason: "CUT_OFF", message };',
         replace: 'return failed(FailureCode.UNKNOWN, message, "CUT_OFF", false);',
       },

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
-import { MAX_RETRY_AFTER_MS, retryAfterMs } from "../../../services/executor/target/http-outcome.ts";
+import { retryAfterMs } from "../../../services/executor/target/http-outcome.ts";
 import { MAX_EAGER_PIECES } from "../../../services/executor/target/http-output.ts";
+import { MAX_ASKED_DELAY_MS } from "../../../services/executor/target/outcome.ts";
 import { failureOf, resultOf, run, start, targetServer } from "./setup.ts";
 
 const LIMIT = 256 * 1024;
@@ -148,10 +149,10 @@ test("Retry-After sets the wait, in seconds or as a date, whatever the status", 
 test("a Retry-After is bounded, never negative, and nothing where it cannot be read", () => {
   const nowMs = Date.UTC(2031, 0, 1);
   const read = (value: string | undefined, date?: string): number | null => retryAfterMs(value, date, nowMs);
-  assert.equal(read("86400"), MAX_RETRY_AFTER_MS);
-  assert.equal(read("86401"), MAX_RETRY_AFTER_MS);
-  assert.equal(read("9".repeat(400)), MAX_RETRY_AFTER_MS);
-  assert.equal(read("Thu, 02 Jan 2031 00:00:01 GMT"), MAX_RETRY_AFTER_MS);
+  assert.equal(read("86400"), MAX_ASKED_DELAY_MS);
+  assert.equal(read("86401"), MAX_ASKED_DELAY_MS);
+  assert.equal(read("9".repeat(400)), MAX_ASKED_DELAY_MS);
+  assert.equal(read("Thu, 02 Jan 2031 00:00:01 GMT"), MAX_ASKED_DELAY_MS);
   assert.equal(read("Wed, 01 Jan 2031 00:00:10 GMT"), 10_000, "without a Date the executor's clock counts");
   assert.equal(read("Wednesday, 01-Jan-31 00:00:10 GMT"), 10_000, "the older form of RFC 850");
   assert.equal(read("Tue, 31 Dec 2030 00:00:00 GMT"), 0);
