@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { CommitUnknown } from "../../services/common/adapter/sql/store-fault.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
+import { uniqueKey } from "../../services/common/domain/unique-key.ts";
 import type { RequestClaim } from "../../services/common/port/store-executions.ts";
 import {
   addExecutor,
@@ -102,7 +103,7 @@ onEveryStore("rule 5: a key is free after every end, and held by retries and by 
 });
 
 onEveryStore("rule 5: one key twice in a group is one execution", async (setup) => {
-  const unique = { key: "k", policy: "RETURN_EXISTING" } as const;
+  const unique = uniqueKey("default", "k", "RETURN_EXISTING");
   const outcomes = await setup.store.submit([1, 2, 3].map(() => submission(newExecution(), { unique })));
   assert.deepEqual(
     outcomes.map(({ kind }) => kind),
@@ -113,8 +114,8 @@ onEveryStore("rule 5: one key twice in a group is one execution", async (setup) 
 onEveryStore("rule 5: a key that is refused does not keep the others of its group from being stored", async (setup) => {
   await submitUnique(setup, "taken");
   const outcomes = await setup.store.submit([
-    submission(newExecution(), { unique: { key: "taken", policy: "REJECT" } }),
-    submission(newExecution(), { unique: { key: "free", policy: "REJECT" } }),
+    submission(newExecution(), { unique: uniqueKey("default", "taken", "REJECT") }),
+    submission(newExecution(), { unique: uniqueKey("default", "free", "REJECT") }),
     submission(newExecution()),
   ]);
   assert.deepEqual(

@@ -1,7 +1,7 @@
 /** Submissions under a unique_key, for the contract suites of rule 5. */
 import assert from "node:assert/strict";
 import type { Execution, NewExecution } from "../../services/common/domain/execution.ts";
-import type { UniquePolicy } from "../../services/common/domain/unique-key.ts";
+import { type UniquePolicy, uniqueKey } from "../../services/common/domain/unique-key.ts";
 import type { RequestClaim, SubmitOutcome } from "../../services/common/port/store-executions.ts";
 import { newExecution, type StoreSetup, submission } from "./execution-store.ts";
 
@@ -18,7 +18,9 @@ export async function submitUnique(
   given: GivenUnique = {},
 ): Promise<SubmitOutcome> {
   const { policyOfKey: policy = "RETURN_EXISTING", request = null, ...more } = given;
-  const [outcome] = await store.submit([submission(newExecution(more), { request, unique: { key, policy } })]);
+  const execution = newExecution(more);
+  const unique = uniqueKey(execution.namespace, key, policy);
+  const [outcome] = await store.submit([submission(execution, { request, unique })]);
   return outcome ?? assert.fail("each submission has an outcome");
 }
 

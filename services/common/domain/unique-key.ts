@@ -7,9 +7,13 @@ export const MAX_UNIQUE_KEY_CHARS = 128;
 export type UniquePolicy = "RETURN_EXISTING" | "REJECT" | "REPLACE_WAITING";
 
 /** At most one execution of a namespace that has not ended carries a key (rule 5). */
-export type UniqueKey = { readonly key: string; readonly policy: UniquePolicy };
+export type UniqueKey = {
+  /** What stands for the key in the store: SHA-256 of namespace and key, hex. */
+  readonly hash: string;
+  readonly policy: UniquePolicy;
+};
 
-/** What stands for a key in the store: SHA-256 of namespace and key, hex. A namespace has no line break. */
-export function uniqueHash(namespace: string, key: string): string {
-  return createHash("sha256").update(`${namespace}\n${key}`).digest("hex");
+/** A namespace's key. A namespace has no line break. */
+export function uniqueKey(namespace: string, key: string, policy: UniquePolicy): UniqueKey {
+  return { hash: createHash("sha256").update(`${namespace}\n${key}`).digest("hex"), policy };
 }

@@ -60,9 +60,9 @@ export class SubmissionReader {
   async submission(message: SubmitExecutionRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
     faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
-    const unique = readUnique(faults, message);
     faults.unsupported("policy.max_concurrency", (message.policy?.maxConcurrency ?? 0) !== 0);
     const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
+    const unique = readUnique(faults, namespace, message);
     checkRequestId(faults, "request_id", message.requestId);
     const name = faults.text("name", message.name, 255);
     const labels = faults.labels("labels", message.labels);
@@ -84,8 +84,8 @@ export class SubmissionReader {
   async run(message: RunJobRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
     faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
-    const unique = readUnique(faults, message);
     const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
+    const unique = readUnique(faults, namespace, message);
     const jobId = faults.identifier("job_id", message.jobId, null);
     checkRequestId(faults, "request_id", message.requestId);
     const scheduledUs = faults.timestampUs("scheduled_time", message.scheduledTime);

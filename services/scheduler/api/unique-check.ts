@@ -1,5 +1,5 @@
 import { UniquePolicy as PolicyNumber } from "../../../gen/jobmesh/v1/execution.ts";
-import { MAX_UNIQUE_KEY_CHARS, type UniqueKey } from "../../common/domain/unique-key.ts";
+import { MAX_UNIQUE_KEY_CHARS, type UniqueKey, uniqueKey } from "../../common/domain/unique-key.ts";
 import type { FieldFaults } from "./field-faults.ts";
 
 const policies = {
@@ -11,10 +11,11 @@ const policies = {
 /** Reads unique_key and unique_policy; null when there is no key. */
 export function readUnique(
   faults: FieldFaults,
+  namespace: string,
   message: { readonly uniqueKey: string; readonly uniquePolicy: PolicyNumber },
 ): UniqueKey | null {
   const key = faults.text("unique_key", message.uniqueKey, MAX_UNIQUE_KEY_CHARS);
   const policy = faults.oneOf("unique_policy", policies, message.uniquePolicy, null);
   if (key === "" && policy !== null) faults.add("unique_policy", "needs a unique_key");
-  return key === "" ? null : { key, policy: policy ?? "RETURN_EXISTING" };
+  return key === "" ? null : uniqueKey(namespace, key, policy ?? "RETURN_EXISTING");
 }

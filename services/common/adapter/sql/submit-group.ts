@@ -9,7 +9,7 @@ import { standingPlacements } from "./placements.ts";
 import { isAlike, isWaiting, replaceWaiting } from "./replaced-execution.ts";
 import { claimRequests, forgetRequest, type RequestUse, setRequestResult } from "./requests.ts";
 import type { SqlSession } from "./session.ts";
-import { type Carrier, checkInserted, type Holder, lockHolders, readCarriers, uniqueHashOf } from "./unique-keys.ts";
+import { type Carrier, checkInserted, type Holder, lockHolders, readCarriers } from "./unique-keys.ts";
 
 /**
  * One transaction of rule 5: a group of submissions, all or none. Order of
@@ -22,11 +22,9 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   const settled = new Map(await repeatedOf(session, group));
   const fresh = group.filter((submission) => !settled.has(submission));
   const carriers = await readCarriers(session, fresh);
-  const replaced = fresh.flatMap((submission) => {
-    const carrier =
-      submission.unique?.policy === "REPLACE_WAITING" ? carriers.get(uniqueHashOf(submission) ?? "") : undefined;
-    return carrier === undefined ? [] : [carrier];
-  });
+  const replaced = fresh.flatMap(({ unique }) =>
+    unique?.policy === "REPLACE_WAITING" ? (carriers.get(unique.hash) ?? []) : [],
+  );
   const ready = fresh.filter(({ execution }) => execution.gateKeys.length > 0 && execution.readyUs <= nowUs);
   const gates = await LockedGates.lock(session, [
     ...ready.flatMap(({ execution }) => execution.gateKeys),
@@ -35,16 +33,15 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   const holders = await lockHolders(session, replaced);
   const rows = new Map<Submission, NewRow>();
   for (const submission of fresh) {
-    const { execution, slot } = submission;
-    const hash = uniqueHashOf(submission);
-    const carrier = hash === null ? undefined : carriers.get(hash);
+    const { execution, slot, unique } = submission;
+    const carrier = unique == null ? undefined : carriers.get(unique.hash);
     const held = carrier === undefined ? null : await heldOutcome(session, submission, carrier, holders, gates, nowUs);
     if (held !== null) {
       settled.set(submission, held);
       continue;
     }
     const usable = slot !== null && takesSlot(execution, nowUs) && standing.has(slot) ? slot : null;
-    rows.set(submission, newRow(execution, beginningOf(execution, usable, gates, nowUs), nowUs, hash));
+    rows.set(submission, newRow(execution, beginningOf(execution, usable, gates, nowUs), nowUs, unique?.hash));
   }
   await gates.save();
   await insertExecutions(session, [...rows.values()]);

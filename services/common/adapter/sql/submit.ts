@@ -8,7 +8,7 @@ import { requestKey } from "./requests.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { CommitUnknown, StatementRefused } from "./store-fault.ts";
 import { isOneStatement, storeGroup } from "./submit-group.ts";
-import { UniqueKeyRace, uniqueHashOf } from "./unique-keys.ts";
+import { UniqueKeyRace } from "./unique-keys.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -85,10 +85,12 @@ function groups(submissions: readonly Submission[]): Submission[][] {
   return all;
 }
 
-function keysOf(submission: Submission): string[] {
-  const { execution, request } = submission;
-  const hash = uniqueHashOf(submission);
-  return [execution.executionId, ...(request === null ? [] : [requestKey(request)]), ...(hash === null ? [] : [hash])];
+function keysOf({ execution, request, unique }: Submission): string[] {
+  return [
+    execution.executionId,
+    ...(request === null ? [] : [requestKey(request)]),
+    ...(unique == null ? [] : [unique.hash]),
+  ];
 }
 
 async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Promise<SubmitOutcome[]> {

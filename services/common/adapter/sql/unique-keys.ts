@@ -1,7 +1,6 @@
 import { assert } from "../../domain/assert.ts";
 import type { Execution } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
-import { uniqueHash } from "../../domain/unique-key.ts";
 import { StoreUnavailable } from "../../port/store.ts";
 import type { Submission } from "../../port/store-executions.ts";
 import type { NewRow } from "./execution-insert.ts";
@@ -29,18 +28,13 @@ export type Carrier = { readonly executionId: ExecutionId; readonly gateKeys: re
 /** One that carries a key, locked. */
 export type Holder = { readonly execution: Execution; readonly holdsGates: boolean };
 
-/** What stands for a submission's key; null when it has none. */
-export function uniqueHashOf({ execution, unique }: Submission): string | null {
-  return unique == null ? null : uniqueHash(execution.namespace, unique.key);
-}
-
 /** Those that carry the keys of these submissions, by hash. gate_keys never change, so no lock is needed to lock gates. */
 export async function readCarriers(
   session: SqlSession,
   submissions: readonly Submission[],
 ): Promise<ReadonlyMap<string, Carrier>> {
   const carriers = new Map<string, Carrier>();
-  const hashes = submissions.map(uniqueHashOf).filter((hash) => hash !== null);
+  const hashes = submissions.flatMap(({ unique }) => unique?.hash ?? []);
   for (const list of valueLists(hashes)) {
     const rows = await session.query(
       `SELECT live_unique_key, execution_id, gate_keys FROM executions WHERE live_unique_key IN (${list.sql})`,

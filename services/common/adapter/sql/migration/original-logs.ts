@@ -6,6 +6,7 @@ import type { Table } from "../entity/column.ts";
 import { executions } from "../entity/executions.ts";
 import { jobLogs } from "../entity/job-logs.ts";
 import { outputPieces } from "../entity/output-pieces.ts";
+import { MAX_MESSAGE_CHARS, MAX_SUMMARY_CHARS } from "../execution-insert.ts";
 import { causeNumber, overlapNumber, reasonNumber, stateNumber } from "../execution-row.ts";
 import { streamNumber } from "../output-row.ts";
 import { ADOPTED_NAMESPACE } from "./original-job.ts";
@@ -23,8 +24,6 @@ import type { OriginalTime } from "./original-time.ts";
 const ADOPTED_RETENTION_US = 365 * 86_400_000_000;
 /** Incarnation of the executors that ran them. */
 const INCARNATION = "original";
-const MAX_MESSAGE_CHARS = 1_024;
-const MAX_SUMMARY_CHARS = 1_024;
 /** Characters of an error in a failure; JSON's escapes then still fit a TEXT column. */
 const MAX_FAILURE_CHARS = 8_192;
 /** Bytes of one piece of output. */

@@ -1,19 +1,11 @@
-import type { MigrationInterface, QueryRunner } from "typeorm";
+import { AddedColumns } from "./added-columns.ts";
 import { uniqueMysql } from "./unique-mysql.ts";
 import { uniqueSqlite } from "./unique-sqlite.ts";
 
 /** Unique keys, and which execution another one repeats. */
-export class UniqueSchema1796083200000 implements MigrationInterface {
+export class UniqueSchema1796083200000 extends AddedColumns {
   readonly name = "UniqueSchema1796083200000";
-
-  async up(runner: QueryRunner): Promise<void> {
-    // A crash between the statement and its note leaves the columns: MySQL's DDL commits by itself.
-    if (await runner.hasColumn("executions", "live_unique_key")) return;
-    const statements = runner.dataSource.options.type === "better-sqlite3" ? uniqueSqlite : uniqueMysql;
-    for (const statement of statements) await runner.query(statement);
-  }
-
-  async down(): Promise<void> {
-    throw new Error("a schema is never taken back: restore a backup");
-  }
+  protected readonly column = "live_unique_key";
+  protected readonly mysql = uniqueMysql;
+  protected readonly sqlite = uniqueSqlite;
 }
