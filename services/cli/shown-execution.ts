@@ -40,12 +40,16 @@ async function showOutput(client: MeshClient, executionId: string): Promise<Exec
 async function exitCodeOf(client: MeshClient, execution: Execution): Promise<number> {
   if (stateOfNumber(execution.state) === "SUCCEEDED") return 0;
   const { executionId, error, stateMessage } = execution;
-  const state = executionStateToJSON(execution.state).replace("EXECUTION_STATE_", "");
   const words = error?.message ?? stateMessage;
-  process.stderr.write(`jobmesh: ${state}${words === "" ? "" : `: ${words}`}\n`);
+  process.stderr.write(`jobmesh: ${stateWord(execution)}${words === "" ? "" : `: ${words}`}\n`);
   const [, signal] = /^signal:(\w+)$/.exec(error === undefined ? "" : failureFromStatus(error).reason) ?? [];
   const number = Object.entries(constants.signals).find(([name]) => name === `SIG${signal}`)?.[1];
   if (number !== undefined) return FIRST_SIGNAL_EXIT + number;
   const { attempts } = await client.executions.listAttempts({ executionId, pageSize: 1_000, pageToken: "" });
   return attempts.at(-1)?.exitCode ?? EXIT_NOT_ENDED;
+}
+
+/** "SUCCEEDED", as people read a state. */
+export function stateWord({ state }: Pick<Execution, "state">): string {
+  return executionStateToJSON(state).replace("EXECUTION_STATE_", "");
 }

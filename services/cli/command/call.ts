@@ -1,9 +1,9 @@
-import { executionStateToJSON } from "../../../gen/jobmesh/v1/execution.ts";
 import { grpcJson } from "../../client/targets.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import { stateOfNumber } from "../../common/wire/execution.ts";
 import { failureFromStatus } from "../../common/wire/failure.ts";
 import { withConnection } from "../connection.ts";
+import { stateWord } from "../shown-execution.ts";
 
 const USAGE = "jobmesh call [options] -- ADDRESS METHOD [JSON]";
 /** Exit code of a call that did not succeed. */
@@ -18,15 +18,16 @@ export function run(argv: readonly string[]): Promise<number> {
     }
     const { executionId } = await client.submit({ target: grpcJson(address, method, parsed(json)), name: method });
     process.stderr.write(`jobmesh: execution ${executionId}\n`);
-    const { state, error, stateMessage, result, resultJson } = await client.waitUntilEnded(executionId);
-    if (stateOfNumber(state) === "SUCCEEDED") {
+    const execution = await client.waitUntilEnded(executionId);
+    const { error, stateMessage, result, resultJson } = execution;
+    if (stateOfNumber(execution.state) === "SUCCEEDED") {
       // Without a stored descriptor nobody here can read it: the bytes in base64, as grpcurl shows bytes.
       const shown = resultJson === undefined ? result.toString("base64") : JSON.stringify(resultJson, null, 2);
       process.stdout.write(`${shown}\n`);
       return 0;
     }
     const reason = error === undefined ? "" : failureFromStatus(error).reason;
-    const words = [executionStateToJSON(state).replace("EXECUTION_STATE_", ""), reason, error?.message ?? stateMessage];
+    const words = [stateWord(execution), reason, error?.message ?? stateMessage];
     process.stderr.write(`jobmesh: ${words.filter((word) => word !== "").join(": ")}\n`);
     return EXIT_FAILED;
   });

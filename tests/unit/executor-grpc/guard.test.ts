@@ -4,7 +4,7 @@ import { MemoryRegistry } from "../../../services/common/adapter/memory/registry
 import { registerNameSource } from "../../../services/common/rpc/name-resolver.ts";
 import { registryNames } from "../../../services/common/rpc/registry-names.ts";
 import { AddressGuard } from "../../../services/executor/target/address-guard.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../support/self-signed.ts";
 import { bytesRequest, clock, failureOf, guard, setup, startServer, textOf } from "./setup.ts";
 
 const SAYS = /is a link-local or cloud metadata address, which targets may not reach here$/;

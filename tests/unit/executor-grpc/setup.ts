@@ -32,7 +32,7 @@ import { AddressGuard } from "../../../services/executor/target/address-guard.ts
 import { GrpcRunner } from "../../../services/executor/target/grpc.ts";
 import type { GrpcChannelLimits } from "../../../services/executor/target/grpc-channels.ts";
 import type { AttemptEnding } from "../../../services/executor/target-runner.ts";
-import type { SelfSigned } from "./certificate.ts";
+import type { SelfSigned } from "../../support/self-signed.ts";
 
 export const clock = new SystemClock();
 
@@ -113,7 +113,7 @@ export async function startServer(t: TestContext, options: ServerOptions = {}) {
 
 function credentialsOf(tls: SelfSigned | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
-  const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.certificate) };
+  const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
   return ServerCredentials.createSsl(null, [pair]);
 }
 

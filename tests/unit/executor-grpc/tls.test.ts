@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../support/self-signed.ts";
 import { failureOf, setup, startServer, textOf } from "./setup.ts";
 
 // The authorities of this process, as NODE_EXTRA_CA_CERTS or the operating system would add them.
 const trusted = selfSigned("billing.test");
-setDefaultCACertificates([...getCACertificates("default"), trusted.certificate]);
+setDefaultCACertificates([...getCACertificates("default"), trusted.cert]);
 
 test("with tls a certificate of the system's authorities is taken, for the name that the target gives", async (t) => {
   const server = await startServer(t, { tls: trusted });

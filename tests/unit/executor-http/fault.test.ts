@@ -1,7 +1,7 @@
 /** No whole answer: every way is a typed failure, and all but hopeless ones may be tried again. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../support/self-signed.ts";
 import { failureOf, freeUrl, rawServer, resultOf, run, targetServer } from "./setup.ts";
 import { trust } from "./trust.ts";
 

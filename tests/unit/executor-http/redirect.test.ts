@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AddressGuard } from "../../../services/executor/target/address-guard.ts";
-import { selfSigned } from "./certificate.ts";
+import { selfSigned } from "../../support/self-signed.ts";
 import { failureOf, resultOf, run, type TargetServer, targetServer } from "./setup.ts";
 import { trust } from "./trust.ts";
 

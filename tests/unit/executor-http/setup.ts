@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import { type AddressInfo, createServer as createRawServer, type Socket } from "node:net";
+import { type AddressInfo, createServer as createRawServer, type Server as RawServer, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { HttpTarget, Target } from "../../../gen/jobmesh/v1/job.ts";
@@ -13,7 +13,7 @@ import { type OutputWrite, RunningAttempt } from "../../../services/executor/run
 import { AddressGuard } from "../../../services/executor/target/address-guard.ts";
 import { HttpRunner } from "../../../services/executor/target/http-runner.ts";
 import type { AttemptEnding } from "../../../services/executor/target-runner.ts";
-import type { Certificate } from "./certificate.ts";
+import type { SelfSigned } from "../../support/self-signed.ts";
 
 export const clock = new SystemClock();
 
@@ -32,7 +32,7 @@ export type TargetServer = { readonly url: string; readonly got: Got[]; readonly
 export type Answer = (got: Got, response: ServerResponse, request: IncomingMessage) => void;
 
 /** A real HTTP server on loopback, with TLS where a certificate is given; gone with the test. */
-export async function targetServer(t: TestContext, answer: Answer, tls?: Certificate): Promise<TargetServer> {
+export async function targetServer(t: TestContext, answer: Answer, tls?: SelfSigned): Promise<TargetServer> {
   const got: Got[] = [];
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const chunks: Buffer[] = [];
@@ -47,14 +47,7 @@ export async function targetServer(t: TestContext, answer: Answer, tls?: Certifi
   const server = tls === undefined ? createServer(onRequest) : createSecureServer(tls, onRequest);
   const sockets: Socket[] = [];
   server.on("connection", (socket: Socket) => sockets.push(socket));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  t.after(async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, "close");
-  });
-  const { port } = server.address() as AddressInfo;
+  const port = await listening(t, server, sockets);
   return { url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`, got, sockets };
 }
 
@@ -66,6 +59,11 @@ export async function rawServer(t: TestContext, onConnection: (socket: Socket) =
     socket.on("error", () => {});
     onConnection(socket);
   });
+  return `http://127.0.0.1:${await listening(t, server, sockets)}`;
+}
+
+/** Lets a server listen on loopback until the test's end, when what is connected is cut off; answers its port. */
+async function listening(t: TestContext, server: RawServer, sockets: readonly Socket[]): Promise<number> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(async () => {
@@ -73,7 +71,7 @@ export async function rawServer(t: TestContext, onConnection: (socket: Socket) =
     server.close();
     await once(server, "close");
   });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return (server.address() as AddressInfo).port;
 }
 
 /** An address on which nobody listens. */

@@ -1,7 +1,8 @@
+/** Certificates made without a tool, each of its own authority: no key is kept in the repository. */
 import { generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto";
 
 /** A certificate that vouches for itself, with its key, both in PEM. */
-export type Certificate = { readonly cert: string; readonly key: string };
+export type SelfSigned = { readonly cert: string; readonly key: string };
 
 const SEQUENCE = 0x30;
 const SET = 0x31;
@@ -9,7 +10,7 @@ const ECDSA_WITH_SHA256 = tlv(SEQUENCE, oid(1, 2, 840, 10045, 4, 3, 2));
 const DAY_MS = 86_400_000;
 
 /** Makes a certificate for 127.0.0.1 and localhost, or for one other name; valid from yesterday to `notAfter`. */
-export function selfSigned(name = "localhost", notAfter: Date = new Date(Date.now() + DAY_MS)): Certificate {
+export function selfSigned(name = "localhost", notAfter: Date = new Date(Date.now() + DAY_MS)): SelfSigned {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const subject = tlv(SEQUENCE, tlv(SET, tlv(SEQUENCE, oid(2, 5, 4, 3), tlv(0x0c, Buffer.from(name)))));
   const names = [
