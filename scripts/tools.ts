@@ -1,5 +1,5 @@
 /**
- * Tools that tests call as a user would: the real grpcurl and etcdctl. `node scripts/tools.ts` installs them and prints
+ * Tools that tests call as a user would: the real grpcurl, etcdctl and openssl. `node scripts/tools.ts` installs them and prints
  * where they are.
  */
 import { existsSync } from "node:fs";
@@ -49,9 +49,15 @@ export async function ensureEtcdctl(): Promise<string> {
   return await ensureProgram({ program: "etcdctl", packages: ["etcd-client"], otherwise: "from etcd 3.4 or newer" });
 }
 
+/** The path of openssl, from Debian's package; docs/security.md makes certificates by it. Throws NotInstallable. */
+export async function ensureOpenssl(): Promise<string> {
+  return await ensureProgram({ program: "openssl", packages: ["openssl"], otherwise: "3 or newer" });
+}
+
 async function main(): Promise<void> {
   await mkdir(cacheFolder, { recursive: true });
   console.log(await ensureEtcdctl());
+  console.log(await ensureOpenssl());
   console.log(await ensureGrpcurl());
 }
 

@@ -2,6 +2,9 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ensureOpenssl } from "../../scripts/tools.ts";
+
+const openssl = await ensureOpenssl();
 
 /** A certificate with its key: texts, and the files that they are in. */
 export type Certificate = {
@@ -73,6 +76,6 @@ export class TestAuthority {
   }
 
   #openssl(...args: readonly string[]): void {
-    execFileSync("openssl", args, { stdio: "pipe" });
+    execFileSync(openssl, args, { stdio: "pipe" });
   }
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
 import { freePorts } from "../../scripts/backend/free-ports.ts";
-import { ensureGrpcurl } from "../../scripts/tools.ts";
+import { ensureGrpcurl, ensureOpenssl } from "../../scripts/tools.ts";
 import { createDatabase, startBackends, testCluster } from "../support/backends.ts";
 import { blocksOf, docPages } from "../support/doc-blocks.ts";
 import { distributedCommands } from "../support/doc-runs.ts";
@@ -29,6 +29,7 @@ for (const page of docPages()) {
     t.after(() => database.drop());
     t.after(() => backends.stop());
     if (page === ADOPTED) await makeOriginal(database.url);
+    await ensureOpenssl();
     const free = await freePorts(PORTS.length);
     const shell = new DocShell(processes, {
       grpcurl: await ensureGrpcurl(),
