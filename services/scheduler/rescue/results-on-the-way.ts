@@ -94,7 +94,11 @@ async function endsAbove(bus: SchedulerBus, rows: readonly StoredPartition[]): P
   const ends: Ends = new Map();
   for (const { partition, endOffset } of bounds) {
     const row = rows.find((candidate) => candidate.partition === partition);
-    if (row !== undefined && endOffset > row.nextOffset) ends.set(partition, { endOffset, generation: row.generation });
+    if (row === undefined || endOffset === row.nextOffset) continue;
+    // One that ends below what was stored of it was made anew, and nobody has noticed yet (rule 27): what its new log
+    // holds is on the way too, and is read once its generation was raised.
+    const awaitedOffset = endOffset < row.nextOffset ? Number.POSITIVE_INFINITY : endOffset;
+    ends.set(partition, { endOffset: awaitedOffset, generation: row.generation });
   }
   return ends;
 }
