@@ -28,6 +28,7 @@ import { DescriptorIndex } from "../../../services/common/rpc/descriptor-index.t
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { KnownKey } from "../../../services/executor/known-keys.ts";
 import { type OutputWrite, RunningAttempt } from "../../../services/executor/running-attempt.ts";
+import { type SecretSource, Secrets } from "../../../services/executor/secrets.ts";
 import { AddressGuard } from "../../../services/executor/target/address-guard.ts";
 import { GrpcRunner } from "../../../services/executor/target/grpc.ts";
 import type { GrpcChannelLimits } from "../../../services/executor/target/grpc-channels.ts";
@@ -153,9 +154,12 @@ export type Run = {
 /** The guard of an executor, as it is by default. */
 export const guard = new AddressGuard({ allowMetadataAddresses: false });
 
+/** An executor without any secret. */
+export const noSecrets: SecretSource = new Secrets({ folder: null, environment: {} });
+
 /** A runner on the machine's clock, with what its tests ask of it; what it keeps is closed with the test. */
-export function setup(t: TestContext, limits?: GrpcChannelLimits, addresses = guard) {
-  const runner = new GrpcRunner(clock, addresses, limits);
+export function setup(t: TestContext, limits?: GrpcChannelLimits, addresses = guard, secrets = noSecrets) {
+  const runner = new GrpcRunner({ clock, guard: addresses, secrets }, limits);
   t.after(() => runner.close());
   let count = 0;
   const start = (target: DeepPartial<GrpcTarget>, parts: Partial<DispatchOrder> = {}): Run => {
