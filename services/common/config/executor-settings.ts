@@ -57,8 +57,7 @@ export const executorWork = {
       ),
     {
       env: "JOBMESH_SECRETS_DIR",
-      meaning:
-        "Folder with a file for each secret that targets name; where it has none, the variable JOBMESH_SECRET_NAME is read.",
+      meaning: "Folder of secrets, a file each; one without a file is JOBMESH_SECRET_NAME.",
     },
   ),
   keptResultBytes: bytes(
