@@ -68,6 +68,8 @@ export type ServerOptions = {
   /** How it answers reflection; by default what the descriptors of the report example say. */
   readonly reflect?: AnswerReflection;
   readonly tls?: SelfSigned;
+  /** Authority that clients' certificates have to be of; none is asked for by default. */
+  readonly clientCa?: string;
   /** Address of loopback; 127.0.0.1 by default. */
   readonly host?: string;
   /** Port of loopback; a free one by default. */
@@ -105,17 +107,18 @@ export async function startServer(t: TestContext, options: ServerOptions = {}) {
   const host = options.host ?? "127.0.0.1";
   const port = await new Promise<number>((resolve, reject) => {
     const bound = (error: Error | null, at: number): void => (error === null ? resolve(at) : reject(error));
-    server.bindAsync(`${host}:${options.port ?? 0}`, credentialsOf(options.tls), bound);
+    server.bindAsync(`${host}:${options.port ?? 0}`, credentialsOf(options), bound);
   });
   t.after(() => server.forceShutdown());
   const next = (): Promise<SeenCall> => new Promise((resolve) => waiting.push(resolve));
   return { address: `${host}:${port}`, port, calls, reflected, next, stop: () => server.forceShutdown() };
 }
 
-function credentialsOf(tls: SelfSigned | undefined): ServerCredentials {
+function credentialsOf({ tls, clientCa }: ServerOptions): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
   const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
-  return ServerCredentials.createSsl(null, [pair]);
+  if (clientCa === undefined) return ServerCredentials.createSsl(null, [pair]);
+  return ServerCredentials.createSsl(Buffer.from(clientCa), [pair], true);
 }
 
 function plainly({ request }: RenderCall, answer: Answer): void {
