@@ -172,7 +172,7 @@ export const executorMutations: readonly Mutation[] = [
   },
   {
     name: "a retry is filled in as the first attempt was",
-    rules: [28],
+    rules: [2],
     changes: [
       {
         file: "services/common/domain/template.ts",
@@ -183,7 +183,7 @@ export const executorMutations: readonly Mutation[] = [
   },
   {
     name: "an order is sent without its parameters",
-    rules: [28],
+    rules: [19],
     changes: [
       {
         file: "services/scheduler/dispatch/sender.ts",
