@@ -10,11 +10,13 @@ import type { Tracing } from "../common/telemetry/tracing.ts";
 import { beatGapMsOf, executorDefaults } from "../executor/config.ts";
 import { Executor } from "../executor/executor.ts";
 import { lockFolder } from "../executor/lock.ts";
+import { Secrets } from "../executor/secrets.ts";
 import { Spawner } from "../executor/spawner/spawner.ts";
 import { SystemSpawnerHost } from "../executor/spawner/system-spawner-host.ts";
 import { AddressGuard } from "../executor/target/address-guard.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "../executor/target/command-environment.ts";
 import { CommandRunner } from "../executor/target/command-runner.ts";
+import { filledRunners } from "../executor/target/filled-runner.ts";
 import { GrpcRunner } from "../executor/target/grpc.ts";
 import { httpRunner } from "../executor/target/http-runner.ts";
 import type { TargetRunner } from "../executor/target-runner.ts";
@@ -72,6 +74,7 @@ export async function openEmbeddedExecutor(
   const spawner = config.allowCommands ? new Spawner({ ...deps, host }, { silenceMs: null }) : null;
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const commandConfig = { environment, killGraceMs: config.killGraceMs, maxOutputBytes: MAX_OUTPUT_BYTES };
+  const secrets = new Secrets({ folder: config.secretsDir, environment: process.env });
   let executor: Executor | null = null;
   return {
     executorId,
@@ -91,12 +94,15 @@ export async function openEmbeddedExecutor(
           },
           bus: null,
           registry: null,
-          runners: [
-            ...handlers.runners,
-            ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)]),
-            ...(config.allowGrpc ? [new GrpcRunner(deps.clock, new AddressGuard(config))] : []),
-            ...(config.allowHttp ? [httpRunner(config, { ...deps, version: VERSION })] : []),
-          ],
+          runners: filledRunners(
+            [
+              ...handlers.runners,
+              ...(spawner === null ? [] : [new CommandRunner(spawner, commandConfig)]),
+              ...(config.allowGrpc ? [new GrpcRunner({ ...deps, guard: new AddressGuard(config), secrets })] : []),
+              ...(config.allowHttp ? [httpRunner(config, { ...deps, version: VERSION })] : []),
+            ],
+            { ...deps, secrets },
+          ),
           commands: spawner,
           lock: { ...lock, previous: before ?? lock.previous },
           descriptorSet: (hash) => handlers.descriptorSet(hash),

@@ -70,8 +70,11 @@ export function handler<M extends MethodShape>(method: M, request: RequestOf<M>)
 export type GrpcOptions = {
   /** Sent with the call; lower-case keys, values of those that end in -bin in base64. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Transport security by the executor's authorities, for `serverName` or else the address's name; plain text when unset. */
-  readonly tls?: { readonly serverName?: string };
+  /**
+   * Transport security by the executor's authorities, or those of the secret `caSecret`, for `serverName` or else the
+   * address's name; `clientSecret` names what is shown for the caller. Plain text when unset.
+   */
+  readonly tls?: { readonly serverName?: string; readonly caSecret?: string; readonly clientSecret?: string };
 };
 
 /**
@@ -98,8 +101,6 @@ export function grpcJson(address: string, method: string, request: unknown, opti
 
 function grpcTarget(address: string, method: string, payload: GrpcTarget["payload"], options: GrpcOptions): Target {
   const tls =
-    options.tls === undefined
-      ? undefined
-      : { caSecret: "", clientSecret: "", serverName: options.tls.serverName ?? "" };
+    options.tls === undefined ? undefined : { caSecret: "", clientSecret: "", serverName: "", ...options.tls };
   return { kind: { $case: "grpc", value: { address, method, payload, metadata: { ...options.metadata }, tls } } };
 }

@@ -18,12 +18,14 @@ import { keptExecutorId } from "./executor-id.ts";
 import { type ExecutorTelemetry, openTelemetry } from "./executor-telemetry.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { RpcConnector } from "./rpc-connector.ts";
+import { Secrets } from "./secrets.ts";
 import { DEFAULT_MAX_OUTPUT_BYTES } from "./spawner/command-spec.ts";
 import { Spawner } from "./spawner/spawner.ts";
 import { SystemSpawnerHost } from "./spawner/system-spawner-host.ts";
 import { AddressGuard } from "./target/address-guard.ts";
 import { allowedEnvironment, DEFAULT_ALLOWED_ENVIRONMENT } from "./target/command-environment.ts";
 import { CommandRunner } from "./target/command-runner.ts";
+import { filledRunners } from "./target/filled-runner.ts";
 import { GrpcRunner } from "./target/grpc.ts";
 import { type HandlerDefinition, HandlerRunner } from "./target/handler.ts";
 import { httpRunner } from "./target/http-runner.ts";
@@ -214,10 +216,12 @@ function runnersOf(
   spawner: Spawner | null,
 ): readonly TargetRunner[] {
   const runners: TargetRunner[] = parts.handlers.map((definition) => new HandlerRunner(parts.clock, definition));
-  if (settings.allowGrpc) runners.push(new GrpcRunner(parts.clock, new AddressGuard(settings)));
+  const { clock } = parts;
+  const secrets = new Secrets({ folder: settings.secretsDir, environment: process.env });
+  if (settings.allowGrpc) runners.push(new GrpcRunner({ clock, guard: new AddressGuard(settings), secrets }));
   if (settings.allowHttp) runners.push(httpRunner(settings, parts));
-  if (spawner === null) return runners;
+  if (spawner === null) return filledRunners(runners, { clock, secrets });
   const environment = allowedEnvironment(process.env, DEFAULT_ALLOWED_ENVIRONMENT);
   const config = { environment, killGraceMs: settings.killGraceMs, maxOutputBytes: DEFAULT_MAX_OUTPUT_BYTES };
-  return [new CommandRunner(spawner, config), ...runners];
+  return filledRunners([new CommandRunner(spawner, config), ...runners], { clock, secrets });
 }

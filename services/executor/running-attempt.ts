@@ -47,6 +47,8 @@ export class RunningAttempt {
   readonly startMs: number;
   /** When the executor stops it, by the monotonic clock; infinite where its target keeps the timeout. */
   readonly deadlineMs: number;
+  /** What runs: the order's target, with its templates filled in once they are. */
+  target: Uint8Array;
   /** W3C trace context of its run. */
   traceparent: string;
   /** Its home heard that it runs. */
@@ -78,6 +80,7 @@ export class RunningAttempt {
     this.startUs = start.us;
     this.startMs = start.ms;
     this.deadlineMs = start.keepsTimeout ? Number.POSITIVE_INFINITY : start.ms + order.timeoutMs;
+    this.target = order.target.bytes;
     this.traceparent = order.traceparent;
   }
 

@@ -19,6 +19,7 @@ function jobIn(outcome: CreateOutcome | ChangeOutcome) {
 storeTest("a job is read as it was stored, by name and by uid", async ({ store }) => {
   const job = newJob({
     labels: { team: "reports", 'quote"d': "v" },
+    parameters: { "a.b-c": 'quote "d" \u0001 é 😀', z: "" },
     schedule: { ...minutely, timeZone: "Europe/Berlin", jitterMs: 5 },
     policy: { ...defaultPolicy, priority: 5, timeoutMs: 1_500, retry: { ...defaultPolicy.retry, maxAttempts: 3 } },
     target: { kind: "handler", method: "a.B/C", summary: "a.B/C", bytes: Uint8Array.of(0, 255, 1) },
@@ -43,6 +44,22 @@ storeTest("a job is read as it was stored, by name and by uid", async ({ store }
   assert.deepEqual(await store.jobs.getByUid(job.jobUid), created);
   assert.equal(await store.jobs.get(job.namespace, "other"), null);
   assert.equal(await store.jobs.getByUid(randomUUID() as JobUid), null);
+});
+
+storeTest("parameters of a job are stored, and another value of one is a change", async ({ store }) => {
+  const job = newJob({ parameters: { a: "1" } });
+  await store.jobs.create(job, null);
+  const name = { namespace: job.namespace, jobId: job.jobId };
+  for (const [parameters, revision] of [
+    [{ a: "1" }, 1],
+    [{ a: "2" }, 2],
+    [null, 3],
+    [null, 3],
+  ] as const) {
+    await store.jobs.update({ ...job, parameters }, null, null);
+    const read = await store.jobs.get(name.namespace, name.jobId);
+    assert.deepEqual([read?.parameters, read?.revision], [parameters, revision]);
+  }
 });
 
 storeTest("the original's columns of a job are filled", async ({ store, sql }) => {

@@ -20,10 +20,14 @@ onEveryStore("rule 5: REPLACE_WAITING gives what waits the new target and time, 
   const { store } = setup;
   const nowUs = await setup.nowUs();
   const later = { readyUs: nowUs + 3_600_000_000, scheduledUs: nowUs + 3_600_000_000 };
-  const first = storedOf(await submitUnique(setup, "k", { ...later, labels: { a: "1" }, name: "first" }));
+  const first = storedOf(
+    await submitUnique(setup, "k", { ...later, labels: { a: "1" }, parameters: { p: "old", q: "1" }, name: "first" }),
+  );
+  assert.deepEqual((await store.get(first.executionId))?.parameters, { p: "old", q: "1" });
   assert.equal(first.state, "SCHEDULED");
   const target = { kind: "handler", method: "a.B/C", summary: "a.B/C", bytes: Uint8Array.of(9) } as const;
-  const again = { policyOfKey: "REPLACE_WAITING", target, labels: { b: "2" }, name: "second" } as const;
+  const parameters = { p: "new" };
+  const again = { policyOfKey: "REPLACE_WAITING", target, labels: { b: "2" }, parameters, name: "second" } as const;
   const sooner = { readyUs: nowUs + 1_800_000_000, scheduledUs: nowUs + 1_800_000_000 };
   const moved = storedOf(await submitUnique(setup, "k", { ...again, ...sooner }));
   assert.equal(moved.executionId, first.executionId);
@@ -32,6 +36,7 @@ onEveryStore("rule 5: REPLACE_WAITING gives what waits the new target and time, 
     [moved.state, moved.readyUs, moved.scheduledUs, moved.labels, moved.name, plain(moved.target), moved.changeNumber],
     ["SCHEDULED", sooner.readyUs, first.scheduledUs, { a: "1" }, "first", target, 2],
   );
+  assert.deepEqual(moved.parameters, parameters, "the new target's templates are filled in by its own values");
   const ready = storedOf(await submitUnique(setup, "k", again));
   assert.equal(ready.state, "READY");
   assert.deepEqual(

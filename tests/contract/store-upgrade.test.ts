@@ -9,7 +9,7 @@ import { storeBackends, type TestDatabase } from "../support/store.ts";
 const INITIAL = "InitialSchema1795392000000";
 /** What the migrations after the first have added to executions. */
 const INDEXES = ["ix_executions_deadline", "ix_executions_expire", "ux_executions_unique"];
-const COLUMNS = ["start_deadline_us", "give_up_us", "expire_us", "live_unique_key", "retry_of"];
+const COLUMNS = ["start_deadline_us", "give_up_us", "expire_us", "live_unique_key", "retry_of", "parameters"];
 
 /** Takes all migrations but the first back, as the first version's store was. */
 async function downgrade({ kind }: TestDatabase, session: SqlSession): Promise<void> {
@@ -17,6 +17,7 @@ async function downgrade({ kind }: TestDatabase, session: SqlSession): Promise<v
     await session.execute(kind === "mysql" ? `DROP INDEX ${index} ON executions` : `DROP INDEX ${index}`);
   }
   for (const column of COLUMNS) await session.execute(`ALTER TABLE executions DROP COLUMN ${column}`);
+  await session.execute("ALTER TABLE jobs DROP COLUMN parameters");
   await forgetLater(session);
 }
 

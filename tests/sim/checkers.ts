@@ -9,6 +9,7 @@ import { EXECUTION_STATES, type ExecutionState, isFinal, TRANSITIONS } from "../
 import type { ExecutionPolicy } from "../../services/common/domain/policy.ts";
 import type { Told } from "./client.ts";
 import { checkCommit, checkKnown, checkMove, checkUnstorable } from "./commit-checks.ts";
+import { checkFilled } from "./executor-checkers.ts";
 import type { ExecutorNode } from "./executor-node.ts";
 import { mayStartLateMs } from "./mesh-time-check.ts";
 import type { Surroundings } from "./node-parts.ts";
@@ -92,6 +93,7 @@ export class Checkers implements RecordEvents {
       Object.entries(seen.policy.executorLabels).every(([name, value]) => labels[name] === value),
       () => `${executionId} runs at ${node}, which has ${JSON.stringify(labels)}`,
     );
+    checkFilled(run);
     this.#alone(run, earlier);
     this.#follows(run, earlier, seen);
     const cancel = this.#told.cancelled.get(executionId);

@@ -11,7 +11,7 @@ import {
 import { durationOfMs } from "../../services/common/wire/time.ts";
 import type { SeededRandom } from "./random.ts";
 import { UNSTORABLE } from "./store.ts";
-import { commandTarget, handlerTarget, type Try, type WorkPlan } from "./work.ts";
+import { commandTarget, handlerTarget, PARAMETERS, type Try, type WorkPlan } from "./work.ts";
 import { ZONES } from "./world.ts";
 
 const OVERLAPS = [
@@ -87,15 +87,13 @@ export class Demand {
   }
 
   /** A submission's target and policy; `limits` draws its limits of time, which move nothing else. */
-  work(
-    random: SeededRandom,
-    limits: SeededRandom,
-  ): { readonly target: Target; readonly policy: DeepPartial<ExecutionPolicy> } {
+  work(random: SeededRandom, limits: SeededRandom): Pick<DeepPartial<Job>, "target" | "policy" | "parameters"> {
     const isPatient = random.chance(this.#profile.patientShare);
     const plan = isPatient ? patientPlan(random) : this.plan(random);
     const policy = withLimits(this.policy(random), limits);
     return {
       target: targetOf(plan, random.chance(this.#profile.commandShare)),
+      parameters: PARAMETERS,
       policy: isPatient ? { ...policy, timeout: durationOfMs(LONGEST_PATIENT_MS + 5_000) } : policy,
     };
   }
@@ -157,6 +155,7 @@ export class Demand {
     return {
       jobId,
       target,
+      parameters: PARAMETERS,
       policy: { ...policy, ...(maxConcurrency === 0 || plan.isPoison ? {} : { maxConcurrency }) },
       schedule: {
         maxFires,

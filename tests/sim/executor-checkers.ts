@@ -11,6 +11,7 @@ import type { Surroundings } from "./node-parts.ts";
 import type { RecordEvents, Run } from "./record.ts";
 import type { ChangedRow, RowChange } from "./row-changes.ts";
 import { promise } from "./verdict.ts";
+import { filledOf } from "./work.ts";
 
 /** How an attempt came back, as job_logs has it. */
 const NOT_STARTED = 1;
@@ -188,4 +189,13 @@ export class ExecutorCheckers implements RecordEvents {
     if (run.kind === "command" || process == null || process.name !== run.process) return false;
     return process.isPaused || process.resumedMs >= run.startMs;
   }
+}
+
+/** A target is filled in for the attempt that it runs for, with what its execution was given. */
+export function checkFilled({ executionId, attempt, filled }: Run): void {
+  promise(
+    "a target is filled in by its own attempt",
+    filled === undefined || filled === filledOf(executionId, attempt),
+    () => `${executionId} attempt ${attempt} runs what was filled in as ${filled}`,
+  );
 }

@@ -7,10 +7,12 @@ import { sessionMethod } from "../../services/common/wire/session-method.ts";
 import { type ExecutorConfig, executorDefaults } from "../../services/executor/config.ts";
 import { Executor } from "../../services/executor/executor.ts";
 import type { FolderLock } from "../../services/executor/lock.ts";
+import { Secrets } from "../../services/executor/secrets.ts";
 import type { SessionConnector } from "../../services/executor/session-link.ts";
 import { Spawner } from "../../services/executor/spawner/spawner.ts";
 import { StreamLink } from "../../services/executor/stream-link.ts";
 import { CommandRunner } from "../../services/executor/target/command-runner.ts";
+import { filledRunners } from "../../services/executor/target/filled-runner.ts";
 import { HandlerRunner } from "../../services/executor/target/handler.ts";
 import { SimExecutorBus } from "./kafka-ends.ts";
 import { SimMachine } from "./machine.ts";
@@ -180,13 +182,20 @@ export class ExecutorNode {
         connector: new SimConnector(around, place, registry),
         bus: withoutKafka ? null : new SimExecutorBus(around.kafka, place),
         registry,
-        runners: [
-          new CommandRunner(spawner, { environment: {}, killGraceMs: settings.killGraceMs, maxOutputBytes: 1_000_000 }),
-          new HandlerRunner(
-            process,
-            simHandler(around.record, process, this.name, () => exit("crashes")),
-          ),
-        ],
+        runners: filledRunners(
+          [
+            new CommandRunner(spawner, {
+              environment: {},
+              killGraceMs: settings.killGraceMs,
+              maxOutputBytes: 1_000_000,
+            }),
+            new HandlerRunner(
+              process,
+              simHandler(around.record, process, this.name, () => exit("crashes")),
+            ),
+          ],
+          { clock: process, secrets: new Secrets({ folder: null, environment: {} }) },
+        ),
         commands: spawner,
         lock: this.#lock(),
         descriptorSet,

@@ -21,6 +21,8 @@ export type Run = {
   /** A handler lives and stands still with its process, a command does not. */
   readonly kind: "handler" | "command";
   readonly startMs: number;
+  /** What the templates of its target became; undefined where it has none. */
+  readonly filled?: string;
   /** What it wrote so far. */
   readonly lines: string[];
   endMs: number | null;
@@ -52,7 +54,7 @@ export class OutsideRecord {
     return this.#byExecution.get(executionId) ?? [];
   }
 
-  start(begun: Pick<Run, "executionId" | "attempt" | "node" | "process" | "kind">): Run {
+  start(begun: Pick<Run, "executionId" | "attempt" | "node" | "process" | "kind" | "filled">): Run {
     const { executionId, attempt, process } = begun;
     const run: Run = { ...begun, startMs: this.#timeline.nowMs, lines: [], endMs: null, how: null };
     this.#history.note(process, `runs ${executionId} ${attempt}`);

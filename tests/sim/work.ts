@@ -24,6 +24,8 @@ export type WorkPlan = {
   readonly unstorable?: string;
   /** Each attempt of its handler ends with its executor's process. */
   readonly isPoison?: boolean;
+  /** What the templates of its target became; none has none. */
+  readonly filled?: string;
 };
 
 /** How long a target that listens takes to end when it is told to, milliseconds. */
@@ -52,7 +54,20 @@ function answerOf(executionId: string, attempt: number): string {
 
 /** The target that a plan is submitted as: a typed call of the report example, with the plan as its title. */
 export function handlerTarget(plan: WorkPlan): Target {
-  return handler(ReportServiceService.render, { title: JSON.stringify(plan), rows: [] });
+  if (plan.lines === 0) return handler(ReportServiceService.render, { title: JSON.stringify(plan), rows: [] });
+  const value = { title: JSON.stringify({ ...plan, filled: TEMPLATES }) };
+  const payload = { $case: "requestJson", value } as const;
+  return { kind: { $case: "handler", value: { method: methodName(ReportServiceService.render), payload } } };
+}
+
+/** Parameters of all that is submitted, and of all jobs. */
+export const PARAMETERS = { mark: "as given" };
+/** What every plan that writes lines leaves to be filled in. */
+const TEMPLATES = "{{execution_id}} {{attempt}} {{parameters.mark}}";
+
+/** What the templates of an attempt have to become. */
+export function filledOf(executionId: string, attempt: number): string {
+  return `${executionId} ${attempt} ${PARAMETERS.mark}`;
 }
 
 const descriptors = methodDescriptors(
@@ -76,7 +91,8 @@ export function simHandler(
     const plan = JSON.parse(request.title) as WorkPlan;
     const { executionId, attempt, signal } = context;
     const own = tryOf(plan, attempt);
-    const run = record.start({ executionId, attempt, node, process: process.name, kind: "handler" });
+    const told = plan.filled === undefined ? {} : { filled: plan.filled };
+    const run = record.start({ executionId, attempt, node, process: process.name, kind: "handler", ...told });
     process.onDeath(() => record.end(run, "died"));
     for (let line = 1; line <= plan.lines; line++) {
       run.lines.push(`line ${line} of ${attempt}`);
@@ -98,11 +114,11 @@ export function simHandler(
         settle("failed", () => reject(new HandlerError("SIM", message, { nonRetryable })));
       });
       if (plan.ignoresSignal) return;
-      const told = (): void => {
+      const onTold = (): void => {
         process.setTimer(SETTLE_MS, () => settle("stopped", () => reject(new Error("told to end"))));
       };
-      if (signal.aborted) told();
-      else signal.addEventListener("abort", told, { once: true });
+      if (signal.aborted) onTold();
+      else signal.addEventListener("abort", onTold, { once: true });
     });
   };
   return handlerDefinition(ReportServiceService.render, work, 0, descriptors);

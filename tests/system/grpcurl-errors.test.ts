@@ -143,6 +143,25 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
       { "target.command.working_directory": /absolute/ },
     ],
   ],
+  "a template that cannot be filled in, and a secret where others see it": [
+    [SUBMIT, { target: { command: { command: "a", args: ["{{no}}"] } } }, { "target.command.args[0]": /no template/ }],
+    [
+      SUBMIT,
+      { target: { command: { command: "a", env: { A: "-{{parameters.b}}" } } }, parameters: { a: "" } },
+      { 'target.command.env["A"]': /^{{parameters\.b}} at character 1 has no value/ },
+    ],
+    [
+      SUBMIT,
+      { target: { http: { url: `http://h/?a=\${secret:A}` } } },
+      { "target.http.url": /env, headers and metadata/ },
+    ],
+    [CREATE, job({ parameters: { a: "v".repeat(4_097) } }), { 'job.parameters["a"]': /at most 4096 characters/ }],
+    [
+      SUBMIT,
+      { target: { grpc: { address: "x:1", method: "a.B/C", tls: { ca_secret: "../ca" } } } },
+      { "target.grpc.tls.ca_secret": /secret's name/ },
+    ],
+  ],
   "an HTTP request that cannot be sent": [
     [SUBMIT, { target: { http: {} } }, { "target.http.url": /absolute http or https URL/ }],
     [SUBMIT, { target: { http: { url: "http://u:p@h/" } } }, { "target.http.url": /user or password/ }],
@@ -186,7 +205,6 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
 
 /** Refused by name, so that nothing is accepted and ignored. */
 const UNSUPPORTED: readonly Case[] = [
-  [CREATE, job({ parameters: { a: "b" } }), { "job.parameters": /not supported/ }],
   [CREATE, schedule({ exclude_calendars: ["holidays"] }), { "job.schedule.exclude_calendars": /not supported/ }],
   [CREATE, schedule({ cron_dialect: "CRON_DIALECT_QUARTZ" }), { "job.schedule.cron_dialect": /not supported/ }],
   [
@@ -199,11 +217,6 @@ const UNSUPPORTED: readonly Case[] = [
     SUBMIT,
     policy({ routing: { strategy: "ROUTING_STRATEGY_BROADCAST" } }),
     { "policy.routing.strategy": /not supported/ },
-  ],
-  [
-    SUBMIT,
-    { target: { grpc: { address: "x:1", method: "a.B/C", tls: { ca_secret: "ca" } } } },
-    { "target.grpc.tls.ca_secret": /not supported/ },
   ],
   ["MeshService/PutDescriptors", { namespace: "other", descriptor_set: DESCRIPTORS }, { namespace: /not supported/ }],
 ];

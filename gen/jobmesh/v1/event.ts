@@ -43,7 +43,7 @@ export interface DispatchEvent {
   namespace: string;
   /** Job; empty when there is none. */
   jobId: string;
-  /** What runs. */
+  /** What runs; its executor fills in the templates that it holds. */
   target:
     | Target
     | undefined;

@@ -200,7 +200,7 @@ export interface SubmitExecutionRequest {
   name: string;
   /** Labels to list, count and watch by. */
   labels: { [key: string]: string };
-  /** Values of {{parameters.NAME}} in the target. */
+  /** Values of {{parameters.NAME}} in the target; see Job.parameters. */
   parameters: { [key: string]: string };
   /** At most one execution of the namespace that has not ended carries this key. At most 128 characters. */
   uniqueKey: string;

@@ -549,8 +549,9 @@ export interface Job {
     | Timestamp
     | undefined;
   /**
-   * Values for {{parameters.NAME}} in the target; RunJob and BackfillJob can replace some. At most 64.
-   * This version refuses them.
+   * Values for {{parameters.NAME}} in the target; RunJob and BackfillJob can replace some. At most 64,
+   * names 1 to 63 of [A-Za-z0-9._-], values at most 4,096 characters, 32 KiB as JSON together. A job
+   * with a schedule has one for each name that its target uses; else RunJob may give what is missing.
    */
   parameters: { [key: string]: string };
   /** Identity of this creation: a job deleted and created again under the same job_id has another. Output only. */
@@ -585,13 +586,16 @@ export interface JobHealth {
 
 /**
  * Target is what an execution runs. String values of args, env, url, headers,
- * metadata and JSON payloads are where templates stand: {{scheduled_time}},
- * {{scheduled_date}}, {{execution_id}}, {{attempt}}, {{shard_index}},
+ * metadata and JSON payloads may hold {{scheduled_time}} (ISO 8601, UTC),
+ * {{scheduled_date}} (its date), {{execution_id}}, {{attempt}}, {{shard_index}},
  * {{shard_count}}, {{parameters.NAME}} and {{labels.NAME}}, filled in at each
- * execution, and ${secret:NAME}, filled in by the executor alone. This version
- * fills in none and refuses any {{...}} and ${secret: there: INVALID_ARGUMENT
- * (FIELD_NOT_SUPPORTED). A command line holds none: there they are environment
- * variables. Every target learns who it is: commands by JOBMESH_* variables,
+ * attempt: an execution shows its target as it was given, beside its parameters.
+ * Values are percent-encoded in a url; what is filled in is not read again. Env,
+ * headers and metadata may hold ${secret:NAME} too, filled in by the executor
+ * alone, NAME 1 to 128 of [A-Za-z0-9_.-]. Any other {{...}}, one without a value,
+ * and a secret elsewhere are INVALID_ARGUMENT, as is what breaks a limit when it
+ * is filled in. A command line, standard input, text and bytes hold none: there
+ * they are environment variables, JOBMESH_PARAMETER_NAME among them. Every target learns who it is: commands by JOBMESH_* variables,
  * HTTP by Jobmesh-* headers and Idempotency-Key, gRPC by jobmesh-* metadata,
  * handlers by their context. The idempotency key is the execution_id, equal over
  * all attempts.
@@ -670,7 +674,10 @@ export interface GrpcTarget {
     /** Wire-encoded. */
     { $case: "request"; value: Buffer }
     | //
-    /** Canonical protobuf JSON, encoded by the server's reflection or a descriptor given to PutDescriptors. */
+    /**
+     * Canonical protobuf JSON, encoded by the server's reflection or a descriptor given to
+     * PutDescriptors; one that holds templates by the server's reflection alone.
+     */
     { $case: "requestJson"; value: any | undefined }
     | undefined;
   /**
@@ -692,12 +699,12 @@ export interface GrpcTarget_MetadataEntry {
 export interface GrpcTls {
   /**
    * Name of the secret that holds the certificate authority in PEM; those of
-   * Node.js, NODE_EXTRA_CA_CERTS and the system when empty. This version refuses one.
+   * Node.js, NODE_EXTRA_CA_CERTS and the system when empty. Read by the executor at each attempt.
    */
   caSecret: string;
   /**
    * Name of the secret that holds the client certificate and key in PEM; none when
-   * empty. This version refuses one.
+   * empty. Read by the executor at each attempt.
    */
   clientSecret: string;
   /** Name to check instead of the address's. At most 253 characters. */

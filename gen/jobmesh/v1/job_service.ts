@@ -192,7 +192,7 @@ export interface RunJobRequest {
   target:
     | Target
     | undefined;
-  /** Replaces parameters of these names. */
+  /** Replaces parameters of these names, and adds to them; see Job.parameters. */
   parameters: { [key: string]: string };
   /**
    * What happens while an earlier execution of the job was let through and has

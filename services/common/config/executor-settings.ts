@@ -50,6 +50,16 @@ export const executorWork = {
     default: "false",
     meaning: "Lets targets reach link-local and cloud metadata addresses.",
   }),
+  secretsDir: optional(
+    (declared) =>
+      custom<string>(declared, "path", (given) =>
+        given.includes("\0") ? { fault: "must be a path" } : { value: given },
+      ),
+    {
+      env: "JOBMESH_SECRETS_DIR",
+      meaning: "Folder of secrets, a file each; one without a file is JOBMESH_SECRET_NAME.",
+    },
+  ),
   keptResultBytes: bytes(
     { env: "JOBMESH_KEPT_RESULT_BYTES", default: "64MiB", meaning: "Results kept until the store has them, in bytes." },
     { min: 1024 ** 2, max: 4 * 1024 ** 3 },

@@ -27,6 +27,8 @@ export interface LoadedConfig<C> {
 
 /** Read by jobmesh's own tests, never by its processes. */
 const TEST_PREFIX = "JOBMESH_TEST_";
+/** Secrets of an executor's environment, which are no settings: nothing shows or reads them but an attempt that names one. */
+export const SECRET_PREFIX = "JOBMESH_SECRET_";
 
 /** What a command that jobmesh runs is told of itself: there other JOBMESH_ names are its parameters, no mistakes. */
 const COMMAND_MARKS = ["JOBMESH_EXECUTION_ID", "JOBMESH_SPAWN"];
@@ -79,7 +81,8 @@ function unknownNames(env: ConfigSources["env"]): FieldViolation[] {
   if (COMMAND_MARKS.some((mark) => env[mark] !== undefined)) return [];
   const faults: FieldViolation[] = [];
   for (const name of Object.keys(env)) {
-    if (!name.startsWith("JOBMESH_") || name.startsWith(TEST_PREFIX) || KNOWN_ENVS.has(name)) continue;
+    if (!name.startsWith("JOBMESH_") || KNOWN_ENVS.has(name)) continue;
+    if (name.startsWith(TEST_PREFIX) || name.startsWith(SECRET_PREFIX)) continue;
     const near = nearest(name, KNOWN_ENVS);
     faults.push({ field: name, description: `is not a setting${near === null ? "" : `; did you mean ${near}?`}` });
   }

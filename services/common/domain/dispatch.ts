@@ -16,6 +16,8 @@ export type DispatchOrder = {
   readonly scheduledUs: number;
   readonly maxAttempts: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** Values for the target's templates, where there are any. */
+  readonly parameters?: Readonly<Record<string, string>>;
   /** The executor's session that it was sent under (rule 20). */
   readonly sessionNumber: number;
   /** Mesh time of the claim, microseconds; the same in every resend (rule 17). */

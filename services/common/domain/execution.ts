@@ -1,5 +1,6 @@
 import type { Failure } from "./failure.ts";
 import type { ExecutionId, ExecutorId, Fence, Incarnation, JobUid, RouteId } from "./identifier.ts";
+import type { Parameters } from "./parameter.ts";
 import type { ExecutionPolicy } from "./policy.ts";
 import type { Target } from "./target.ts";
 
@@ -99,6 +100,8 @@ export type NewExecution = {
   readonly target: Target;
   readonly policy: ExecutionPolicy;
   readonly labels: Readonly<Record<string, string>>;
+  /** Values for the target's templates. */
+  readonly parameters?: Parameters;
   readonly routeId: RouteId;
   /** Nominal time: whole milliseconds, in microseconds. */
   readonly scheduledUs: number;

@@ -1,3 +1,5 @@
+import { namesSecret } from "./template.ts";
+
 /** What jobmesh knows of an HTTP target's headers, by their names in any case. */
 
 /** Headers by which a request tells who it is; the executor alone sets them. */
@@ -30,7 +32,10 @@ export function isConnectionHeader(name: string): boolean {
   return CONNECTION.has(name.toLowerCase());
 }
 
-/** Names of the headers, as given, whose values are credentials in so many words: whoever reads the job reads them. */
+/**
+ * Names of the headers, as given, whose values are credentials in so many words: whoever reads the job reads them. One
+ * that names a secret is none.
+ */
 export function literalCredentials(headers: Readonly<Record<string, string>>): readonly string[] {
-  return Object.keys(headers).filter((name) => CREDENTIAL.has(name.toLowerCase()));
+  return Object.keys(headers).filter((name) => CREDENTIAL.has(name.toLowerCase()) && !namesSecret(headers[name] ?? ""));
 }

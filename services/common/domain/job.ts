@@ -1,4 +1,5 @@
 import type { JobUid } from "./identifier.ts";
+import type { Parameters } from "./parameter.ts";
 import type { ExecutionPolicy } from "./policy.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Target } from "./target.ts";
@@ -11,6 +12,8 @@ export type JobSpec = {
   readonly description: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly target: Target;
+  /** Values for the target's templates, unless RunJob gives others. */
+  readonly parameters?: Parameters;
   /** null means only on demand. */
   readonly schedule: Schedule | null;
   readonly policy: ExecutionPolicy;

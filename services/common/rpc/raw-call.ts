@@ -2,6 +2,7 @@ import { getCACertificates } from "node:tls";
 import { type ChannelCredentials, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { JobmeshError } from "../error/jobmesh-error.ts";
 import type { Clock } from "../port/clock.ts";
+import type { Secret } from "../security/secret.ts";
 import { ClientSide } from "./client-side.ts";
 import {
   DEFAULT_STREAM_LIMITS,
@@ -26,10 +27,14 @@ import { GrpcDuplexStream } from "./stream.ts";
  * what probes more often than each 5 minutes).
  */
 
-/** Transport security of a raw channel: the system's authorities are trusted. */
+/** Transport security of a raw channel. */
 export type RawTls = {
   /** Name that the certificate has to carry; the address's when empty. */
   readonly serverName: string;
+  /** Authorities in PEM that alone are trusted; null for the system's. */
+  readonly ca: string | null;
+  /** What the channel shows for itself, in PEM; null for nothing. */
+  readonly client: { readonly certificates: string; readonly key: Secret } | null;
 };
 
 /** Where a raw channel goes. */
@@ -179,11 +184,17 @@ let systemCredentials: ChannelCredentials | null = null;
 
 function credentialsOf(tls: RawTls | null): ChannelCredentials {
   if (tls === null) return credentials.createInsecure();
-  // In so many words: Node's own default is what NODE_TLS_REJECT_UNAUTHORIZED says, which leaves it to grpc-js to look.
-  systemCredentials ??= credentials.createSsl(Buffer.from(systemAuthorities().join("\n")), null, null, {
-    rejectUnauthorized: true,
-  });
+  const { ca, client } = tls;
+  if (ca !== null || client !== null) return ownCredentials(ca ?? systemAuthorities().join("\n"), client);
+  systemCredentials ??= ownCredentials(systemAuthorities().join("\n"), null);
   return systemCredentials;
+}
+
+function ownCredentials(ca: string, client: RawTls["client"]): ChannelCredentials {
+  const key = client === null ? null : Buffer.from(client.key.reveal());
+  const certificates = client === null ? null : Buffer.from(client.certificates);
+  // In so many words: Node's own default is what NODE_TLS_REJECT_UNAUTHORIZED says, which leaves it to grpc-js to look.
+  return credentials.createSsl(Buffer.from(ca), key, certificates, { rejectUnauthorized: true });
 }
 
 /** What Node brings, what NODE_EXTRA_CA_CERTS adds, and what the operating system trusts. */

@@ -37,7 +37,7 @@ export function encodeOrder(order: DispatchOrder, writer: BinaryWriter = new Bin
       shardCount: 0,
       maxAttempts: order.maxAttempts,
       labels: order.labels,
-      parameters: {},
+      parameters: order.parameters ?? {},
       sessionNumber: BigInt(order.sessionNumber),
       dispatchTime: timestampOfUs(order.dispatchUs),
       startDeadlineTime: optionalTimestamp(order.startDeadlineUs),
@@ -52,6 +52,7 @@ export type TraceContext = { readonly traceparent: string; readonly tracestate: 
 
 type OrderDraft = { -readonly [Field in keyof DispatchOrder]?: DispatchOrder[Field] } & {
   labels: Record<string, string>;
+  parameters?: Record<string, string>;
 };
 
 /** Reads an order. Throws when the bytes are none, or it names no attempt or target. */
@@ -74,6 +75,7 @@ export function decodeOrder(bytes: Uint8Array, trace: TraceContext): DispatchOrd
     scheduledUs: draft.scheduledUs ?? 0,
     maxAttempts: draft.maxAttempts ?? 1,
     labels: draft.labels,
+    ...(draft.parameters === undefined ? {} : { parameters: draft.parameters }),
     sessionNumber: draft.sessionNumber ?? 0,
     dispatchUs: draft.dispatchUs ?? missing("dispatch_time"),
     traceparent: trace.traceparent,
@@ -112,7 +114,11 @@ function readField(draft: OrderDraft, field: number, reader: BinaryReader): bool
       draft.maxAttempts = reader.int32();
       return true;
     case 13:
-      readLabel(draft.labels, reader);
+      readEntry(draft.labels, reader);
+      return true;
+    case 14:
+      draft.parameters ??= {};
+      readEntry(draft.parameters, reader);
       return true;
     case 15:
       draft.sessionNumber = Number(reader.int64());
@@ -136,7 +142,7 @@ function readTarget(reader: BinaryReader): Target {
   return targetOfBytes(reader.bytes());
 }
 
-function readLabel(labels: Record<string, string>, reader: BinaryReader): void {
+function readEntry(map: Record<string, string>, reader: BinaryReader): void {
   const end = reader.uint32() + reader.pos;
   let name = "";
   let value = "";
@@ -146,8 +152,8 @@ function readLabel(labels: Record<string, string>, reader: BinaryReader): void {
     else if (field === 2) value = reader.string();
     else reader.skip(wireType, field);
   }
-  // A label may be called "__proto__".
-  Object.defineProperty(labels, name, { value, enumerable: true, configurable: true, writable: true });
+  // An entry may be called "__proto__".
+  Object.defineProperty(map, name, { value, enumerable: true, configurable: true, writable: true });
 }
 
 function missing(field: string): never {

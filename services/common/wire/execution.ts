@@ -69,7 +69,7 @@ export function executionToMessage(execution: Execution, full: boolean): Executi
     progressMessage: "",
     parentExecutionId: "",
     retryOfExecutionId: execution.retryOf ?? "",
-    parameters: {},
+    parameters: { ...execution.parameters },
     childCount: 0,
   };
 }

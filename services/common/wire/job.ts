@@ -23,7 +23,7 @@ export function jobToMessage(job: Job): JobMessage {
     updateTime: timestampOfUs(job.updateUs),
     nextFireTime: job.paused ? undefined : optionalTimestamp(job.nextFireUs),
     lastFireTime: optionalTimestamp(job.lastFireUs),
-    parameters: {},
+    parameters: { ...job.parameters },
     uid: job.jobUid,
     health: undefined,
   };

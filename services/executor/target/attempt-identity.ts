@@ -1,3 +1,4 @@
+import { isoTimeOf } from "../../common/domain/iso-time.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
 
 /**
@@ -20,9 +21,4 @@ export function attemptIdentity(
     ...(traceparent === "" ? {} : { traceparent }),
     ...(traceparent === "" || order.tracestate === "" ? {} : { tracestate: order.tracestate }),
   };
-}
-
-/** Microseconds as a time of ISO 8601, cut to milliseconds. */
-export function isoTimeOf(timeUs: number): string {
-  return new Date(Math.floor(timeUs / 1000)).toISOString();
 }

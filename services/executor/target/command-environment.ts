@@ -1,4 +1,4 @@
-import { isoTimeOf } from "./attempt-identity.ts";
+import { isoTimeOf } from "../../common/domain/iso-time.ts";
 
 /** Variables of the executor's own environment that commands get, when nothing else is set; `*` stands for any end. */
 export const DEFAULT_ALLOWED_ENVIRONMENT: readonly string[] = [

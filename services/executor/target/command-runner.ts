@@ -21,7 +21,7 @@ export class CommandRunner implements TargetRunner {
 
   run(attempt: RunningAttempt): AttemptEnding | Promise<AttemptEnding> {
     const { order } = attempt;
-    const { kind } = Target.decode(order.target.bytes);
+    const { kind } = Target.decode(attempt.target);
     if (kind?.$case !== "command") return noCommand(attempt);
     return runCommand(this.#spawner, this.#config, {
       attempt: { ...order, traceparent: attempt.traceparent },

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import { RawChannel, type RawTarget } from "../../common/rpc/raw-call.ts";
 
@@ -43,7 +44,7 @@ export class GrpcChannels {
 
   /** A channel to the target; null when as many others as may be are in use. */
   lease(target: RawTarget): ChannelLease | null {
-    const key = JSON.stringify([target.address, target.tls?.serverName ?? null]);
+    const key = keyOf(target);
     let entry = this.#entries.get(key);
     if (entry === undefined) {
       if (this.#entries.size >= this.#limits.maxChannels && !this.#dropIdle()) return null;
@@ -98,4 +99,13 @@ export class GrpcChannels {
     }
     if (firstMs < Number.POSITIVE_INFINITY) this.#timer = this.#clock.setTimer(firstMs - nowMs, () => this.#sweep());
   }
+}
+
+/** A secret that was changed makes another channel; the secret itself is no part of what names one. */
+function keyOf({ address, tls }: RawTarget): string {
+  if (tls === null) return JSON.stringify([address]);
+  const { serverName, ca, client } = tls;
+  if (ca === null && client === null) return JSON.stringify([address, serverName]);
+  const secrets = createHash("sha256").update(JSON.stringify([ca, client?.certificates, client?.key.reveal()]));
+  return JSON.stringify([address, serverName, secrets.digest("base64")]);
 }

@@ -6,17 +6,19 @@ import { FailureCode } from "../../common/domain/failure.ts";
 import { literalCredentials } from "../../common/domain/http-header.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
-import { type RawChannel, ResponseTooLarge } from "../../common/rpc/raw-call.ts";
+import { type RawChannel, type RawTls, ResponseTooLarge } from "../../common/rpc/raw-call.ts";
 import { ReflectionFault } from "../../common/rpc/reflection-client.ts";
 import { PayloadFault } from "../../common/wire/json-message.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
+import { SecretFault, type SecretSource } from "../secrets.ts";
 import { renderTail } from "../spawner/tail.ts";
 import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
 import type { AddressGuard } from "./address-guard.ts";
 import { type ChannelLease, type GrpcChannelLimits, GrpcChannels } from "./grpc-channels.ts";
 import { grpcMetadata } from "./grpc-identity.ts";
-import { askedDelayMs, failed, isTooLate, stoppedOutcome } from "./outcome.ts";
+import { askedDelayMs, failed, isTooLate, noSecret, stoppedOutcome } from "./outcome.ts";
 import { ReflectedTypes } from "./reflected-types.ts";
+import { tlsOf } from "./tls-secrets.ts";
 
 /**
  * A gRPC target is one unary call by bytes. The server's status is the outcome,
@@ -31,6 +33,9 @@ import { ReflectedTypes } from "./reflected-types.ts";
 /** A status DEADLINE_EXCEEDED that comes this close to the end is the attempt's own deadline. */
 const DEADLINE_SLACK_MS = 50;
 
+/** What a GrpcRunner needs. */
+export type GrpcRunnerDeps = { readonly clock: Clock; readonly guard: AddressGuard; readonly secrets: SecretSource };
+
 /** GrpcRunner runs attempts at gRPC calls. */
 export class GrpcRunner implements TargetRunner {
   readonly capability: Capability = { kind: "grpc" };
@@ -39,25 +44,31 @@ export class GrpcRunner implements TargetRunner {
   readonly #guard: AddressGuard;
   readonly #channels: GrpcChannels;
   readonly #types: ReflectedTypes;
+  readonly #secrets: SecretSource;
 
-  constructor(clock: Clock, guard: AddressGuard, limits?: GrpcChannelLimits) {
+  constructor({ clock, guard, secrets }: GrpcRunnerDeps, limits?: GrpcChannelLimits) {
     this.#clock = clock;
     this.#guard = guard;
+    this.#secrets = secrets;
     this.#channels = new GrpcChannels(clock, limits);
     this.#types = new ReflectedTypes(clock);
   }
 
   async run(attempt: RunningAttempt): Promise<AttemptEnding> {
-    const { kind } = Target.decode(attempt.order.target.bytes);
+    const { kind } = Target.decode(attempt.target);
     if (kind?.$case !== "grpc") return this.#ending(attempt, noCall());
     const target = kind.value;
-    if ((target.tls?.caSecret ?? "") !== "" || (target.tls?.clientSecret ?? "") !== "") {
-      return this.#ending(attempt, noSecrets());
+    let tls: RawTls | null;
+    try {
+      tls = target.tls === undefined ? null : await tlsOf(target.tls, this.#secrets);
+    } catch (fault) {
+      if (!(fault instanceof SecretFault)) throw fault;
+      return this.#ending(attempt, noSecret(fault.message));
     }
-    const place = { address: target.address, tls: target.tls ?? null, guard: this.#guard };
-    const lease = this.#channels.lease(place);
+    if (attempt.cause !== null) return this.#ending(attempt, stoppedOutcome(attempt));
+    const lease = this.#channels.lease({ address: target.address, tls, guard: this.#guard });
     if (lease === null) return this.#crowded(attempt);
-    const notes = noteCredentials(attempt, target);
+    const notes = noteCredentials(attempt, target.metadata);
     try {
       return withNotes(notes, await this.#call(attempt, target, lease));
     } catch (thrown) {
@@ -142,7 +153,11 @@ export class GrpcRunner implements TargetRunner {
 }
 
 /** Says in the attempt's log which metadata is a credential, never its value. Answers the lines. */
-function noteCredentials(attempt: RunningAttempt, { metadata }: GrpcTarget): string {
+function noteCredentials(attempt: RunningAttempt, filled: GrpcTarget["metadata"]): string {
+  const { bytes } = attempt.order.target;
+  // As it was given: secrets are filled in by now.
+  const stored = attempt.target === bytes ? null : Target.decode(bytes).kind;
+  const metadata = stored?.$case === "grpc" ? stored.value.metadata : filled;
   const lines = literalCredentials(metadata).map(
     (key) => `jobmesh: the metadata ${key} is given in so many words: whoever reads the job reads its value\n`,
   );
@@ -175,10 +190,4 @@ function tooLarge(message: string): AttemptOutcome {
 /** The route said gRPC and the bytes do not: whoever wrote the order is at fault, and no other try mends it. */
 function noCall(): AttemptOutcome {
   return failed(FailureCode.INVALID_ARGUMENT, "the target is no gRPC call", "TARGET_INVALID", true);
-}
-
-/** A scheduler of this version refuses them; one of a later version may not. */
-function noSecrets(): AttemptOutcome {
-  const message = "this executor does not read tls.ca_secret and tls.client_secret";
-  return failed(FailureCode.UNIMPLEMENTED, message, "UNSUPPORTED", true);
 }

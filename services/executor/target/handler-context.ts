@@ -1,4 +1,5 @@
 import type { OutputLevel } from "../../common/domain/attempt.ts";
+import { parameterMap } from "../../common/domain/parameter.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
 
 /** Fields beside a line: anything that JSON can say. */
@@ -31,6 +32,8 @@ export interface HandlerContext {
   /** Empty when there is no job. */
   readonly jobId: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Values that the target's templates were filled in with, by name. */
+  readonly parameters: Readonly<Record<string, string>>;
   /** W3C trace context of the attempt's span, to be handed to whatever the handler calls; empty when there is none. */
   readonly traceparent: string;
   /** W3C trace state that goes with it. */
@@ -89,6 +92,10 @@ export class AttemptContext implements HandlerContext, HandlerLog {
 
   get labels(): Readonly<Record<string, string>> {
     return this.#attempt.order.labels;
+  }
+
+  get parameters(): Readonly<Record<string, string>> {
+    return parameterMap(this.#attempt.order.parameters);
   }
 
   get traceparent(): string {

@@ -54,7 +54,7 @@ export class HandlerRunner implements TargetRunner {
   run(attempt: RunningAttempt): AttemptEnding | Promise<AttemptEnding> {
     let request: unknown;
     try {
-      request = this.#request(attempt.order.target.bytes);
+      request = this.#request(attempt.target);
     } catch (error) {
       return this.#ending(attempt, badRequest(error), "");
     }

@@ -3,6 +3,7 @@ import { type AttemptOutcome, MAX_OUTPUT_TAIL_BYTES, MAX_RESULT_BYTES } from "..
 import type { Capability } from "../../common/domain/executor.ts";
 import { FailureCode } from "../../common/domain/failure.ts";
 import { literalCredentials } from "../../common/domain/http-header.ts";
+import { queryCredentials } from "../../common/domain/url-credential.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
 import { renderTail } from "../spawner/tail.ts";
@@ -57,12 +58,10 @@ export class HttpRunner implements TargetRunner {
   }
 
   async run(attempt: RunningAttempt): Promise<AttemptEnding> {
-    const { kind } = Target.decode(attempt.order.target.bytes);
+    const { kind } = Target.decode(attempt.target);
     if (kind?.$case !== "http") return this.#ending(attempt, noRequest(), "", "");
     const output = new HttpOutput(attempt);
-    for (const name of literalCredentials(kind.value.headers)) {
-      output.note(`the header ${name} is given in so many words: whoever reads the job reads its value`);
-    }
+    noteCredentials(attempt, kind.value, output);
     try {
       const ended = await this.#send(attempt, kind.value, output);
       const tail = renderTail(ended.content.bytes, MAX_OUTPUT_TAIL_BYTES);
@@ -111,6 +110,19 @@ export function httpRunner(
   parts: { readonly clock: Clock; readonly version: string },
 ): HttpRunner {
   return new HttpRunner({ clock: parts.clock, guard: new AddressGuard(settings) }, parts);
+}
+
+/** Says which of the target's values are credentials in so many words: as it was given, since secrets are filled in by now. */
+function noteCredentials(attempt: RunningAttempt, target: HttpTarget, output: HttpOutput): void {
+  const { bytes } = attempt.order.target;
+  const stored = attempt.target === bytes ? { $case: "http" as const, value: target } : Target.decode(bytes).kind;
+  if (stored?.$case !== "http") return;
+  for (const name of literalCredentials(stored.value.headers)) {
+    output.note(`the header ${name} is given in so many words: whoever reads the job reads its value`);
+  }
+  for (const name of queryCredentials(stored.value.url)) {
+    output.note(`the query's ${JSON.stringify(name)} is a credential: lists of executions show the URL`);
+  }
 }
 
 function requestOf(target: HttpTarget, attempt: RunningAttempt, userAgent: string): HttpRequest {

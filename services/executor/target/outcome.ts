@@ -37,6 +37,11 @@ export function failed(code: number, message: string, reason: string, nonRetryab
   return { kind: "failed", failure, nonRetryable, retryDelayMs: null };
 }
 
+/** An attempt without a secret that it names: nothing was started or sent. Another try, or another executor, may have it. */
+export function noSecret(message: string): FailedOutcome {
+  return failed(FailureCode.FAILED_PRECONDITION, message, "SECRET_UNAVAILABLE", false);
+}
+
 /** The wait that a server asks for, within what it may. */
 export function askedDelayMs(delayMs: number): number {
   return Math.min(Math.max(delayMs, 0), MAX_ASKED_DELAY_MS);

@@ -1,5 +1,6 @@
 import type { Target } from "../../../gen/jobmesh/v1/job.ts";
 import { literalCredentials } from "../../common/domain/http-header.ts";
+import { queryCredentials } from "../../common/domain/url-credential.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 
 /** Places that are remembered as told; the oldest goes, and is told again. */
@@ -26,7 +27,12 @@ export class CredentialWarnings {
   look(target: Target | undefined, owner: TargetOwner): void {
     const kind = target?.kind;
     if (kind?.$case === "http") {
-      const { host } = new URL(kind.value.url);
+      const { url } = kind.value;
+      const host = hostOf(url);
+      for (const parameter of queryCredentials(url)) {
+        if (!this.#isNew(owner, host, `?${parameter}`)) continue;
+        this.#log.warn({ ...fieldsOf(owner), host, parameter }, "an HTTP target holds a credential in its URL");
+      }
       for (const header of literalCredentials(kind.value.headers)) {
         if (!this.#isNew(owner, host, header)) continue;
         this.#log.warn({ ...fieldsOf(owner), host, header }, "an HTTP target holds a credential in so many words");
@@ -49,6 +55,11 @@ export class CredentialWarnings {
     if (this.#told.size > MAX_TOLD) this.#told.delete(this.#told.values().next().value ?? "");
     return true;
   }
+}
+
+/** The host of a URL that was checked, with the templates that it may hold. */
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : (/^https?:\/\/([^/?#]*)/i.exec(url)?.[1] ?? "");
 }
 
 /** An owner is often more than that: what is logged is its name alone. */

@@ -1,9 +1,10 @@
 import type { GrpcTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { parseHostPort } from "../../common/config/listen-address.ts";
-import { type FieldFaults, sorted } from "./field-faults.ts";
+import { isSecretName } from "../../common/domain/template.ts";
+import type { FieldFaults } from "./field-faults.ts";
 import { checkMethod } from "./method-check.ts";
 import type { PayloadCheck } from "./payload-check.ts";
-import { checkJson, MAX_PAYLOAD_BYTES, refuseTemplate } from "./template-check.ts";
+import { checkJson, MAX_PAYLOAD_BYTES } from "./template-check.ts";
 
 /** Longest address and longest server name, in characters. */
 const MAX_ADDRESS_CHARACTERS = 512;
@@ -26,7 +27,7 @@ const GRPC_KEY_PATTERN =
   /^(grpc-.*|te|content-(type|length)|user-agent|host|connection|keep-alive|proxy-connection|transfer-encoding|trailer|upgrade|http2-settings)$/;
 
 /**
- * Checks a gRPC call, and answers what is stored of it: a request in JSON as
+ * Checks a gRPC call, and answers what is stored of its payload: a request in JSON as
  * bytes where a stored descriptor knows its method, else as given, for the
  * server's reflection.
  */
@@ -35,7 +36,7 @@ export async function checkGrpc(
   field: string,
   grpc: GrpcTarget,
   checkPayload: PayloadCheck,
-): Promise<GrpcTarget> {
+): Promise<GrpcTarget["payload"]> {
   if (!isAddress(grpc.address)) {
     const limit = `at most ${MAX_ADDRESS_CHARACTERS} characters`;
     faults.add(`${field}.address`, `must be "etcd:///NAME", "dns:///HOST:PORT" or "HOST:PORT", ${limit}`);
@@ -44,8 +45,7 @@ export async function checkGrpc(
   checkTls(faults, `${field}.tls`, grpc.tls);
   const isMethod = checkMethod(faults, `${field}.method`, grpc.method);
   const isPayload = checkSize(faults, field, grpc.payload);
-  const payload = isMethod && isPayload ? await checkPayload.grpc(faults, field, grpc) : grpc.payload;
-  return { ...grpc, payload, metadata: sorted(grpc.metadata) };
+  return isMethod && isPayload ? await checkPayload.grpc(faults, field, grpc) : grpc.payload;
 }
 
 function isAddress(address: string): boolean {
@@ -54,7 +54,7 @@ function isAddress(address: string): boolean {
   return (parseHostPort(address.replace(/^dns:\/\/\//, ""))?.port ?? 0) > 0;
 }
 
-/** True when the payload is not too large; templates in it are noted. */
+/** True when the payload is not too large. */
 function checkSize(faults: FieldFaults, field: string, payload: GrpcTarget["payload"]): boolean {
   if (payload?.$case === "requestJson") return checkJson(faults, `${field}.request_json`, payload.value);
   const size = payload?.value.length ?? 0;
@@ -80,16 +80,19 @@ function checkMetadata(faults: FieldFaults, field: string, metadata: GrpcTarget[
       if (!BASE64_PATTERN.test(value)) faults.add(place, "must be base64, as the value of each key that ends in -bin");
     } else if (!TEXT_PATTERN.test(value))
       faults.add(place, "must be printable ASCII; other bytes go under a key that ends in -bin");
-    refuseTemplate(faults, place, value);
   }
 }
 
 function checkTls(faults: FieldFaults, field: string, tls: GrpcTarget["tls"]): void {
   if (tls === undefined) return;
-  faults.unsupported(`${field}.ca_secret`, tls.caSecret !== "");
-  faults.unsupported(`${field}.client_secret`, tls.clientSecret !== "");
+  checkSecretName(faults, `${field}.ca_secret`, tls.caSecret);
+  checkSecretName(faults, `${field}.client_secret`, tls.clientSecret);
   const { serverName } = tls;
   if (serverName !== "" && (serverName.length > MAX_SERVER_NAME_CHARACTERS || !HOST_PATTERN.test(serverName))) {
     faults.add(`${field}.server_name`, `must be a host's name of at most ${MAX_SERVER_NAME_CHARACTERS} characters`);
   }
+}
+
+function checkSecretName(faults: FieldFaults, field: string, name: string): void {
+  if (name !== "" && !isSecretName(name)) faults.add(field, "must be a secret's name, 1 to 128 of [A-Za-z0-9_.-]");
 }

@@ -1,7 +1,7 @@
 import type { HttpTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { isConnectionHeader, isOwnHeader } from "../../common/domain/http-header.ts";
-import { type FieldFaults, sorted } from "./field-faults.ts";
-import { checkJson, MAX_PAYLOAD_BYTES, refuseTemplate } from "./template-check.ts";
+import type { FieldFaults } from "./field-faults.ts";
+import { checkJson, MAX_PAYLOAD_BYTES } from "./template-check.ts";
 
 /** Longest URL, in characters: servers take request lines of about this length. */
 const MAX_URL_CHARACTERS = 8_192;
@@ -38,18 +38,12 @@ export function checkHttp(faults: FieldFaults, field: string, http: HttpTarget):
   }
 }
 
-/** The target with what is equal in the same order, so that it is stored as the same bytes. */
-export function orderedHttp(http: HttpTarget): HttpTarget {
-  return { ...http, headers: sorted(http.headers) };
-}
-
 function checkUrl(faults: FieldFaults, field: string, url: string): void {
   if (url.length > MAX_URL_CHARACTERS) {
     faults.add(field, `must be at most ${MAX_URL_CHARACTERS} characters; was ${url.length}`);
     return;
   }
   faults.plain(field, url);
-  refuseTemplate(faults, field, url);
   if (!URL_PATTERN.test(url) || URL_GAP_PATTERN.test(url) || !URL.canParse(url)) {
     faults.add(field, "must be an absolute http or https URL, with spaces and control characters escaped");
     return;
@@ -76,7 +70,6 @@ function checkHeaders(faults: FieldFaults, field: string, headers: Readonly<Reco
     if (isConnectionHeader(name)) faults.add(place, "is a header of the connection, which jobmesh sets itself");
     if (seen.has(name.toLowerCase())) faults.add(place, "is there twice: case does not tell headers apart");
     seen.add(name.toLowerCase());
-    refuseTemplate(faults, place, value);
     if (!VALUE_PATTERN.test(value)) faults.add(place, "value must be printable ASCII, spaces and tabs");
   }
 }

@@ -2,6 +2,7 @@ import type { Cause, NewExecution } from "../../common/domain/execution.ts";
 import { randomExecutionId } from "../../common/domain/execution-id.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
 import type { Job } from "../../common/domain/job.ts";
+import type { Parameters } from "../../common/domain/parameter.ts";
 import type { ExecutionPolicy } from "../../common/domain/policy.ts";
 import { routeIdOf, routeOf, routeText } from "../../common/domain/route.ts";
 import type { Target } from "../../common/domain/target.ts";
@@ -17,6 +18,7 @@ export type ExecutionDraft = {
   readonly target: Target;
   readonly policy: ExecutionPolicy;
   readonly labels: Readonly<Record<string, string>>;
+  readonly parameters: Parameters;
   /** null means now. */
   readonly scheduledUs: number | null;
   readonly gateKeys: readonly string[];
@@ -48,6 +50,7 @@ export function newExecution(draft: ExecutionDraft, meshClock: MeshClock, random
     target: draft.target,
     policy: draft.policy,
     labels: draft.labels,
+    parameters: draft.parameters,
     routeId: routeIdOf(routeText(routeOf(draft))),
     scheduledUs: scheduledMs * 1000,
     readyUs: Math.max(draft.scheduledUs ?? readyNowUs, readyNowUs),

@@ -8,12 +8,16 @@ import { RunJobRequest as RunJobMessage, type RunJobRequest } from "../../../gen
 import { isFinal, type NewExecution } from "../../common/domain/execution.ts";
 import { jobGateKeys } from "../../common/domain/gate.ts";
 import type { Job } from "../../common/domain/job.ts";
+import { mergedParameters, type Parameters } from "../../common/domain/parameter.ts";
+import type { Target } from "../../common/domain/target.ts";
+import { mayHoldTemplate } from "../../common/domain/template.ts";
 import type { UniqueKey } from "../../common/domain/unique-key.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Random } from "../../common/port/random.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { RequestClaim } from "../../common/port/store-executions.ts";
 import type { Logger } from "../../common/runtime/log.ts";
+import { targetToMessage } from "../../common/wire/target.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { CredentialWarnings } from "./credential-warnings.ts";
 import { existing } from "./execution-lookup.ts";
@@ -21,10 +25,12 @@ import { FieldFaults } from "./field-faults.ts";
 import { jobNotFound } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
 import { type ExecutionDraft, newExecution } from "./new-execution.ts";
+import { checkParameters, checkSize } from "./parameter-check.ts";
 import { checkPolicy } from "./policy-check.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
 import { readOverlap } from "./schedule-check.ts";
 import { checkTarget, type PayloadCheck } from "./target-check.ts";
+import { UNKNOWN_SCOPE } from "./template-check.ts";
 import { readUnique } from "./unique-check.ts";
 
 /** Trace context that an execution continues. */
@@ -59,7 +65,6 @@ export class SubmissionReader {
   /** SubmitExecution. Throws INVALID_ARGUMENT with every field at fault. */
   async submission(message: SubmitExecutionRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
-    faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
     faults.unsupported("policy.max_concurrency", (message.policy?.maxConcurrency ?? 0) !== 0);
     const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
     const unique = readUnique(faults, namespace, message);
@@ -68,13 +73,15 @@ export class SubmissionReader {
     const labels = faults.labels("labels", message.labels);
     const scheduledUs = faults.timestampUs("scheduled_time", message.scheduledTime);
     const policy = checkPolicy(faults, "policy", message.policy);
-    const target = await checkTarget(faults, "target", message.target, this.#deps.checkPayload);
+    const parameters = checkParameters(faults, "parameters", message.parameters);
+    const scope = { labels, parameters, open: "nothing" } as const;
+    const target = await checkTarget(faults, "target", message.target, this.#deps.checkPayload, scope);
     faults.throwIfAny();
     if (target === null) throw new TypeError("unreachable: a target without a fault is there");
     this.#warnings.look(message.target, { namespace, jobId: "" });
-    const draft = { namespace, job: null, name, labels, scheduledUs, policy, target, cause: "SUBMIT" } as const;
+    const work = { namespace, job: null, name, labels, parameters, scheduledUs, policy, target } as const;
     return {
-      execution: this.#make({ ...draft, ...trace, gateKeys: [], overlap: "ALLOW" }),
+      execution: this.#make({ ...work, ...trace, cause: "SUBMIT", gateKeys: [], overlap: "ALLOW" }),
       unique,
       request: requestClaim("submit", namespace, message.requestId, () => SubmitMessage.toJSON(message)),
     };
@@ -83,19 +90,21 @@ export class SubmissionReader {
   /** RunJob. Throws NOT_FOUND when there is no such job. */
   async run(message: RunJobRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
-    faults.unsupported("parameters", Object.keys(message.parameters).length > 0);
     const namespace = faults.identifier("namespace", message.namespace, DEFAULT_NAMESPACE);
     const unique = readUnique(faults, namespace, message);
     const jobId = faults.identifier("job_id", message.jobId, null);
     checkRequestId(faults, "request_id", message.requestId);
     const scheduledUs = faults.timestampUs("scheduled_time", message.scheduledTime);
     const overlap = readOverlap(faults, "overlap_policy", message.overlapPolicy) ?? "ALLOW";
+    const given = checkParameters(faults, "parameters", message.parameters);
     const replaced =
       message.target === undefined
         ? null
-        : await checkTarget(faults, "target", message.target, this.#deps.checkPayload);
+        : await checkTarget(faults, "target", message.target, this.#deps.checkPayload, UNKNOWN_SCOPE);
     faults.throwIfAny();
     const job = await this.#job(namespace, jobId);
+    const target = replaced ?? job.target;
+    const parameters = await this.#parametersOf(job, given, target);
     this.#warnings.look(message.target, { namespace, jobId });
     return {
       execution: this.#make({
@@ -103,9 +112,10 @@ export class SubmissionReader {
         job,
         name: job.name,
         labels: job.labels,
+        parameters,
         scheduledUs,
         policy: job.policy,
-        target: replaced ?? job.target,
+        target,
         cause: "RUN_JOB",
         gateKeys: jobGateKeys(job, overlap),
         overlap,
@@ -127,11 +137,12 @@ export class SubmissionReader {
       throw new JobmeshError("EXECUTION_NOT_ENDED", { metadata: { executionId, state: old.state } });
     }
     const { namespace, jobId, jobUid, jobRevision: revision, name, labels, policy, target } = old;
+    const parameters = old.parameters ?? null;
     // By the limits that its job has now; those it had then, where the job is gone.
     const now = jobUid === null ? null : await this.#deps.store.jobs.getByUid(jobUid);
     const gateKeys = now === null ? old.gateKeys : jobGateKeys(now, "ALLOW");
     const job = jobId === null || jobUid === null ? null : { jobId, jobUid, revision };
-    const work = { namespace, job, name, labels, policy, target, gateKeys, retryOf: executionId };
+    const work = { namespace, job, name, labels, parameters, policy, target, gateKeys, retryOf: executionId };
     const draft = { ...work, scheduledUs: null, overlap: "ALLOW", cause: "RETRY_EXECUTION", ...trace } as const;
     return {
       execution: this.#make(draft),
@@ -143,6 +154,19 @@ export class SubmissionReader {
   runClaim(message: RunJobRequest): RequestClaim | null {
     const namespace = message.namespace === "" ? DEFAULT_NAMESPACE : message.namespace;
     return requestClaim("run", namespace, message.requestId, () => RunJobMessage.toJSON(message));
+  }
+
+  /** The job's parameters with those of a call; a target with templates is checked with them, as it will run. */
+  async #parametersOf(job: Job, given: Parameters, target: Target): Promise<Parameters> {
+    const parameters = given === null ? (job.parameters ?? null) : mergedParameters(job.parameters, given);
+    const faults = new FieldFaults();
+    checkSize(faults, "parameters", parameters);
+    if (mayHoldTemplate(target.bytes)) {
+      const scope = { labels: job.labels, parameters, open: "nothing" } as const;
+      await checkTarget(faults, "target", targetToMessage(target), this.#deps.checkPayload, scope);
+    }
+    faults.throwIfAny();
+    return parameters;
   }
 
   async #job(namespace: string, jobId: string): Promise<Job> {

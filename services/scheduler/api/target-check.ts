@@ -1,11 +1,16 @@
-import { type CommandTarget, type HandlerTarget, Target as TargetMessage } from "../../../gen/jobmesh/v1/job.ts";
+import {
+  type CommandTarget,
+  type GrpcTarget,
+  type HandlerTarget,
+  Target as TargetMessage,
+} from "../../../gen/jobmesh/v1/job.ts";
 import { MAX_TARGET_BYTES, type Target } from "../../common/domain/target.ts";
 import { type FieldFaults, sorted } from "./field-faults.ts";
 import { checkGrpc } from "./grpc-target-check.ts";
-import { checkHttp, orderedHttp } from "./http-target-check.ts";
+import { checkHttp } from "./http-target-check.ts";
 import { checkMethod } from "./method-check.ts";
 import type { PayloadCheck } from "./payload-check.ts";
-import { checkJson, MAX_PAYLOAD_BYTES, refuseTemplate } from "./template-check.ts";
+import { checkJson, MAX_PAYLOAD_BYTES, sampleTarget, type TemplateScope } from "./template-check.ts";
 
 export type { PayloadCheck };
 
@@ -24,55 +29,90 @@ const VARIABLE_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const OWN_VARIABLE_PATTERN =
   /^(TRACEPARENT|JOBMESH_(EXECUTION_ID|ATTEMPT|MAX_ATTEMPTS|JOB_ID|NAMESPACE|SCHEDULED_TIME|IDEMPOTENCY_KEY|SHARD_INDEX|SHARD_COUNT|PARAMETER_.*|LABEL_.*))$/;
 
-/** Checks a target and makes the stored one. null when it cannot be made; the faults say why. */
+/**
+ * Checks a target, with its templates filled in by what is known of them, and makes the stored one, which holds them
+ * as they were given. null when it cannot be made; the faults say why.
+ */
 export async function checkTarget(
   faults: FieldFaults,
   field: string,
   message: TargetMessage | undefined,
   checkPayload: PayloadCheck,
+  scope: TemplateScope,
 ): Promise<Target | null> {
-  const kind = message?.kind;
+  const given = orderedTarget(message ?? TargetMessage.fromPartial({}));
+  const bytes = TargetMessage.encode(given).finish();
+  const sample = sampleTarget(faults, field, given, bytes, scope);
+  const { kind } = sample;
+  if (sample !== given) checkFilledSize(faults, field, sample);
   switch (kind?.$case) {
     case "command":
       checkCommand(faults, `${field}.command`, kind.value);
-      return stored(faults, field, kind.$case, "", commandSummary(kind.value), {
-        kind: { $case: "command", value: { ...kind.value, env: sorted(kind.value.env) } },
-      });
+      return stored(faults, field, given, bytes);
     case "handler":
       await checkHandler(faults, `${field}.handler`, kind.value, checkPayload);
-      return stored(faults, field, kind.$case, kind.value.method, kind.value.method, { kind });
+      return stored(faults, field, given, bytes);
     case "grpc": {
-      const value = await checkGrpc(faults, `${field}.grpc`, kind.value, checkPayload);
-      return stored(faults, field, kind.$case, "", value.method, { kind: { $case: "grpc", value } });
+      const payload = await checkGrpc(faults, `${field}.grpc`, kind.value, checkPayload);
+      const own = withPayload(given, kind.value, payload);
+      return stored(faults, field, own, own === given ? bytes : TargetMessage.encode(own).finish());
     }
     case "http":
       checkHttp(faults, `${field}.http`, kind.value);
-      return stored(faults, field, kind.$case, "", kind.value.url, {
-        kind: { $case: "http", value: orderedHttp(kind.value) },
-      });
+      return stored(faults, field, given, bytes);
     default:
       faults.add(field, "must have a kind: command, handler, grpc or http");
       return null;
   }
 }
 
-function stored(
-  faults: FieldFaults,
-  field: string,
-  kind: Target["kind"],
-  method: string,
-  summary: string,
-  message: TargetMessage,
-): Target {
-  const bytes = TargetMessage.encode(message).finish();
+/** The target with what is equal in the same order, so that it is stored as the same bytes. */
+function orderedTarget(message: TargetMessage): TargetMessage {
+  const { kind } = message;
+  switch (kind?.$case) {
+    case "command":
+      return { kind: { $case: "command", value: { ...kind.value, env: sorted(kind.value.env) } } };
+    case "grpc":
+      return { kind: { $case: "grpc", value: { ...kind.value, metadata: sorted(kind.value.metadata) } } };
+    case "http":
+      return { kind: { $case: "http", value: { ...kind.value, headers: sorted(kind.value.headers) } } };
+    default:
+      return message;
+  }
+}
+
+/** A gRPC call with its payload as the check made it; as given where a template has to be filled in first. */
+function withPayload(given: TargetMessage, sample: GrpcTarget, payload: GrpcTarget["payload"]): TargetMessage {
+  const { kind } = given;
+  if (kind?.$case !== "grpc" || sample.payload !== kind.value.payload || payload === sample.payload) return given;
+  return { kind: { $case: "grpc", value: { ...kind.value, payload } } };
+}
+
+function checkFilledSize(faults: FieldFaults, field: string, sample: TargetMessage): void {
+  const size = TargetMessage.encode(sample).finish().length;
+  if (size <= MAX_TARGET_BYTES) return;
+  faults.add(field, `must be at most ${MAX_TARGET_BYTES} bytes when its templates are filled in; may get ${size}`);
+}
+
+function stored(faults: FieldFaults, field: string, { kind }: TargetMessage, bytes: Uint8Array): Target | null {
+  if (kind === undefined) return null;
   if (bytes.length > MAX_TARGET_BYTES) {
     faults.add(field, `must be at most ${MAX_TARGET_BYTES} bytes when serialized; was ${bytes.length}`);
   }
-  return { kind, method, summary: summary.slice(0, MAX_SUMMARY_CHARACTERS).toWellFormed(), bytes };
+  const summary = summaryOf(kind).slice(0, MAX_SUMMARY_CHARACTERS).toWellFormed();
+  return { kind: kind.$case, method: kind.$case === "handler" ? kind.value.method : "", summary, bytes };
 }
 
-function commandSummary(command: CommandTarget): string {
-  return [command.command, ...command.args].join(" ");
+function summaryOf(kind: NonNullable<TargetMessage["kind"]>): string {
+  switch (kind.$case) {
+    case "command":
+      return [kind.value.command, ...kind.value.args].join(" ");
+    case "handler":
+    case "grpc":
+      return kind.value.method;
+    case "http":
+      return kind.value.url;
+  }
 }
 
 function checkCommand(faults: FieldFaults, field: string, command: CommandTarget): void {
@@ -87,14 +127,12 @@ function checkCommand(faults: FieldFaults, field: string, command: CommandTarget
   }
   command.args.forEach((arg, index) => {
     faults.plain(`${field}.args[${index}]`, arg);
-    refuseTemplate(faults, `${field}.args[${index}]`, arg);
   });
   for (const [name, value] of Object.entries(command.env)) {
     const place = `${field}.env[${JSON.stringify(name.slice(0, 64))}]`;
     if (!VARIABLE_PATTERN.test(name)) faults.add(place, "name must be [A-Za-z_][A-Za-z0-9_]*");
     if (OWN_VARIABLE_PATTERN.test(name)) faults.add(place, "is a variable that jobmesh sets itself");
     faults.plain(place, value);
-    refuseTemplate(faults, place, value);
   }
   if (command.workingDirectory !== "" && !command.workingDirectory.startsWith("/")) {
     faults.add(`${field}.working_directory`, "must be an absolute path");

@@ -182,6 +182,7 @@ function orderOf(execution: Execution, sessionNumber: number, span: ActiveSpan |
     scheduledUs: execution.scheduledUs,
     maxAttempts: execution.policy.retry.maxAttempts,
     labels: execution.labels,
+    ...(execution.parameters == null ? {} : { parameters: execution.parameters }),
     sessionNumber,
     dispatchUs,
     traceparent: span?.traceparent ?? execution.traceparent,

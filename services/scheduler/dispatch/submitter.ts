@@ -1,4 +1,5 @@
 import type { Fence, RouteId } from "../../common/domain/identifier.ts";
+import { storedSize } from "../../common/domain/parameter.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
@@ -216,5 +217,5 @@ export class Submitter {
 }
 
 function sizeOf({ execution }: NewSubmission): number {
-  return ROW_BYTES + execution.target.bytes.length + execution.target.summary.length;
+  return ROW_BYTES + storedSize(execution) + execution.target.summary.length;
 }

@@ -92,6 +92,7 @@ function execution(job: Job, schedule: Schedule, planned: PlannedTime, traceOf: 
     target: job.target,
     policy: job.policy,
     labels: job.labels,
+    parameters: job.parameters ?? null,
     routeId: routeIdOf(routeText(routeOf(job))),
     scheduledUs: nominalMs * 1000,
     readyUs: (nominalMs + jitterOf(job.jobUid, nominalMs, schedule.jitterMs)) * 1000,

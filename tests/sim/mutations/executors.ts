@@ -171,6 +171,28 @@ export const executorMutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "a retry is filled in as the first attempt was",
+    rules: [2],
+    changes: [
+      {
+        file: "services/common/domain/template.ts",
+        find: "return String(values.attempt);",
+        replace: 'return "1";',
+      },
+    ],
+  },
+  {
+    name: "an order is sent without its parameters",
+    rules: [19],
+    changes: [
+      {
+        file: "services/scheduler/dispatch/sender.ts",
+        find: "execution.parameters == null ? {} : { parameters: execution.parameters }",
+        replace: "{}",
+      },
+    ],
+  },
+  {
     name: "a handler that was told to end has no slot any more",
     rules: [22],
     changes: [

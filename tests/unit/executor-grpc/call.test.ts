@@ -163,15 +163,11 @@ test("the trace of the attempt goes along, and nothing where there is none", asy
   );
 });
 
-test("an order whose bytes are no call, or that needs what this executor lacks, fails and is not tried again", async (t) => {
+test("an order whose bytes are no call fails and is not tried again", async (t) => {
   const server = await startServer(t);
   const { outcome } = setup(t);
   const target = { kind: "grpc" as const, method: "", summary: RENDER, bytes: new Uint8Array() };
   const none = failureOf(await outcome({ address: server.address }, { target }));
   assert.deepEqual([none.reason, none.nonRetryable], ["TARGET_INVALID", true]);
-  for (const tls of [{ caSecret: "ca" }, { clientSecret: "client" }]) {
-    const secret = failureOf(await outcome({ address: server.address, tls }));
-    assert.deepEqual([secret.reason, secret.nonRetryable], ["UNSUPPORTED", true]);
-  }
   assert.equal(server.calls.length, 0);
 });

@@ -5,7 +5,11 @@ import { ManualClock } from "../../support/manual-clock.ts";
 import { guard, setup, startServer, textOf } from "./setup.ts";
 
 function target(port: number, serverName?: string) {
-  return { address: `127.0.0.1:${port}`, tls: serverName === undefined ? null : { serverName }, guard };
+  return {
+    address: `127.0.0.1:${port}`,
+    tls: serverName === undefined ? null : { serverName, ca: null, client: null },
+    guard,
+  };
 }
 
 test("calls of one target share a channel; another name of its certificate is another target", (t) => {

@@ -28,6 +28,7 @@ import { DescriptorIndex } from "../../../services/common/rpc/descriptor-index.t
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { KnownKey } from "../../../services/executor/known-keys.ts";
 import { type OutputWrite, RunningAttempt } from "../../../services/executor/running-attempt.ts";
+import { type SecretSource, Secrets } from "../../../services/executor/secrets.ts";
 import { AddressGuard } from "../../../services/executor/target/address-guard.ts";
 import { GrpcRunner } from "../../../services/executor/target/grpc.ts";
 import type { GrpcChannelLimits } from "../../../services/executor/target/grpc-channels.ts";
@@ -67,6 +68,8 @@ export type ServerOptions = {
   /** How it answers reflection; by default what the descriptors of the report example say. */
   readonly reflect?: AnswerReflection;
   readonly tls?: SelfSigned;
+  /** Authority that clients' certificates have to be of; none is asked for by default. */
+  readonly clientCa?: string;
   /** Address of loopback; 127.0.0.1 by default. */
   readonly host?: string;
   /** Port of loopback; a free one by default. */
@@ -104,17 +107,18 @@ export async function startServer(t: TestContext, options: ServerOptions = {}) {
   const host = options.host ?? "127.0.0.1";
   const port = await new Promise<number>((resolve, reject) => {
     const bound = (error: Error | null, at: number): void => (error === null ? resolve(at) : reject(error));
-    server.bindAsync(`${host}:${options.port ?? 0}`, credentialsOf(options.tls), bound);
+    server.bindAsync(`${host}:${options.port ?? 0}`, credentialsOf(options), bound);
   });
   t.after(() => server.forceShutdown());
   const next = (): Promise<SeenCall> => new Promise((resolve) => waiting.push(resolve));
   return { address: `${host}:${port}`, port, calls, reflected, next, stop: () => server.forceShutdown() };
 }
 
-function credentialsOf(tls: SelfSigned | undefined): ServerCredentials {
+function credentialsOf({ tls, clientCa }: ServerOptions): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure();
   const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
-  return ServerCredentials.createSsl(null, [pair]);
+  if (clientCa === undefined) return ServerCredentials.createSsl(null, [pair]);
+  return ServerCredentials.createSsl(Buffer.from(clientCa), [pair], true);
 }
 
 function plainly({ request }: RenderCall, answer: Answer): void {
@@ -153,9 +157,12 @@ export type Run = {
 /** The guard of an executor, as it is by default. */
 export const guard = new AddressGuard({ allowMetadataAddresses: false });
 
+/** An executor without any secret. */
+export const noSecrets: SecretSource = new Secrets({ folder: null, environment: {} });
+
 /** A runner on the machine's clock, with what its tests ask of it; what it keeps is closed with the test. */
-export function setup(t: TestContext, limits?: GrpcChannelLimits, addresses = guard) {
-  const runner = new GrpcRunner(clock, addresses, limits);
+export function setup(t: TestContext, limits?: GrpcChannelLimits, addresses = guard, secrets = noSecrets) {
+  const runner = new GrpcRunner({ clock, guard: addresses, secrets }, limits);
   t.after(() => runner.close());
   let count = 0;
   const start = (target: DeepPartial<GrpcTarget>, parts: Partial<DispatchOrder> = {}): Run => {

@@ -19,7 +19,7 @@ import { GrpcRunner } from "../../../services/executor/target/grpc.ts";
 import { HandlerRunner } from "../../../services/executor/target/handler.ts";
 import { HttpRunner } from "../../../services/executor/target/http-runner.ts";
 import type { TargetRunner } from "../../../services/executor/target-runner.ts";
-import { guard, RENDER, startServer, textOf } from "../executor-grpc/setup.ts";
+import { guard, noSecrets, RENDER, startServer, textOf } from "../executor-grpc/setup.ts";
 import { targetServer } from "../executor-http/setup.ts";
 import { setup, WAYS } from "./setup.ts";
 
@@ -103,7 +103,7 @@ const grpc: Kind = {
       render: ({ metadata }, answer) => answer(null, { text: JSON.stringify(metadata.getMap()), sum: 0n }),
     });
     const value = { address, method: RENDER, payload: undefined, metadata: {}, tls: undefined };
-    return { runner: new GrpcRunner(clock, guard), target: { $case: "grpc", value } };
+    return { runner: new GrpcRunner({ clock, guard, secrets: noSecrets }), target: { $case: "grpc", value } };
   },
   said: ({ outcome }) => {
     const metadata: Record<string, string> = JSON.parse(textOf(outcome));

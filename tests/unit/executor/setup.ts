@@ -49,6 +49,8 @@ export type SetupOptions = {
   readonly manners?: Partial<HomeManners>;
   readonly handler?: Partial<HandlerDefinition>;
   readonly moreRunners?: (clock: ManualClock) => readonly TargetRunner[];
+  /** What stands before the handler's runner; nothing when it is left out. */
+  readonly wrap?: (handler: TargetRunner, clock: ManualClock) => TargetRunner;
   /** False leaves the start to the test. */
   readonly start?: boolean;
 };
@@ -101,6 +103,7 @@ export class Rig {
       run: (request, context) => (options.work ?? ((bytes) => bytes))(request as Buffer, context),
       ...options.handler,
     };
+    const { wrap = (runner) => runner } = options;
     this.executor = new Executor(
       {
         clock,
@@ -110,7 +113,7 @@ export class Rig {
         connector: this.homes,
         bus: this.bus?.executor() ?? null,
         registry: null,
-        runners: [new HandlerRunner(clock, definition), ...(options.moreRunners?.(clock) ?? [])],
+        runners: [wrap(new HandlerRunner(clock, definition), clock), ...(options.moreRunners?.(clock) ?? [])],
         commands: null,
         lock: null,
         descriptorSet: () => undefined,

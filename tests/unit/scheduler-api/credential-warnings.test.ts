@@ -76,3 +76,21 @@ test("a job that is only checked is no line: the one that stores it is told", as
   await api.updateJob({ jobId: "nightly", target }, ["target"]);
   assert.equal(lines.length, 1);
 });
+
+test("a credential in a URL's query is said once without its value; one that names a secret is no line", async (t) => {
+  const { log, lines } = warnings();
+  const api = await testApi(t, { log });
+  const secret = ["$", "{secret:A}"].join("");
+  await api.submit(headers({ authorization: `Bearer ${secret}` }));
+  await api.submit(metadata({ authorization: secret }));
+  assert.deepEqual(lines, []);
+  const target = (url: string): SubmissionInput => ({ target: { kind: { $case: "http", value: { url } } } });
+  for (let count = 0; count < 2; count++) await api.submit(target("http://127.0.0.1/?api_key=swordfish&page=2"));
+  const message = "an HTTP target holds a credential in its URL";
+  const here = { namespace: "default", jobId: "", host: "127.0.0.1", parameter: "api_key", message };
+  assert.deepEqual(lines, [here]);
+  const known = { labels: { region: "eu" }, parameters: { key: "swordfish" } };
+  await api.submit({ ...target("http://{{labels.region}}.test/?token={{parameters.key}}"), ...known });
+  assert.deepEqual(lines.at(-1), { ...here, host: "{{labels.region}}.test", parameter: "token" });
+  assert.doesNotMatch(JSON.stringify(lines), /swordfish/);
+});

@@ -9,7 +9,7 @@ import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { type GrpcTarget, Target } from "../../../gen/jobmesh/v1/job.ts";
 import { MethodTypes } from "../../../services/common/wire/json-message.ts";
 import type { SubmissionInput } from "./calls.ts";
-import { bytesHandler, errorOf, faultsOf, jsonHandler, REPORT, registerReport, testApi } from "./setup.ts";
+import { bytesHandler, faultsOf, jsonHandler, REPORT, registerReport, testApi } from "./setup.ts";
 
 const KIB = 1024;
 /** A method that nobody described. */
@@ -143,27 +143,25 @@ test("every fault of a call is told at once", async (t) => {
   assert.deepEqual(Object.keys(faults).sort(), fields.map((field) => `target.grpc.${field}`).sort());
 });
 
-test("what later versions read of a call is refused by its name", async (t) => {
+test("templates and secrets of a call are taken where they can be filled in, and refused by field and place", async (t) => {
   const api = await testApi(t);
   const secret = ["$", "{secret:A}"].join("");
-  const refused: readonly (readonly [string, SubmissionInput])[] = [
-    ["target.grpc.tls.ca_secret", grpc({ tls: { caSecret: "ca" } })],
-    ["target.grpc.tls.client_secret", grpc({ tls: { clientSecret: "client" } })],
-    [`target.grpc.metadata["a"] (the template ${secret})`, metadata({ a: secret })],
-    ['target.grpc.metadata["a"] (the template {{attempt}})', metadata({ a: "{{attempt}}" })],
-    [
-      "target.grpc.request_json (the template {{attempt}})",
-      grpc({ payload: { $case: "requestJson", value: { a: "{{attempt}}" } } }),
-    ],
+  const json = (value: unknown): SubmissionInput => grpc({ payload: { $case: "requestJson", value } });
+  const refused: readonly (readonly [string, RegExp, SubmissionInput])[] = [
+    ["target.grpc.tls.ca_secret", /a secret's name/, grpc({ tls: { caSecret: "../ca" } })],
+    ["target.grpc.tls.client_secret", /a secret's name/, grpc({ tls: { clientSecret: "a/b" } })],
+    ['target.grpc.metadata["a"]', /{{attemp}} at character 0 is no template/, metadata({ a: "{{attemp}}" })],
+    ['target.grpc.request_json["a"]', /{{attemp}} at character 0 is no template/, json({ a: "{{attemp}}" })],
+    ['target.grpc.request_json["a"]', /a secret stands in env, headers and metadata/, json({ a: secret })],
   ];
-  for (const [field, submission] of refused) {
-    const error = await errorOf(api.submit(submission));
-    assert.equal(error.reason, "FIELD_NOT_SUPPORTED");
-    assert.deepEqual(
-      error.fieldViolations.map((violation) => violation.field),
-      [field],
-    );
+  for (const [field, says, submission] of refused) {
+    const faults = await faultsOf(api.submit(submission));
+    assert.deepEqual(Object.keys(faults), [field]);
+    assert.match(faults[field] ?? "", says);
   }
+  await api.submit(grpc({ tls: { caSecret: "ca.pem", clientSecret: "client" } }));
+  await api.submit(metadata({ a: `Bearer ${secret}`, "b-bin": secret, c: "{{attempt}}" }));
+  await api.submit(json({ a: "{{attempt}}" }));
 });
 
 test("a request in JSON is stored in bytes where its method is described, and as given where it is not", async (t) => {

@@ -5,7 +5,7 @@ import { ExecutionView } from "../../../gen/jobmesh/v1/execution.ts";
 import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { type HttpTarget, Target } from "../../../gen/jobmesh/v1/job.ts";
 import type { SubmissionInput } from "./calls.ts";
-import { errorOf, faultsOf, testApi } from "./setup.ts";
+import { faultsOf, testApi } from "./setup.ts";
 
 const URL = "http://127.0.0.1/hook";
 const KIB = 1024;
@@ -160,23 +160,42 @@ test("a job's target is checked in the same way, and every fault of it is told a
   ]);
 });
 
-test("templates in URL, headers and JSON are refused by name; text and bytes hold none", async (t) => {
+test("a template at fault in URL, headers or JSON is refused by field and place; text and bytes hold none", async (t) => {
   const api = await testApi(t);
-  for (const [field, submission] of [
-    ["target.http.url (the template {{execution_id}})", url("http://h/{{execution_id}}")],
-    [`target.http.headers["A"] (the template ${SECRET})`, headers({ A: SECRET })],
+  const up = { parameters: { up: ".." } };
+  const long = { parameters: { a: "a".repeat(4_096), b: "b".repeat(4_096) } };
+  for (const [field, says, submission] of [
+    ["target.http.url", /^{{id}} at character 9 is no template/, url("http://h/{{id}}")],
     [
-      "target.http.json (the template {{attempt}})",
-      http({ content: { $case: "json", value: { a: ["{{attempt}}"] } } }),
+      "target.http.url",
+      /at character 11: a secret stands in env, headers and metadata alone/,
+      url(`http://h/?a${SECRET}`),
     ],
+    [
+      "target.http.url",
+      /{{parameters\.up}} at character 11 must not be "\.\." in a URL/,
+      { ...url("http://h/a/{{parameters.up}}"), ...up },
+    ],
+    [
+      "target.http.url",
+      /at most 8192 characters; was 8202/,
+      { ...url("http://h/{{parameters.a}}/{{parameters.b}}"), ...long },
+    ],
+    [
+      'target.http.headers["A"]',
+      /must be printable ASCII/,
+      { ...headers({ A: "{{parameters.a}}" }), parameters: { a: "\n" } },
+    ],
+    ["target.http.headers", /at most 8192 bytes/, { ...headers({ A: "{{parameters.a}}{{parameters.b}}" }), ...long }],
+    ['target.http.json["a"][0]', /is no template/, http({ content: { $case: "json", value: { a: ["{{attemp}}"] } } })],
   ] as const) {
-    const error = await errorOf(api.submit(submission));
-    assert.equal(error.reason, "FIELD_NOT_SUPPORTED");
-    assert.deepEqual(
-      error.fieldViolations.map((violation) => violation.field),
-      [field],
-    );
+    const faults = await faultsOf(api.submit(submission));
+    assert.deepEqual(Object.keys(faults), [field]);
+    assert.match(faults[field] ?? "", says);
   }
+  const known = url("https://{{labels.region}}.example.com/{{execution_id}}?attempt={{attempt}}");
+  await api.submit({ ...known, labels: { region: "eu" } });
+  await api.submit(headers({ A: SECRET }));
   await api.submit(http({ content: { $case: "text", value: `{{attempt}} ${SECRET}` } }));
   await api.submit(http({ content: { $case: "body", value: Buffer.from("{{attempt}}") } }));
 });

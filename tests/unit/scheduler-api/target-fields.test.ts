@@ -119,30 +119,56 @@ test("a target is required and has one kind", async (t) => {
   assert.deepEqual(faults, { "job.target": says });
 });
 
-test("what is to be filled in by later versions is refused where it would stand as it is", async (t) => {
+test("a template that is none, has no value, or is a secret where others see it, is refused by field and place", async (t) => {
   const api = await testApi(t);
   await registerReport(api);
   const refused: readonly (readonly [string, SubmissionInput])[] = [
-    ["target.command.args[1] (the template {{execution_id}})", command({ args: ["a", "b{{execution_id}}c"] })],
-    [`target.command.args[0] (the template ${SECRET})`, command({ args: [SECRET] })],
-    ['target.command.env["A"] (the template {{parameters.X}})', command({ env: { A: "{{parameters.X}}" } })],
     [
-      "target.handler.request_json (the template {{attempt}})",
-      { target: jsonHandler(REPORT, { title: "{{attempt}}" }) },
+      "target.command.args[1]: {{executionid}} at character 1 is no template",
+      command({ args: ["a", "b{{executionid}}c"] }),
+    ],
+    ["target.command.args[0]: {{ attempt }} at character 0 is no template", command({ args: ["{{ attempt }}"] })],
+    [`target.command.args[0]: ${SECRET} at character 1: a secret stands in env`, command({ args: [`-${SECRET}`] })],
+    [
+      'target.command.env["A"]: {{parameters.X}} at character 0 has no value',
+      command({ env: { A: "{{parameters.X}}" } }),
+    ],
+    ['target.command.env["A"]: {{labels.X}} at character 2 has no value', command({ env: { A: "a-{{labels.X}}" } })],
+    [
+      'target.command.env["A"]: {{parameters.}} at character 0 is no template',
+      command({ env: { A: "{{parameters.}}" } }),
     ],
     [
-      `target.handler.request_json (the template ${SECRET})`,
+      'target.command.env["A"]: {{labels.__proto__}} at character 0 has no',
+      command({ env: { A: "{{labels.__proto__}}" } }),
+    ],
+    [
+      `target.command.env["A"]: \${secret:../a} at character 0: a secret's name`,
+      command({ env: { A: SECRET.replace("A", "../a") } }),
+    ],
+    [
+      `target.command.env["A"]: \${secret:..} at character 0: a secret's name`,
+      command({ env: { A: SECRET.replace("A", "..") } }),
+    ],
+    [
+      `target.command.env["A"]: \${secret:} at character 2: a secret's name`,
+      command({ env: { A: `a ${SECRET.replace("}", "")}` } }),
+    ],
+    [
+      'target.handler.request_json["title"]: {{attempts}} at character 0 is no template',
+      { target: jsonHandler(REPORT, { title: "{{attempts}}" }) },
+    ],
+    [
+      `target.handler.request_json["rows"][0]["name"]: ${SECRET} at character 0: a secret stands in env`,
       { target: jsonHandler(REPORT, { rows: [{ name: SECRET }] }) },
     ],
   ];
-  for (const [field, submission] of refused) {
-    const error = await errorOf(api.submit(submission));
-    assert.equal(error.reason, "FIELD_NOT_SUPPORTED");
-    assert.deepEqual(
-      error.fieldViolations.map((violation) => violation.field),
-      [field],
-    );
+  for (const [says, submission] of refused) {
+    const faults = Object.entries(await faultsOf(api.submit(submission))).map((fault) => fault.join(": "));
+    assert.equal(faults.length, 1, faults.join("\n"));
+    assert.ok(faults[0]?.startsWith(says), faults[0]);
   }
+  assert.equal(await api.storedCount(), 0);
   const taken: readonly SubmissionInput[] = [
     command({ command: `echo {{attempt}} ${SECRET}` }),
     command({ args: ["{{", "}}", "{ {a} }", "$secret:"] }),

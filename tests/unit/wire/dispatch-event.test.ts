@@ -33,6 +33,17 @@ test("what is written by hand is what the generated message reads, and the other
   assert.deepEqual([...read.target.bytes], [...order.target.bytes]);
 });
 
+test("parameters travel, whatever they are called; an order without any carries none", () => {
+  const parameters = Object.fromEntries([
+    ["a", "é"],
+    ["__proto__", "{{a}}"],
+  ]);
+  const sent = encodeOrder({ ...sampleOrder(), parameters }).finish();
+  assert.equal(DispatchEvent.decode(sent).parameters.a, "é");
+  assert.deepEqual(decodeOrder(sent, sampleOrder()).parameters, parameters);
+  assert.ok(!("parameters" in decodeOrder(encodeOrder(sampleOrder()).finish(), sampleOrder())));
+});
+
 test("rule 24: a start deadline travels, and an order without one has no limit", () => {
   const order = sampleOrder();
   const message = DispatchEvent.decode(encodeOrder(order).finish());
@@ -48,7 +59,6 @@ test("fields of later versions are passed over", () => {
   const newer = DispatchEvent.encode({
     ...message,
     shardIndex: 4,
-    parameters: { a: "b" },
   });
   const read = decodeOrder(
     newer

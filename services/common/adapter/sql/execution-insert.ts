@@ -13,7 +13,7 @@ import {
   stateNumber,
   targetKindNumber,
 } from "./execution-row.ts";
-import { failureText, labelsText, policyText } from "./execution-text.ts";
+import { failureText, labelsText, parametersText, policyText } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import { insertRows } from "./many-rows.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
@@ -61,6 +61,8 @@ export function rowFault(execution: NewExecution): string | null {
     return `the gate keys are longer than ${MAX_GATE_KEYS_CHARS} characters together`;
   }
   if (isLong(labelsText(execution.labels))) return `the labels are longer than ${MAX_JSON_BYTES} bytes`;
+  if (isLong(parametersText(execution.parameters) ?? ""))
+    return `the parameters are longer than ${MAX_JSON_BYTES} bytes`;
   if (isLong(policyText(execution.policy))) return `the policy is longer than ${MAX_JSON_BYTES} bytes`;
   return null;
 }
@@ -104,6 +106,7 @@ export function newRow(
     blockedKey: beginning.blockedKey,
     changeNumber: 1,
     retryOf: from.retryOf ?? null,
+    parameters: from.parameters ?? null,
   };
   return { execution, beginning, uniqueHash: beginning.state === "SKIPPED" ? null : uniqueHash };
 }
@@ -171,6 +174,7 @@ const OPTIONAL: readonly InsertColumn[] = [
   { name: "merged_until_us", value: ({ execution }) => execution.mergedUntilUs },
   { name: "live_unique_key", value: ({ uniqueHash }) => uniqueHash },
   { name: "retry_of", value: ({ execution }) => execution.retryOf },
+  { name: "parameters", value: ({ execution }) => parametersText(execution.parameters) },
   { name: "start_deadline_us", value: ({ execution }) => execution.startDeadlineUs },
   { name: "expire_us", value: ({ execution: { policy, endedUs } }) => expireUs(policy, false, endedUs) },
 ];

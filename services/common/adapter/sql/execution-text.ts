@@ -1,4 +1,5 @@
 import type { Failure } from "../../domain/failure.ts";
+import { mergedParameters, type Parameters } from "../../domain/parameter.ts";
 import { claimRank, defaultPolicy, type ExecutionPolicy } from "../../domain/policy.ts";
 import { storableText } from "../../domain/storable-text.ts";
 
@@ -49,6 +50,16 @@ export function labelsText(labels: Readonly<Record<string, string>>): string {
 /** Labels that the column stands for. */
 export function parseLabels(text: string): Readonly<Record<string, string>> {
   return text === "" ? NO_LABELS : (JSON.parse(text) as Record<string, string>);
+}
+
+/** Parameters as JSON in the order of their names; null when there are none. */
+export function parametersText(parameters: Parameters | undefined): string | null {
+  return parameters == null ? null : JSON.stringify(mergedParameters(parameters, {}));
+}
+
+/** Parameters that the column stands for. */
+export function parseParameters(text: string | null): Parameters {
+  return text === null ? null : (JSON.parse(text) as Record<string, string>);
 }
 
 /** A failure as JSON that fits its column and that every store takes (rule 4). */

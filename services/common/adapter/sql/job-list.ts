@@ -1,4 +1,5 @@
 import type { Job } from "../../domain/job.ts";
+import { parametersSize } from "../../domain/parameter.ts";
 import type { Page } from "../../port/store.ts";
 import type { JobFilter } from "../../port/store-jobs.ts";
 import { JOB_COLUMNS, jobOf } from "./job-row.ts";
@@ -27,7 +28,8 @@ export async function listJobs(
     const wanted = Math.min(READ_ROWS, pageSize + 1 - items.length);
     const rows = await readAfter(session, conditions, filter.namespace, place, wanted);
     for (const job of rows) {
-      const jobSize = job.target.bytes.length + job.description.length + job.target.summary.length + 1_024;
+      const texts = job.description.length + job.target.summary.length + parametersSize(job.parameters);
+      const jobSize = job.target.bytes.length + texts + 1_024;
       if (items.length === pageSize || (items.length > 0 && size + jobSize > MAX_PAGE_BYTES)) {
         return { items, nextToken: place === null ? null : pageToken(place) };
       }

@@ -4,7 +4,7 @@ import type { Job } from "../../domain/job.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import type { TargetKind } from "../../domain/target.ts";
 import { datetimeText } from "./datetime.ts";
-import { labelsText, parseLabels } from "./execution-text.ts";
+import { labelsText, parametersText, parseLabels, parseParameters } from "./execution-text.ts";
 import { jobPolicyText, parseJobPolicy, parseSchedule, scheduleText } from "./job-text.ts";
 import { bytes, flag, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlValue } from "./session.ts";
@@ -43,6 +43,7 @@ export const JOB_COLUMNS = [
   "last_fire_us",
   "fire_count",
   "shard",
+  "parameters",
 ] as const;
 
 /** The job of a row with JOB_COLUMNS. */
@@ -55,6 +56,7 @@ export function jobOf(row: Row): Job {
     name: text(row, "name"),
     description: text(row, "description"),
     labels: parseLabels(text(row, "labels")),
+    parameters: parseParameters(textOrNull(row, "parameters")),
     target: { kind, method: text(row, "target_method"), summary: text(row, "command"), bytes: bytes(row, "target") },
     schedule: parseSchedule(textOrNull(row, "schedule")),
     policy: parseJobPolicy(text(row, "policy")),
@@ -95,6 +97,7 @@ export function jobColumns(job: Job): Readonly<Record<string, SqlValue>> {
     fire_count: job.fireCount,
     shard: job.shard,
     due_shard: job.nextFireUs === null ? null : job.shard,
+    parameters: parametersText(job.parameters),
   };
 }
 

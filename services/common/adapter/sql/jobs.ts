@@ -14,6 +14,7 @@ import type {
 } from "../../port/store-jobs.ts";
 import { inList } from "./dialect.ts";
 import { dueShards, jobTimers } from "./due-shards.ts";
+import { parametersText } from "./execution-text.ts";
 import { fireAll } from "./fires.ts";
 import { jobGateKey } from "./gates.ts";
 import { listJobs } from "./job-list.ts";
@@ -235,13 +236,14 @@ function isSameSpec(job: Job, spec: JobSpec): boolean {
   return specText(job) === specText(spec);
 }
 
-function specText({ name, description, labels, target, schedule, policy }: JobSpec): string {
+function specText({ name, description, labels, parameters, target, schedule, policy }: JobSpec): string {
   const ordered = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const bytes = Buffer.from(target.bytes).toString("base64");
   return JSON.stringify([
     name,
     description,
     ordered,
+    parametersText(parameters),
     target.kind,
     target.method,
     bytes,

@@ -1,6 +1,7 @@
 import type { Execution, ExecutionState } from "../../domain/execution.ts";
 import { EXECUTION_ID_PATTERN } from "../../domain/execution-id.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
+import { parametersSize } from "../../domain/parameter.ts";
 import type { Clock } from "../../port/clock.ts";
 import { type Page, PageTokenFault } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
@@ -153,7 +154,7 @@ function whereText(conditions: readonly string[]): string {
 function shortened(executions: readonly Execution[]): readonly Execution[] {
   let bytes = 0;
   const end = executions.findIndex((execution, index) => {
-    bytes += execution.target.bytes.length + (execution.result?.length ?? 0);
+    bytes += execution.target.bytes.length + (execution.result?.length ?? 0) + parametersSize(execution.parameters);
     return index > 0 && bytes > MAX_PAGE_BYTES;
   });
   return end === -1 ? executions : executions.slice(0, end);

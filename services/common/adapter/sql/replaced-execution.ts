@@ -5,6 +5,7 @@ import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { type Beginning, MAX_SUMMARY_CHARS } from "./execution-insert.ts";
 import { reasonNumber, shardOf, stateNumber, targetKindNumber } from "./execution-row.ts";
+import { parametersText } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import type { LockedGates } from "./gates.ts";
 import { insertRows } from "./many-rows.ts";
@@ -13,7 +14,7 @@ import type { Holder } from "./unique-keys.ts";
 
 /**
  * REPLACE_WAITING (rule 5): an execution that waits for its first attempt gets
- * the target and the time of a later submission, and keeps all else: its
+ * the target, its parameters and the time of a later submission, and keeps all else: its
  * identifier, policy, labels, trace, and its nominal time, which is in the
  * identifier and by which lists are cut. One that is ready stays where it is in
  * its queue while the new time has come too; else it begins anew, and gives back
@@ -46,7 +47,7 @@ export async function replaceWaiting(
   const route = routeText(routeOf({ ...old, target }));
   const isStill = old.state === "READY" && by.readyUs <= nowUs;
   const readyUs = isStill ? (old.readyUs ?? by.readyUs) : by.readyUs;
-  const parts = { target, routeId: routeIdOf(route), readyUs };
+  const parts = { target, parameters: by.parameters ?? null, routeId: routeIdOf(route), readyUs };
   let beginning: Pick<Beginning, "state" | "reason" | "message" | "gatesHeld" | "blockedKey">;
   if (isStill) {
     const { stateReason: reason, stateMessage: message, blockedKey } = old;
@@ -64,7 +65,7 @@ export async function replaceWaiting(
   const deadlineUs = endedUs === null ? startDeadlineUs(old.policy, Math.max(readyUs, by.readyUs)) : null;
   const isClaimable = beginning.state === "READY" && beginning.blockedKey === null;
   const changed = await session.execute(
-    `UPDATE executions SET target_kind = ?, target_method = ?, target_summary = ?, target = ?, route_id = ?,
+    `UPDATE executions SET target_kind = ?, target_method = ?, target_summary = ?, target = ?, parameters = ?, route_id = ?,
       claim_route = ?, ready_us = ?, state = ?, state_reason = ?, state_message = ?, timer_shard = ?,
       gates_held = ?, waiting_gate = ?, start_deadline_us = ?, ended_us = ?, expire_us = ?,
       live_unique_key = CASE WHEN ? THEN live_unique_key ELSE NULL END, change_number = change_number + 1
@@ -74,6 +75,7 @@ export async function replaceWaiting(
       target.method,
       target.summary,
       target.bytes,
+      parametersText(parts.parameters),
       parts.routeId,
       isClaimable ? parts.routeId : null,
       readyUs,

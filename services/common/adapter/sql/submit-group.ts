@@ -1,6 +1,7 @@
 import { assert } from "../../domain/assert.ts";
 import type { NewExecution } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
+import { storedSize } from "../../domain/parameter.ts";
 import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
@@ -62,7 +63,7 @@ const MAX_ONE_STATEMENT_BYTES = 256 * 1024;
 
 /** True for a group whose only change is one INSERT: no requests, no gates, few rows. */
 export function isOneStatement(group: readonly Submission[]): boolean {
-  const bytes = group.reduce((sum, { execution }) => sum + execution.target.bytes.length, 0);
+  const bytes = group.reduce((sum, { execution }) => sum + storedSize(execution), 0);
   return (
     group.length <= MAX_ONE_STATEMENT_ROWS &&
     bytes <= MAX_ONE_STATEMENT_BYTES &&

@@ -1,9 +1,11 @@
 import { assert } from "../../domain/assert.ts";
 import type { Execution } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
+import { storedSize } from "../../domain/parameter.ts";
 import type { Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { rowFault } from "./execution-insert.ts";
 import { executionOf, FULL_COLUMNS } from "./execution-row.ts";
+import { parametersText } from "./execution-text.ts";
 import { requestKey } from "./requests.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { CommitUnknown, StatementRefused } from "./store-fault.ts";
@@ -69,7 +71,7 @@ function groups(submissions: readonly Submission[]): Submission[][] {
   let keys = new Set<string>();
   for (const submission of submissions) {
     const own = keysOf(submission);
-    const ownSize = ROW_BYTES + submission.execution.target.bytes.length;
+    const ownSize = ROW_BYTES + storedSize(submission.execution);
     const full = group.length >= MAX_GROUP_ROWS || size + ownSize > MAX_GROUP_BYTES;
     if (group.length > 0 && (full || own.some((key) => keys.has(key)))) {
       all.push(group);
@@ -155,7 +157,9 @@ async function answersOf(
 
 function isWritten(found: Execution | undefined, wanted: Execution): boolean {
   if (found === undefined || found.changeNumber < wanted.changeNumber) return false;
-  return wanted.changeNumber === 1 || Buffer.compare(found.target.bytes, wanted.target.bytes) === 0;
+  if (wanted.changeNumber === 1) return true;
+  const isSame = parametersText(found.parameters) === parametersText(wanted.parameters);
+  return isSame && Buffer.compare(found.target.bytes, wanted.target.bytes) === 0;
 }
 
 /** Executions of these identifiers. The lock waits for a transaction that is still being committed. */

@@ -45,6 +45,8 @@ export const jobs: Table = {
     shard: column("smallint"),
     /** The shard while it has a next fire and is not paused. */
     due_shard: nullable(column("smallint")),
+    /** JSON; NULL when there are none. */
+    parameters: nullable(column("text")),
   },
   indexes: [unique("ux_jobs_id", "namespace", "job_id"), sparse("ix_jobs_due", "due_shard", "next_fire_us", "job_uid")],
 };
