@@ -118,7 +118,8 @@ export class SimStore {
 
   /** Reads for the judges, past all faults. */
   rows(sql: string, ...params: readonly (string | number)[]): readonly ChangedRow[] {
-    const statement = this.#judging.get(sql) ?? this.#handle.prepare(sql);
+    // As SqliteDatabase: a parameter as an expression is not looked at for the plan.
+    const statement = this.#judging.get(sql) ?? this.#handle.prepare(sql.replaceAll("?", "+?"));
     this.#judging.set(sql, statement);
     return statement.all(params) as ChangedRow[];
   }
