@@ -135,6 +135,5 @@ function sessionConfig(settings: SchedulerSettings): SessionConfig {
     keylessLeaseTtlMs: settings.sessionLeaseMs,
     reportDelayMs: settings.reportDelayMs,
     killGraceMs: settings.killGraceMs,
-    stopSweepMs: settings.sweepMs,
   };
 }

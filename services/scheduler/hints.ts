@@ -1,5 +1,6 @@
 import type { OutputPiece } from "../common/domain/attempt.ts";
 import type { ExecutionId, JobUid, RouteId } from "../common/domain/identifier.ts";
+import type { PendingWork } from "../common/port/store-executions.ts";
 
 /**
  * What one part of a scheduler tells the others, and schedulers tell each
@@ -19,6 +20,8 @@ export type Hint =
   | { readonly kind: "changed"; readonly jobUid: JobUid }
   /** An execution waits for its time. Local only: who made it arms it, and the timer of its shard finds it in the store. */
   | { readonly kind: "due"; readonly executionId: ExecutionId; readonly readyUs: number }
+  /** What a sweep of the store found to do; all false when it found nothing. Local only. */
+  | { readonly kind: "pending"; readonly work: PendingWork }
   /** Output of a running attempt arrived. */
   | { readonly kind: "output"; readonly piece: OutputPiece };
 

@@ -38,6 +38,7 @@ import type { SessionPeer } from "./sessions/session-peer.ts";
 import { sessionHandler } from "./sessions/session-rpc.ts";
 import { StoreHealth } from "./store-health.ts";
 import { StoreOutage } from "./store-outage.ts";
+import { Sweep } from "./sweep.ts";
 import { timedLoops } from "./timed-loops.ts";
 
 /** What a Scheduler is given. The store is started and stopped by its owner, as are bus and registry. */
@@ -86,6 +87,7 @@ export class Scheduler {
     this.#settings = settings;
     this.#meshClock = new MeasuredMeshClock(deps);
     this.#storeHealth = new StoreHealth(deps, (healthy) => this.#running?.outage.tell(healthy));
+    this.hints.on("pending", () => this.#storeHealth.heard());
     this.#dispatch = new DispatchLoops({ ...deps, hints: this.hints, meshClock: this.#meshClock }, settings);
     this.#waits = new EndedWaits({ ...deps, hints: this.hints });
   }
@@ -229,7 +231,7 @@ export class Scheduler {
     const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
     const { routes } = this.#dispatch;
     const timed = { store, owners: membership, routes, hints, meshClock, clock, tracing, log };
-    const { sweepMs, heartbeatMs, leaseMs, sessionLeaseMs, lossMs, lossBusWaitMs } = settings;
+    const { heartbeatMs, leaseMs, sessionLeaseMs, lossMs, lossBusWaitMs } = settings;
     return {
       membership,
       outage: new StoreOutage({
@@ -248,8 +250,9 @@ export class Scheduler {
         log,
       }),
       loops: [
+        new Sweep({ store, hints, clock, log }, settings),
         ...timedLoops(timed, settings),
-        new Admitter({ store, hints, clock, log }, { intervalMs: sweepMs, ...ADMITTER_LIMITS }),
+        new Admitter({ store, hints, clock, log }, ADMITTER_LIMITS),
         new Rescuer(
           { store, bus, executors: presence, hints, clock, log },
           {

@@ -8,12 +8,17 @@ import { WakeableLoop } from "./wakeable-loop.ts";
 const PROBE_INTERVAL_MS = 250;
 /** A scheduler without its store for this long says so (rule 30). */
 const MAX_SILENCE_MS = 1_000;
+/** A store that answered another so lately is not asked. */
+const LATELY_MS = 2 * PROBE_INTERVAL_MS;
 /** A timer that comes this late says that the process stood still, which tells nothing of the store. */
 const STOOD_STILL_MS = 250;
 
 const SILENT = "the store does not answer";
 
-/** Knows whether the store answers, also when it hangs, and tells when that changes. */
+/**
+ * Knows whether the store answers, also when it hangs, and tells when that changes. It asks only where no sweep has had
+ * an answer lately.
+ */
 export class StoreHealth {
   readonly #store: Pick<Store, "nowUs">;
   readonly #clock: Clock;
@@ -21,6 +26,8 @@ export class StoreHealth {
   readonly #loop: WakeableLoop;
   #silence: Timer | null = null;
   #running = false;
+  #sparedMs = Number.NEGATIVE_INFINITY;
+  #answeredMs = Number.NEGATIVE_INFINITY;
   #healthy = true;
   #message = SILENT;
 
@@ -51,27 +58,42 @@ export class StoreHealth {
     return { healthy: this.#healthy, message: this.#healthy ? "" : this.#message };
   }
 
-  /** One look. */
+  /** The store has answered somebody else: it need not be asked for a while. */
+  heard(): void {
+    this.#sparedMs = this.#clock.monotonicMs();
+    this.#answered();
+  }
+
+  /** One look, where nothing was heard lately. */
   async runOnce(): Promise<boolean> {
+    if (this.#clock.monotonicMs() - this.#sparedMs < LATELY_MS) return false;
     try {
       await this.#store.nowUs();
     } catch (error) {
       this.#message = error instanceof Error ? error.message : String(error);
       return false;
     }
-    this.#message = SILENT;
-    if (this.#running) this.#armSilence();
-    this.#set(true);
+    this.#answered();
     return false;
   }
 
-  /** Counts anew from an answer on. */
+  #answered(): void {
+    this.#message = SILENT;
+    this.#answeredMs = this.#clock.monotonicMs();
+    if (this.#running && this.#silence === null) this.#armSilence();
+    this.#set(true);
+  }
+
+  /** Looks after a while since when nothing was answered. */
   #armSilence(waitMs = MAX_SILENCE_MS): void {
-    this.#silence?.cancel();
     const dueMs = this.#clock.monotonicMs() + waitMs;
     this.#silence = this.#clock.setTimer(waitMs, () => {
+      this.#silence = null;
+      const nowMs = this.#clock.monotonicMs();
+      const leftMs = this.#answeredMs + MAX_SILENCE_MS - nowMs;
+      if (leftMs > 0) this.#armSilence(leftMs);
       // After a pause of the process the answer may be waiting to be read.
-      if (this.#clock.monotonicMs() - dueMs > STOOD_STILL_MS) this.#armSilence(STOOD_STILL_MS);
+      else if (nowMs - dueMs > STOOD_STILL_MS) this.#armSilence(STOOD_STILL_MS);
       else this.#set(false);
     });
   }

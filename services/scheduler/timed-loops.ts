@@ -31,11 +31,11 @@ export function timedLoops(
   deps: TimedLoopsDeps,
   settings: SchedulerSettings,
 ): readonly { start(): void; stop(): Promise<void> }[] {
-  const { resultBatchRows, sweepMs, retentionMs } = settings;
+  const { resultBatchRows, retentionMs } = settings;
   return [
     new JobTimer(deps, { ...settings, ...TIMER_LIMITS }),
     new WaitTimer(deps, { ...settings, maxBatchRows: resultBatchRows }),
-    new Expirer(deps, { ...expirerDefaults, intervalMs: sweepMs }),
+    new Expirer(deps, expirerDefaults),
     new Cleaner(deps, { retentionMs }),
   ];
 }

@@ -7,16 +7,16 @@ import type { Logger } from "../common/runtime/log.ts";
 export type LoopWork = {
   /** For the log. */
   readonly name: string;
-  /** Longest wait between two rounds, milliseconds. */
-  readonly intervalMs: number;
+  /** Longest wait between two rounds, milliseconds; null when it only goes by being woken. */
+  readonly intervalMs: number | null;
   /** One bounded round; true asks for the next one at once. */
   readonly run: (signal: AbortSignal) => Promise<boolean>;
 };
 
 /**
  * Runs a round at an interval, and at once when woken; one at a time. A round
- * that fails is logged and the next one comes at the interval: an outage of
- * a backend is told once when it begins and once when it is over.
+ * that fails is logged and the next one comes at the interval, or when woken: an
+ * outage of a backend is told once when it begins and once when it is over.
  */
 export class WakeableLoop {
   readonly #clock: Clock;
@@ -91,15 +91,15 @@ export class WakeableLoop {
     this.#woken = false;
   }
 
-  #pause(delayMs: number): Promise<void> {
+  #pause(delayMs: number | null): Promise<void> {
     if (this.#woken) return this.#clock.sleep(0);
     return new Promise((resolve) => {
       const done = (): void => {
-        timer.cancel();
+        timer?.cancel();
         this.#wakeWaiter = null;
         resolve();
       };
-      const timer: Timer = this.#clock.setTimer(delayMs, done);
+      const timer: Timer | null = delayMs === null ? null : this.#clock.setTimer(delayMs, done);
       this.#wakeWaiter = done;
     });
   }

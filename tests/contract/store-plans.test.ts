@@ -74,6 +74,7 @@ function calls({ store }: StoreSetup, { active, later, nowUs }: Populated): [str
   const filter: ExecutionFilter = { ...everyExecution, namespace: "default", jobId: "job-1", states: ["SUCCEEDED"] };
   return [
     ["claim", () => store.claim({ routeId: routeIdOf("route 3"), slots: slots(placement, 20) })],
+    ["pending", () => store.pending(home)],
     ["waitingRoutes", () => store.waitingRoutes()],
     ["countReady", () => store.countReady(100)],
     ["markStarted", () => store.markStarted(active.slice(0, 50).map((own) => ({ key: keyOf(own), startUs: 1 })))],

@@ -11,7 +11,7 @@ import { CommitUnknown } from "../../services/common/adapter/sql/store-fault.ts"
 import { SqliteDatabase } from "../../services/common/adapter/sqlite/database.ts";
 import { sqliteDialect } from "../../services/common/adapter/sqlite/dialect.ts";
 import { SqliteBusy } from "../../services/common/adapter/sqlite/fault.ts";
-import type { SqliteHandle } from "../../services/common/adapter/sqlite/handle.ts";
+import type { SqliteHandle, SqliteStatement } from "../../services/common/adapter/sqlite/handle.ts";
 import { openMemory } from "../../services/common/adapter/sqlite/migrate.ts";
 import type { Schedule } from "../../services/common/domain/schedule/schedule.ts";
 import type { Random } from "../../services/common/port/random.ts";
@@ -75,6 +75,8 @@ export class SimStore {
   readonly #events: StoreEvents;
   readonly #database: SqliteDatabase;
   readonly #handle: SqliteHandle;
+  /** Statements of the judges, which ask the same at every step. */
+  readonly #judging = new Map<string, SqliteStatement>();
   #fate: Fate | null = null;
   #changes: RowChange[] = [];
 
@@ -116,7 +118,10 @@ export class SimStore {
 
   /** Reads for the judges, past all faults. */
   rows(sql: string, ...params: readonly (string | number)[]): readonly ChangedRow[] {
-    return this.#handle.prepare(sql).all(params) as ChangedRow[];
+    // As SqliteDatabase: a parameter as an expression is not looked at for the plan.
+    const statement = this.#judging.get(sql) ?? this.#handle.prepare(sql.replaceAll("?", "+?"));
+    this.#judging.set(sql, statement);
+    return statement.all(params) as ChangedRow[];
   }
 
   /** The store's clock now. */
@@ -194,7 +199,7 @@ export class SimStore {
 
   #statement(sql: string): void {
     const fate = this.#fate;
-    if (sql === "BEGIN IMMEDIATE" || sql === "BEGIN") this.#changes = [];
+    if (sql === "BEGIN IMMEDIATE") this.#changes = [];
     if (fate === null || fate.how === "none" || sql === "ROLLBACK") return;
     fate.at--;
     if (fate.at !== 0) return;

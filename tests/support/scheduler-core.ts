@@ -29,6 +29,7 @@ import { type SessionConfig, sessionDefaults } from "../../services/scheduler/se
 import { SessionService } from "../../services/scheduler/sessions/session-service.ts";
 import { StopSender } from "../../services/scheduler/sessions/stop-sender.ts";
 import { StoredOffsetsView } from "../../services/scheduler/sessions/stored-offsets.ts";
+import { Sweep } from "../../services/scheduler/sweep.ts";
 import { testProfile } from "./executor-profile.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { ScriptedExecutor } from "./scripted-executor.ts";
@@ -100,7 +101,8 @@ export async function schedulerCore(test: TestContext, options: CoreOptions = {}
   const shared = { store, clock, meshClock, random, tracing, hints, log };
   const dispatch = dispatchParts(shared, options);
   const sessions = sessionParts(shared, dispatch, config, options);
-  const loops = [dispatch.dispatcher, sessions.beats, sessions.stops, sessions.watch, sessions.departures];
+  const sweep = new Sweep(shared, { schedulerId, sweepMs: 250 });
+  const loops = [sweep, dispatch.dispatcher, sessions.beats, sessions.stops, sessions.watch, sessions.departures];
   const stop = async (): Promise<void> => {
     await Promise.all(loops.map((loop) => loop.stop()));
     await dispatch.submitter.stop();

@@ -147,6 +147,18 @@ export type ExecutionFilter = {
 /** A state that a waiter may look for. */
 export type StateOf = { readonly executionId: ExecutionId; readonly state: ExecutionState };
 
+/** What a scheduler finds to do: whether each of its loops has anything to read (rules 7, 24, 25, 31). */
+export type PendingWork = {
+  /** Something is READY and may be claimed. */
+  readonly claims: boolean;
+  /** A gate is to be tried. */
+  readonly gates: boolean;
+  /** An attempt of an executor homed here has a stop. */
+  readonly stops: boolean;
+  /** Something waits past its start deadline. */
+  readonly expiries: boolean;
+};
+
 /** Executions and their attempts. */
 export interface ExecutionStore {
   /**
@@ -157,6 +169,8 @@ export interface ExecutionStore {
    * while its session is the store's and its executor is not lost; else READY.
    */
   submit(group: readonly Submission[]): Promise<readonly SubmitOutcome[]>;
+  /** Rule 31: whether anything waits to be done, for the scheduler that is `home`. One statement, by index. */
+  pending(home: SchedulerId): Promise<PendingWork>;
   /** Rule 6: the best rank of each route that has claimable rows, best first. One loose index scan. */
   waitingRoutes(): Promise<readonly WaitingRoute[]>;
   /** Rules 6 and 20: claims the head of a route, at most as many as slots, and answers the claimed in order. */

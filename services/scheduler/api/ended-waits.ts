@@ -22,6 +22,8 @@ export class EndedWaits {
   readonly #waiters = new Map<ExecutionId, Set<() => void>>();
   readonly #maxWaiters: number;
   #count = 0;
+  /** Tells the loop that somebody waits; null while it knows. */
+  #begun: (() => void) | null = null;
   #stop = new AbortController();
   #running: Promise<void> | null = null;
   #unlisten: () => void = () => {};
@@ -47,6 +49,7 @@ export class EndedWaits {
   async stop(): Promise<void> {
     this.#unlisten();
     this.#stop.abort();
+    this.#begun?.();
     await this.#running;
     this.#running = null;
     for (const executionId of [...this.#waiters.keys()]) this.#wake(executionId);
@@ -78,6 +81,7 @@ export class EndedWaits {
       };
       waiters.add(done);
       this.#count += 1;
+      this.#begun?.();
       signal.addEventListener("abort", done, { once: true });
     });
   }
@@ -99,14 +103,25 @@ export class EndedWaits {
 
   async #loop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      if (this.#waiters.size === 0) await this.#first();
       await this.#deps.clock.sleep(SWEEP_INTERVAL_MS, signal);
-      if (signal.aborted || this.#waiters.size === 0) continue;
+      if (signal.aborted) return;
       try {
         await this.runOnce();
       } catch (error) {
         this.#deps.log.warn({ err: error }, "the executions that callers wait for could not be read");
       }
     }
+  }
+
+  /** Resolves when somebody waits, or at the stop. */
+  #first(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#begun = () => {
+        this.#begun = null;
+        resolve();
+      };
+    });
   }
 
   #wake(executionId: ExecutionId): void {

@@ -27,7 +27,7 @@ export type DispatcherDeps = {
 
 /** Settings of a dispatcher. */
 export type DispatcherConfig = {
-  /** READY rows are swept at least this often (rule 31). */
+  /** While there is no room, hints make it look no more often than this: the sweep does. */
   readonly sweepIntervalMs: number;
   /** Rows in one claim. */
   readonly maxClaim: number;
@@ -49,8 +49,9 @@ const NOTHING: DispatchPass = { claimed: 0, more: false };
  * Dispatcher claims READY rows for the free slots of the executors homed here
  * (rule 6): one look at the best rank of each waiting route, then one claim a
  * route, best head first, for those that have room. It looks when told that
- * work waits or room grew, and each 250 ms whatever it was told. A slot is
- * reserved before its claim, so that direct dispatch never takes it as well.
+ * work waits or room grew, and when the sweep finds what nobody told of, or
+ * nothing where something was known to wait. A slot is reserved before its
+ * claim, so that direct dispatch never takes it as well.
  */
 export class Dispatcher {
   readonly #deps: DispatcherDeps;
@@ -64,7 +65,7 @@ export class Dispatcher {
     this.#config = config;
     this.#loop = new WakeableLoop(deps.clock, deps.log, {
       name: "dispatcher",
-      intervalMs: config.sweepIntervalMs,
+      intervalMs: null,
       run: async (signal) => (await this.runOnce(signal)).more,
     });
   }
@@ -75,6 +76,11 @@ export class Dispatcher {
     this.#unsubscribe = [
       hints.on("ready", ({ routeId, bestRank }) => {
         waiting.note(routeId, bestRank);
+        this.#loop.wake();
+      }),
+      hints.on("pending", ({ work }) => {
+        if (!work.claims && waiting.size === 0) return;
+        this.#sweptMs = Number.NEGATIVE_INFINITY;
         this.#loop.wake();
       }),
       // A peer's room is the peer's to fill. Room for nothing that is known to wait needs no look: what no hint told

@@ -6,8 +6,6 @@ import { WakeableLoop } from "../wakeable-loop.ts";
 
 /** Times and limits of the admitter. */
 export type AdmitterConfig = {
-  /** Time between two looks, milliseconds. */
-  readonly intervalMs: number;
   /** Gates taken in one round. */
   readonly maxGates: number;
   /** Time between two recounts of all gates, milliseconds. */
@@ -17,7 +15,7 @@ export type AdmitterConfig = {
 /** Between two looks that hints ask for: executions end all the time, and few of them held a gate. */
 const MIN_GAP_MS = 10;
 
-/** Rule 7: lets executions in that wait at gates, once there is room; recounts the gates now and then. */
+/** Rule 7: lets executions in that wait at gates, once a hint or the sweep tells of room; recounts the gates now and then. */
 export class Admitter {
   readonly #deps: { store: Store; hints: Hints; clock: Clock; log: Logger };
   readonly #config: AdmitterConfig;
@@ -25,27 +23,33 @@ export class Admitter {
   #recountedMs: number;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #soon: Timer | null = null;
-  #unlisten: (() => void) | null = null;
+  #unlisten: readonly (() => void)[] = [];
 
   constructor(deps: { store: Store; hints: Hints; clock: Clock; log: Logger }, config: AdmitterConfig) {
     this.#deps = deps;
     this.#config = config;
     this.#recountedMs = deps.clock.monotonicMs();
-    const work = { name: "admitter", intervalMs: config.intervalMs, run: () => this.runOnce() };
+    const work = { name: "admitter", intervalMs: null, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
   /** Does nothing while it runs. */
   start(): void {
-    if (this.#unlisten !== null) return;
-    // Whoever ends may give room back.
-    this.#unlisten = this.#deps.hints.on("ended", () => this.#lookSoon());
+    if (this.#unlisten.length > 0) return;
+    const { hints } = this.#deps;
+    this.#unlisten = [
+      // Whoever ends may give room back.
+      hints.on("ended", () => this.#lookSoon()),
+      hints.on("pending", ({ work }) => {
+        if (work.gates || this.#isRecountDue()) this.#loop.wake();
+      }),
+    ];
     this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#unlisten?.();
-    this.#unlisten = null;
+    for (const unlisten of this.#unlisten) unlisten();
+    this.#unlisten = [];
     this.#soon?.cancel();
     this.#soon = null;
     await this.#loop.stop();
@@ -71,9 +75,13 @@ export class Admitter {
     });
   }
 
+  #isRecountDue(): boolean {
+    return this.#deps.clock.monotonicMs() - this.#recountedMs >= this.#config.recountMs;
+  }
+
   async #recount(): Promise<void> {
     const { store, clock, log } = this.#deps;
-    if (clock.monotonicMs() - this.#recountedMs < this.#config.recountMs) return;
+    if (!this.#isRecountDue()) return;
     this.#recountedMs = clock.monotonicMs();
     for (const { gateKey, drift } of await store.executions.recountGates()) {
       log.error({ gateKey, drift }, "a gate's count had drifted and was mended");

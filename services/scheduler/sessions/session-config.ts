@@ -17,8 +17,6 @@ export type SessionConfig = {
   readonly killGraceMs: number;
   /** A DISPATCHED attempt that its executor did not confirm for so long goes elsewhere (rule 21). */
   readonly rerouteAfterMs: number;
-  /** Between sweeps of stops (rule 31). */
-  readonly stopSweepMs: number;
   /** A stream that does not say Hello for so long is ended. */
   readonly helloTimeoutMs: number;
 };
@@ -32,6 +30,5 @@ export const sessionDefaults: Omit<SessionConfig, "schedulerId"> = {
   reportDelayMs: 250,
   killGraceMs: 10_000,
   rerouteAfterMs: 10_000,
-  stopSweepMs: 250,
   helloTimeoutMs: 10_000,
 };

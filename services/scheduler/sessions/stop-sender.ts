@@ -26,7 +26,7 @@ type Sent = { readonly session: Session; readonly reason: StopReason; readonly a
 /**
  * Rule 25: stops are rows, and their executor's home sends them: at once when
  * hinted, after each Hello, and again with each heartbeat until the attempt has
- * ended. One query each 250 ms reads all that this home has to send, so that a
+ * ended. The sweep tells each 250 ms whether this home has any to send, so that a
  * lost hint costs a quarter of a second.
  */
 export class StopSender {
@@ -41,7 +41,7 @@ export class StopSender {
     this.#config = config;
     this.#loop = new WakeableLoop(deps.clock, deps.log, {
       name: "stops",
-      intervalMs: config.stopSweepMs,
+      intervalMs: null,
       run: async () => {
         await this.runOnce();
         return false;
@@ -52,7 +52,13 @@ export class StopSender {
   start(): void {
     if (this.#unsubscribe.length > 0) return;
     const wake = (): void => this.#loop.wake();
-    this.#unsubscribe = [this.#deps.hints.on("stop", wake), this.#deps.sessions.onJoined(wake)];
+    this.#unsubscribe = [
+      this.#deps.hints.on("stop", wake),
+      this.#deps.hints.on("pending", ({ work }) => {
+        if (work.stops) wake();
+      }),
+      this.#deps.sessions.onJoined(wake),
+    ];
     this.#loop.start();
   }
 

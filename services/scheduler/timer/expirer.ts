@@ -4,16 +4,14 @@ import type { Logger } from "../../common/runtime/log.ts";
 import type { Hints } from "../hints.ts";
 import { WakeableLoop } from "../wakeable-loop.ts";
 
-/** Times and limits of the expirer. */
+/** Limits of the expirer. */
 export type ExpirerConfig = {
-  /** Between two looks, milliseconds. */
-  readonly intervalMs: number;
   /** Executions ended in one round, 500 at most. */
   readonly maxBatchRows: number;
 };
 
 /** Defaults of ExpirerConfig. */
-export const expirerDefaults: ExpirerConfig = { intervalMs: 250, maxBatchRows: 500 };
+export const expirerDefaults: ExpirerConfig = { maxBatchRows: 500 };
 
 /** What an Expirer is given. */
 export type ExpirerDeps = {
@@ -24,7 +22,7 @@ export type ExpirerDeps = {
 };
 
 /**
- * Rule 24: Expirer ends what waits past its start deadline, whoever made it.
+ * Rule 24: Expirer ends what waits past its start deadline, whoever made it, once the sweep tells of it.
  * The store compares each row again under its lock, so any scheduler does it
  * and several at once are harmless. Nothing depends on how soon it comes: what
  * is past its deadline is not claimed, takes no gate and is not started.
@@ -33,19 +31,25 @@ export class Expirer {
   readonly #deps: ExpirerDeps;
   readonly #config: ExpirerConfig;
   readonly #loop: WakeableLoop;
+  #unlisten: (() => void) | null = null;
 
   constructor(deps: ExpirerDeps, config: ExpirerConfig = expirerDefaults) {
     this.#deps = deps;
     this.#config = config;
-    const work = { name: "expirer", intervalMs: config.intervalMs, run: () => this.runOnce() };
+    const work = { name: "expirer", intervalMs: null, run: () => this.runOnce() };
     this.#loop = new WakeableLoop(deps.clock, deps.log, work);
   }
 
   start(): void {
+    this.#unlisten ??= this.#deps.hints.on("pending", ({ work }) => {
+      if (work.expiries) this.#loop.wake();
+    });
     this.#loop.start();
   }
 
   stop(): Promise<void> {
+    this.#unlisten?.();
+    this.#unlisten = null;
     return this.#loop.stop();
   }
 

@@ -183,4 +183,15 @@ export const schedulerMutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "nothing is swept",
+    rules: [31],
+    changes: [
+      {
+        file: `${SCHEDULER}/sweep.ts`,
+        find: "await store.executions.pending(this.#config.schedulerId)",
+        replace: "{ claims: false, gates: false, stops: false, expiries: false }",
+      },
+    ],
+  },
 ];

@@ -58,6 +58,32 @@ test("a store that fails for half a second is no outage", async (t) => {
   assert.deepEqual(told, []);
 });
 
+test("a store that answers somebody else is not asked, and is asked again once nobody hears of it", async (t) => {
+  const { clock, store, health, told } = setup(t);
+  let asked = 0;
+  const { nowUs } = store;
+  t.mock.method(store, "nowUs", () => {
+    asked += 1;
+    return nowUs();
+  });
+  health.heard();
+  health.start();
+  for (let time = 0; time < 40; time += 1) {
+    health.heard();
+    await clock.advance(250);
+  }
+  assert.deepEqual([asked, told], [0, []]);
+  store.mode = "refuses";
+  await clock.advance(740);
+  assert.deepEqual([asked > 0, told], [true, []]);
+  await clock.advance(10);
+  assert.deepEqual([health.health().healthy, told], [false, [false]], "a second after the last answer");
+  health.heard();
+  assert.deepEqual([health.health(), told], [{ healthy: true, message: "" }, [false, true]]);
+  await clock.advance(1_000);
+  assert.deepEqual(told, [false, true, false]);
+});
+
 test("a process that stood still says nothing of its store", async (t) => {
   /** Timers come late by this, as after a pause of the process. */
   const pause = { ms: 0 };

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { JobUid } from "../../../services/common/domain/identifier.ts";
+import type { JobUid, SchedulerId } from "../../../services/common/domain/identifier.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { type Hint, Hints } from "../../../services/scheduler/hints.ts";
 import { Admitter } from "../../../services/scheduler/rescue/admitter.ts";
+import { Sweep } from "../../../services/scheduler/sweep.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { keptLog } from "../scheduler-results/setup.ts";
 import { type RescueRig, rescueRig } from "./setup.ts";
@@ -31,8 +32,13 @@ function admitting(rig: RescueRig, log = silentLogger) {
   const told: Hint[] = [];
   hints.on("ready", (hint) => void told.push(hint));
   const { store, clock } = rig;
-  const admitter = new Admitter({ store, hints, clock, log }, { intervalMs: 250, maxGates: 100, recountMs: 60_000 });
-  rig.stops.push(() => admitter.stop());
+  const admitter = new Admitter({ store, hints, clock, log }, { maxGates: 100, recountMs: 60_000 });
+  const sweep = new Sweep({ store, hints, clock, log }, { schedulerId: "scheduler-1" as SchedulerId, sweepMs: 250 });
+  rig.stops.push(
+    () => sweep.stop(),
+    () => admitter.stop(),
+  );
+  sweep.start();
   return { admitter, hints, told };
 }
 

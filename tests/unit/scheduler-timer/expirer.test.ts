@@ -1,10 +1,11 @@
 /** Rule 24: expirers on a real store in memory and a manual clock. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { ExecutionId } from "../../../services/common/domain/identifier.ts";
+import type { ExecutionId, SchedulerId } from "../../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { type Hint, Hints } from "../../../services/scheduler/hints.ts";
+import { Sweep } from "../../../services/scheduler/sweep.ts";
 import { Expirer, type ExpirerConfig, expirerDefaults } from "../../../services/scheduler/timer/expirer.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { timerRig } from "./setup.ts";
@@ -20,7 +21,13 @@ async function setup(t: TestContext) {
       const told: Hint[] = [];
       hints.on("ended", (hint) => void told.push(hint));
       const expirer = new Expirer({ store, hints, clock, log: silentLogger }, { ...expirerDefaults, ...config });
-      rig.stops.push(() => expirer.stop());
+      const log = silentLogger;
+      const sweep = new Sweep({ store, hints, clock, log }, { schedulerId: "s" as SchedulerId, sweepMs: 250 });
+      rig.stops.push(
+        () => sweep.stop(),
+        () => expirer.stop(),
+      );
+      sweep.start();
       return { expirer, told };
     },
     submit: async (count: number, startDeadlineMs: number): Promise<ExecutionId[]> => {

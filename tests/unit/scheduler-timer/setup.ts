@@ -67,11 +67,14 @@ export async function timerRig(t: TestContext) {
   const clock = new ManualClock();
   const outage: { names: readonly string[] | null } = { names: null };
   const seen: string[] = [];
+  let isChange = false;
   const store = openStore("sqlite::memory:", {
     clock,
     random: new SystemRandom(),
     onStatement: (name, sql) => {
-      if (sql === "BEGIN" || sql === "BEGIN IMMEDIATE") seen.push(name);
+      // A change begins; each statement of a read is one for itself.
+      if (!isChange) seen.push(name);
+      isChange = sql === "BEGIN IMMEDIATE" || (isChange && sql !== "COMMIT" && sql !== "ROLLBACK");
       if (sql === "ROLLBACK" || outage.names === null) return;
       if (outage.names.length === 0 || outage.names.includes(name)) throw new StoreUnavailable("away");
     },
@@ -91,7 +94,7 @@ export async function timerRig(t: TestContext) {
     outage,
     /** Called when the test ends, before the store stops. */
     stops,
-    /** Names of all transactions and reads so far. */
+    /** Names of all transactions, and of all statements of reads, so far. */
     seen,
     count: (name: string): number => seen.filter((one) => one === name).length,
     /** The timers of one more scheduler on the store, started. */

@@ -4,7 +4,8 @@ import type { Clock } from "../../port/clock.ts";
 export class Nap {
   readonly #clock: Clock;
   #woken = false;
-  #sleeping: AbortController | null = null;
+  /** Ends the sleep under way. */
+  #end: (() => void) | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -13,16 +14,27 @@ export class Nap {
   /** Ends the sleep. */
   wake(): void {
     this.#woken = true;
-    this.#sleeping?.abort();
+    this.#end?.();
   }
 
   /** Resolves after the time, at a wake, or when the signal aborts. */
   async sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-    if (!this.#woken && !signal.aborted) {
-      this.#sleeping = new AbortController();
-      await this.#clock.sleep(delayMs, AbortSignal.any([this.#sleeping.signal, signal]));
-      this.#sleeping = null;
-    }
+    if (!this.#woken && !signal.aborted) await this.#pause(delayMs, signal);
     this.#woken = false;
+  }
+
+  /** Without a composed signal: a loop sleeps each second for as long as its process lives. */
+  #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        signal.removeEventListener("abort", end);
+        this.#end = null;
+        resolve();
+      };
+      const timer = this.#clock.setTimer(delayMs, end);
+      signal.addEventListener("abort", end);
+      this.#end = end;
+    });
   }
 }

@@ -19,6 +19,7 @@ import type {
   ExecutionFilter,
   ExecutionStore,
   ExpiredExecution,
+  PendingWork,
   RequestClaim,
   ResultOutcome,
   StateOf,
@@ -36,6 +37,7 @@ import { countReady } from "./counts.ts";
 import { expire } from "./expiry.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
+import { pendingWork } from "./pending-work.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
 import { findRequest, pruneRequests } from "./requests.ts";
 import { storeResults } from "./results.ts";
@@ -67,6 +69,10 @@ export class SqlExecutionStore implements ExecutionStore {
 
   submit(group: readonly Submission[]): Promise<readonly SubmitOutcome[]> {
     return submit(this.#db, group);
+  }
+
+  pending(home: SchedulerId): Promise<PendingWork> {
+    return pendingWork(this.#db, home);
   }
 
   waitingRoutes(): Promise<readonly WaitingRoute[]> {

@@ -46,6 +46,16 @@ export function profileText(profile: ExecutorProfile): string {
   return JSON.stringify(profile);
 }
 
+/** Profiles that were parsed, by their text: each scheduler reads all executors each second, and what they said stays. */
+const parsed = new Map<string, ExecutorProfile>();
+/** With more of them all are parsed again. */
+const MAX_PARSED = 1_000;
+
 function parseProfile(text: string): ExecutorProfile {
-  return JSON.parse(text) as ExecutorProfile;
+  const known = parsed.get(text);
+  if (known !== undefined) return known;
+  const profile = JSON.parse(text) as ExecutorProfile;
+  if (parsed.size >= MAX_PARSED) parsed.clear();
+  parsed.set(text, profile);
+  return profile;
 }

@@ -15,20 +15,28 @@ export class LateDatabase implements SqlDatabase {
     this.#database = database;
   }
 
-  async transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
-    return await this.#get().transact(name, body);
+  transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return this.#database?.transact(name, body) ?? notOpen();
   }
 
-  async transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
-    return await this.#get().transactOne(name, body);
+  transactOne<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return this.#database?.transactOne(name, body) ?? notOpen();
   }
 
-  async read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
-    return await this.#get().read(name, body);
+  read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    return this.#database?.read(name, body) ?? notOpen();
   }
 
   #get(): SqlDatabase {
-    if (this.#database === undefined) throw new StoreUnavailable("the store is not open");
+    if (this.#database === undefined) throw away();
     return this.#database;
   }
+}
+
+function away(): StoreUnavailable {
+  return new StoreUnavailable("the store is not open");
+}
+
+function notOpen(): Promise<never> {
+  return Promise.reject(away());
 }

@@ -48,5 +48,5 @@ export interface SqlDatabase {
 /** A transaction runs at most this often when it keeps losing to others. */
 export const MAX_RUNS = 10;
 
-/** Called before each statement with the transaction's name and the SQL; "BEGIN", "COMMIT" and "ROLLBACK" too. For tests. */
+/** Called before each statement with the name of the transaction or read and the SQL; BEGIN, COMMIT and ROLLBACK too. For tests. */
 export type StatementHook = (name: string, sql: string) => void | Promise<void>;

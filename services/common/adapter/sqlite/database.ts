@@ -19,6 +19,8 @@ const MAX_WAITING = 100_000;
 /** At most this many prepared statements are kept. */
 const MAX_STATEMENTS = 500;
 
+const TEXT_OR_PARAMETER = /'[^']*'|\?/g;
+
 /** What a SqliteDatabase works with. */
 export type SqliteDatabaseDeps = {
   readonly handle: SqliteHandle;
@@ -49,11 +51,11 @@ export class SqliteDatabase implements SqlDatabase {
   }
 
   transact<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
-    return this.#inTurn(() => this.#runAgain(name, "BEGIN IMMEDIATE", body));
+    return this.#inTurn(() => this.#runAgain(name, () => this.#change(name, body)));
   }
 
   read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
-    return this.#inTurn(() => this.#runAgain(name, "BEGIN", body));
+    return this.#inTurn(() => this.#runAgain(name, () => this.#read(name, body)));
   }
 
   /** One writer, in this process: BEGIN and COMMIT are no round trips. */
@@ -83,10 +85,10 @@ export class SqliteDatabase implements SqlDatabase {
     }
   }
 
-  async #runAgain<T>(name: string, begin: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+  async #runAgain<T>(name: string, once: () => Promise<T>): Promise<T> {
     for (let run = 1; ; run++) {
       try {
-        return await this.#run(name, begin, body);
+        return await once();
       } catch (error) {
         if (!(error instanceof SqliteBusy) || run === MAX_RUNS) throw error;
         this.#deps.onRerun?.(name);
@@ -94,10 +96,20 @@ export class SqliteDatabase implements SqlDatabase {
     }
   }
 
-  async #run<T>(name: string, begin: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+  /** All statements of a turn see one state, as the file is this process's alone: without BEGIN and COMMIT. */
+  async #read<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
     const session = new SqliteSession(this.#deps, name, (sql) => this.#prepare(sql));
     try {
-      await session.control(begin);
+      return await body(session);
+    } finally {
+      session.end();
+    }
+  }
+
+  async #change<T>(name: string, body: (session: SqlSession) => Promise<T>): Promise<T> {
+    const session = new SqliteSession(this.#deps, name, (sql) => this.#prepare(sql));
+    try {
+      await session.control("BEGIN IMMEDIATE");
       const result = await body(session);
       await session.control("COMMIT");
       return result;
@@ -122,10 +134,19 @@ export class SqliteDatabase implements SqlDatabase {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
     if (this.#statements.size >= MAX_STATEMENTS) this.#statements.clear();
-    const statement = this.#deps.handle.prepare(sql);
+    const statement = this.#deps.handle.prepare(keepPlan(sql));
     this.#statements.set(sql, statement);
     return statement;
   }
+}
+
+/**
+ * SQLite looks at the value of a parameter that is a LIMIT, or that an index does not answer, and prepares the statement
+ * anew at each run, in case another value would have another plan: a look at an empty table took 14 µs so, and takes
+ * 1 µs as an expression.
+ */
+function keepPlan(sql: string): string {
+  return sql.replace(TEXT_OR_PARAMETER, (found) => (found === "?" ? "+?" : found));
 }
 
 class SqliteSession implements SqlSession {
@@ -143,7 +164,8 @@ class SqliteSession implements SqlSession {
   }
 
   async query(sql: string, params: readonly SqlValue[] = []): Promise<readonly Row[]> {
-    if (this.#deps.onStatement !== undefined) await this.#deps.onStatement(this.#name, sql);
+    const told = this.#deps.onStatement?.(this.#name, sql);
+    if (told !== undefined) await told;
     assert(!this.#ended, "a statement after the end of its transaction");
     try {
       return this.#prepare(sql).all(params);
@@ -153,7 +175,8 @@ class SqliteSession implements SqlSession {
   }
 
   async execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
-    if (this.#deps.onStatement !== undefined) await this.#deps.onStatement(this.#name, sql);
+    const told = this.#deps.onStatement?.(this.#name, sql);
+    if (told !== undefined) await told;
     assert(!this.#ended, "a statement after the end of its transaction");
     try {
       return this.#prepare(sql).run(params).changes;
@@ -163,7 +186,8 @@ class SqliteSession implements SqlSession {
   }
 
   async executeEach(sql: string, paramLists: readonly (readonly SqlValue[])[]): Promise<number> {
-    if (this.#deps.onStatement !== undefined) await this.#deps.onStatement(this.#name, sql);
+    const told = this.#deps.onStatement?.(this.#name, sql);
+    if (told !== undefined) await told;
     assert(!this.#ended, "a statement after the end of its transaction");
     try {
       const statement = this.#prepare(sql);
