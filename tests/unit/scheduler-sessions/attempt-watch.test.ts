@@ -21,6 +21,7 @@ function attempt(changes: Partial<ActiveAttempt>): ActiveAttempt {
     sessionNumber: 1,
     state: "DISPATCHED",
     dispatchUs: 0,
+    holdUntilUs: null,
     startUs: null,
     timeoutMs: 60_000,
     stop: null,
