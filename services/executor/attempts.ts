@@ -1,12 +1,12 @@
 import type { AttemptOutcome, AttemptResult, ReturnReason } from "../common/domain/attempt.ts";
 import type { DispatchOrder } from "../common/domain/dispatch.ts";
-import { FailureCode } from "../common/domain/failure.ts";
 import { type AttemptKey, keyText } from "../common/domain/identifier.ts";
 import type { SessionUp, StopMessage } from "../common/domain/session.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import { attemptFacts } from "../common/telemetry/attempt-facts.ts";
 import type { ActiveSpan, Tracing } from "../common/telemetry/tracing.ts";
+import { BROKEN, UNSUPPORTED } from "./attempt-outcomes.ts";
 import { endRunSpan, startRunSpan } from "./attempt-span.ts";
 import type { ExecutorMetrics } from "./executor-metrics.ts";
 import { type HeldAttempt, HeldAttempts, type Way } from "./held-attempts.ts";
@@ -48,18 +48,6 @@ export interface AttemptsDeps {
   /** Rule 16: true when this incarnation is over, which ends all that it held as well. */
   isFenced(): boolean;
 }
-
-/** Outcome of an attempt that this executor cannot run. */
-const UNSUPPORTED: AttemptOutcome = {
-  kind: "failed",
-  failure: {
-    code: FailureCode.UNIMPLEMENTED,
-    message: "this executor cannot run such a target",
-    reason: "UNSUPPORTED",
-  },
-  nonRetryable: true,
-  retryDelayMs: null,
-};
 
 /** Attempts takes orders, runs them and hands on how they ended. */
 export class Attempts {
@@ -259,14 +247,8 @@ export class Attempts {
   /** A runner that throws is a fault of ours; the attempt ends all the same. */
   #broken(attempt: RunningAttempt, bug: unknown, span: ActiveSpan | null): void {
     this.#deps.log.error({ err: bug, ...attemptFacts(attempt.order) }, "an attempt ended without an outcome");
-    const failure = {
-      code: FailureCode.INTERNAL,
-      message: "the executor failed; its log says more",
-      reason: "INTERNAL",
-    };
-    const outcome: AttemptOutcome = { kind: "failed", failure, nonRetryable: false, retryDelayMs: null };
     const endUs = this.#deps.clock.wallUs();
-    const ending = { outcome, startUs: attempt.startUs, endUs, exitCode: null, output: "", errorOutput: "" };
+    const ending = { outcome: BROKEN, startUs: attempt.startUs, endUs, exitCode: null, output: "", errorOutput: "" };
     this.#ended(attempt, ending, span);
   }
 

@@ -181,18 +181,14 @@ export class Load {
     const random = this.#random;
     const jobId = random.pick(JOB_NAMES) ?? "alpha";
     switch (random.below(5)) {
-      case 0:
-        return void (await this.#client.call(
-          JobServiceService.pauseJob,
-          PauseJobRequest.fromPartial({ jobId, reason: "drawn" }),
-          MAX_TRIES,
-        ));
-      case 1:
-        return void (await this.#client.call(
-          JobServiceService.resumeJob,
-          ResumeJobRequest.fromPartial({ jobId }),
-          MAX_TRIES,
-        ));
+      case 0: {
+        const request = PauseJobRequest.fromPartial({ jobId, reason: "drawn" });
+        return this.#client.change(JobServiceService.pauseJob, request, MAX_TRIES);
+      }
+      case 1: {
+        const request = ResumeJobRequest.fromPartial({ jobId });
+        return this.#client.change(JobServiceService.resumeJob, request, MAX_TRIES);
+      }
       case 2: {
         const value = durationOfMs(this.#demand.intervalMs(random));
         const schedule = {
@@ -203,11 +199,11 @@ export class Load {
         // With another target alone its fires stay where they are.
         const updateMask = [random.chance(0.5) ? "schedule" : "target"];
         const request = UpdateJobRequest.fromPartial({ job: { jobId, schedule, target }, updateMask });
-        return void (await this.#client.call(JobServiceService.updateJob, request, MAX_TRIES));
+        return this.#client.change(JobServiceService.updateJob, { ...request, jobId }, MAX_TRIES);
       }
       case 3: {
         const request = DeleteJobRequest.fromPartial({ jobId, cancelExecutions: random.chance(0.5) });
-        return void (await this.#client.call(JobServiceService.deleteJob, request, MAX_TRIES));
+        return this.#client.change(JobServiceService.deleteJob, request, MAX_TRIES);
       }
       default:
         return this.#runJob(jobId);

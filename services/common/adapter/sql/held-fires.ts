@@ -9,6 +9,8 @@ import { LockedGates } from "./gates.ts";
 import { int, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
 
+const CALLED_BACK = [reasonNumber("PAUSED"), reasonNumber("SUPERSEDED")];
+
 /** A stop for what is held alone (rule 25), and what is said with it. */
 export type CallBack = { readonly reason: Extract<StopReason, "PAUSED" | "SUPERSEDED">; readonly message: string };
 
@@ -18,8 +20,15 @@ export type CallBack = { readonly reason: Extract<StopReason, "PAUSED" | "SUPERS
  * latest, and its identifier follows from its nominal time: a job that holds
  * none costs no statement. One that its executor handed back meanwhile, and
  * that waits for its time again, is called back there and then.
+ *
+ * @param isChange false for one that changes nothing: it only finds what was called back before
  */
-export async function callBack(session: SqlSession, job: Job, call: CallBack): Promise<HeldFire | null> {
+export async function callBack(
+  session: SqlSession,
+  job: Job,
+  call: CallBack,
+  isChange: boolean,
+): Promise<HeldFire | null> {
   const nowUs = await session.nowUs();
   if (job.lastFireUs === null || job.lastFireUs <= nowUs) return null;
   const executionId = fireExecutionId(job.jobUid, job.lastFireUs / 1_000, 0);
@@ -29,11 +38,13 @@ export async function callBack(session: SqlSession, job: Job, call: CallBack): P
   const gateKeys = gateKeysOf(textOrNull(known, "gate_keys"));
   const gates = await LockedGates.lock(session, gateKeys);
   const [row] = await session.query(
-    `SELECT state, ready_us, attempt, job_revision, stop_reason, gates_held FROM executions
+    `SELECT state, state_reason, ready_us, attempt, job_revision, stop_reason, gates_held FROM executions
       WHERE execution_id = ?${session.dialect.forUpdate}`,
     [executionId],
   );
   if (row === undefined || !isHeld(row, nowUs)) return null;
+  const held = { executionId, attempt: int(row, "attempt"), jobRevision: int(row, "job_revision") };
+  if (!isChange) return isCalledBack(row) ? held : null;
   const message = storableText(call.message, MAX_MESSAGE_CHARS);
   if (int(row, "state") === StateNumber.SCHEDULED) {
     if (row.gates_held !== null) gates.give(gateKeys);
@@ -50,7 +61,13 @@ export async function callBack(session: SqlSession, job: Job, call: CallBack): P
       [stopReasonNumber(call.reason), message, nowUs, executionId],
     );
   }
-  return { executionId, attempt: int(row, "attempt"), jobRevision: int(row, "job_revision") };
+  return held;
+}
+
+/** True when a change that came before has called it back. */
+function isCalledBack(row: Row): boolean {
+  if (int(row, "state") === StateNumber.DISPATCHED) return int(row, "stop_reason") > 0;
+  return CALLED_BACK.includes(int(row, "state_reason"));
 }
 
 /** True for what was sent ahead of its time, which has not come: it is at its executor, or came back from it. */

@@ -148,9 +148,9 @@ export class SqlJobStore implements JobStore {
       if (job === null) return { kind: "not_found" };
       if (revision !== null && revision !== job.revision) return { kind: "revision_mismatch", revision: job.revision };
       const changed = await change(session, job);
-      // An update that changes nothing is none. What was deleted is answered as it was.
-      const isChange = call !== null && (changed !== job || name === "job.delete");
-      const held = isChange ? await callBack(session, job, call) : null;
+      // An update that changes nothing is none; it may be another try of one that has called a fire back.
+      const isChange = changed !== job || name === "job.delete";
+      const held = call === null ? null : await callBack(session, job, call, isChange);
       const outcome: ChangeOutcome = { kind: "changed", job: changed, ...(held === null ? {} : { held }) };
       return validateOnly ? undo(outcome) : outcome;
     });
