@@ -15,9 +15,10 @@ import { promise } from "./verdict.ts";
 /** Whole milliseconds of timers, and microseconds that are rounded. */
 const ROUNDING_MS = 1;
 /** Work that has waited for so long is known to every scheduler that stood still or could not read the store meanwhile. */
-const KNOWN_AFTER_MS = 3_000;
+const KNOWN_AFTER_MS = 1_000;
 
 const CALL_BACKS = [stopReasonNumber("PAUSED"), stopReasonNumber("SUPERSEDED")];
+const JOB_CHANGES: ReadonlySet<string> = new Set(["job.pause", "job.update", "job.delete"]);
 const SUPERSEDED = reasonNumber("SUPERSEDED");
 
 type Held = { readonly attempt: number; readonly untilUs: number };
@@ -30,19 +31,28 @@ export class HeldCheckers implements RecordEvents {
   readonly #nodeOf: (name: string) => ExecutorNode | undefined;
   readonly #held = new Map<string, Held>();
   readonly #calledBack = new Map<string, CalledBack>();
+  readonly #onHeld: (jobId: string, executionId: string) => void;
   /** Revisions of fires that came back SUPERSEDED. */
   readonly #superseded = new Map<string, number>();
   /** Since when each has been claimable, virtual milliseconds. */
   readonly #readyMs = new Map<string, number>();
 
-  constructor(around: Surroundings, told: Told, nodeOf: (name: string) => ExecutorNode | undefined) {
+  /** @param onHeld hears of each fire that is sent ahead of its time */
+  constructor(
+    around: Surroundings,
+    told: Told,
+    nodeOf: (name: string) => ExecutorNode | undefined,
+    onHeld: (jobId: string, executionId: string) => void,
+  ) {
     this.#around = around;
     this.#told = told;
     this.#nodeOf = nodeOf;
+    this.#onHeld = onHeld;
   }
 
   committed(name: string, changes: readonly RowChange[]): void {
     for (const { table, before, after } of changes) {
+      if (table === "jobs" && JOB_CHANGES.has(name)) this.#jobChanged(String((after ?? before)?.job_uid));
       if (table !== "executions" || after === null) continue;
       this.#ready(after);
       this.#dispatched(name, before, after);
@@ -89,7 +99,9 @@ export class HeldCheckers implements RecordEvents {
     const untilUs = holdUntilUs(times);
     if (untilUs === null) this.#held.delete(id);
     else this.#held.set(id, { attempt: Number(after.attempt), untilUs });
-    if (name === "fire" && untilUs !== null) this.#ahead(id);
+    if (name !== "fire" || untilUs === null) return;
+    this.#onHeld(String(after.job_id), id);
+    this.#ahead(id);
   }
 
   /** Nothing that could have the slot has been waiting all along. */
@@ -117,6 +129,17 @@ export class HeldCheckers implements RecordEvents {
       jobId: String(after.job_id),
       atMs: this.#around.timeline.nowMs,
     });
+  }
+
+  /** Who changes a job calls back what it holds, in the same transaction. */
+  #jobChanged(jobUid: string): void {
+    const [left] = this.#around.store.rows(
+      `SELECT execution_id FROM executions WHERE job_uid = ? AND state = ${StateNumber.DISPATCHED} AND stop_reason = 0
+        AND ready_us > dispatch_us AND ready_us > ?`,
+      jobUid,
+      this.#around.store.nowUs(),
+    );
+    promise("a change calls back what is held", left === undefined, () => `${left?.execution_id} is held on`);
   }
 
   /** What was superseded becomes ready as its job is, or never. */

@@ -105,7 +105,12 @@ class Simulation {
     this.#faults = new Faults(world, this.#shape.faults);
     this.#checkers = new Checkers(world.around, this.#load.told, (name) => world.executor(name));
     this.#executorCheckers = new ExecutorCheckers(world.around, () => [...world.executors, ...world.twins]);
-    this.#heldCheckers = new HeldCheckers(world.around, this.#load.told, (name) => world.executor(name));
+    this.#heldCheckers = new HeldCheckers(
+      world.around,
+      this.#load.told,
+      (name) => world.executor(name),
+      (jobId, executionId) => this.#load.heard(jobId, executionId),
+    );
     for (const checkers of [this.#checkers, this.#executorCheckers, this.#heldCheckers]) {
       record.listeners.push({
         started: (one) => judge(() => checkers.started(one)),

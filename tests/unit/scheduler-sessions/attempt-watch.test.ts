@@ -40,6 +40,13 @@ test("rule 24: the scheduler's timeout comes at timeout + kill grace + two beats
   assert.equal(judge({ stop: { reason: "CANCEL", message: "" } }, 99 * SECOND_US), "leave");
 });
 
+test("rule 24: without a start the timeout counts from the time that an attempt was held for", () => {
+  const held = attempt({ dispatchUs: 1_000 * SECOND_US, holdUntilUs: 1_000 * SECOND_US + 300_000 });
+  const verdict = (afterUs: number) => judgeAttempt(held, true, 1_000 * SECOND_US + afterUs, sessionDefaults);
+  assert.equal(verdict(72 * SECOND_US), "leave");
+  assert.equal(verdict(72 * SECOND_US + 300_000), "timeout");
+});
+
 test("rule 24: a start by a clock that is behind or ahead is not believed: the dispatch counts", () => {
   const dispatchUs = 1_000 * SECOND_US;
   const judge = (startUs: number, nowUs: number) =>
