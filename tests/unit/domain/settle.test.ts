@@ -42,48 +42,7 @@ type Row = readonly [string, Partial<ActiveExecution>, AttemptEnd, string];
 const FAIL = { policy: { ...retrying, lostPolicy: "FAIL" } } as const;
 const RETRY = { policy: retrying } as const;
 
-const HELD = { state: "DISPATCHED", holdLeftMs: 120 } as const;
-
 const rows: readonly Row[] = [
-  // What was sent ahead of its time (11).
-  ["rule 11: held and back", HELD, returned("NOT_STARTED"), "SCHEDULED UNSPECIFIED 120 SKIPPED free"],
-  [
-    "rule 11: back past its time",
-    { ...HELD, holdLeftMs: -1 },
-    returned("NOT_STARTED"),
-    "READY UNSPECIFIED 0 SKIPPED free",
-  ],
-  ["rule 11: lost while it is held", { ...RETRY, ...HELD }, lost, "SCHEDULED UNSPECIFIED 120 LOST free"],
-  [
-    "rule 11: paused and back",
-    { ...HELD, stop: stop("PAUSED") },
-    returned("NOT_STARTED"),
-    "SCHEDULED PAUSED 120 SKIPPED free",
-  ],
-  [
-    "rule 11: superseded and back past its time",
-    { ...HELD, holdLeftMs: -5, stop: stop("SUPERSEDED") },
-    returned("NOT_STARTED"),
-    "SCHEDULED SUPERSEDED 0 SKIPPED free",
-  ],
-  [
-    "rule 11: cancelled and back",
-    { ...HELD, stop: stop("CANCEL") },
-    returned("NOT_STARTED"),
-    "CANCELLED CANCEL_REQUESTED - SKIPPED free",
-  ],
-  [
-    "rule 25: PAUSED came too late for what failed",
-    { ...RETRY, ...HELD, holdLeftMs: -5, stop: stop("PAUSED") },
-    failed,
-    "SCHEDULED RETRY_BACKOFF 100 FAILED counted",
-  ],
-  [
-    "rule 25: PAUSED of what was never held is no call back",
-    { stop: stop("PAUSED") },
-    returned("NOT_STARTED"),
-    "READY UNSPECIFIED 0 SKIPPED free",
-  ],
   // SUCCEEDED stays, whatever was asked meanwhile (25).
   ["rule 25: success", {}, succeeded, "SUCCEEDED UNSPECIFIED - SUCCEEDED counted"],
   ["rule 25: success under CANCEL", { stop: stop("CANCEL") }, succeeded, "SUCCEEDED UNSPECIFIED - SUCCEEDED counted"],
