@@ -19,6 +19,7 @@ const KNOWN_AFTER_MS = 1_000;
 
 const CALL_BACKS = [stopReasonNumber("PAUSED"), stopReasonNumber("SUPERSEDED")];
 const JOB_CHANGES: ReadonlySet<string> = new Set(["job.pause", "job.update", "job.delete"]);
+const PAUSED = reasonNumber("PAUSED");
 const SUPERSEDED = reasonNumber("SUPERSEDED");
 
 type Held = { readonly attempt: number; readonly untilUs: number };
@@ -54,6 +55,7 @@ export class HeldCheckers implements RecordEvents {
     for (const { table, before, after } of changes) {
       if (table === "jobs" && JOB_CHANGES.has(name)) this.#jobChanged(String((after ?? before)?.job_uid));
       if (table !== "executions" || after === null) continue;
+      if (name === "release_held") this.#released(before, after);
       this.#ready(after);
       this.#dispatched(name, before, after);
       this.#stopped(before, after);
@@ -129,6 +131,16 @@ export class HeldCheckers implements RecordEvents {
       jobId: String(after.job_id),
       atMs: this.#around.timeline.nowMs,
     });
+  }
+
+  /** What a pause has called back does not come again. */
+  #released(before: ChangedRow | null, after: ChangedRow): void {
+    const wasPaused = Number(before?.state) === StateNumber.SCHEDULED && Number(before?.state_reason) === PAUSED;
+    promise(
+      "what a pause called back is skipped",
+      !wasPaused || Number(after.state) === StateNumber.SKIPPED || Number(after.state) === StateNumber.CANCELLED,
+      () => `${after.execution_id} goes on as ${after.state}`,
+    );
   }
 
   /** Who changes a job calls back what it holds, in the same transaction. */

@@ -17,9 +17,15 @@ export const heldMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: "a change does not wait for what it calls back",
+    name: "a stop of what is held is not sent, nor waited for",
     rules: [11, 25],
     changes: [
+      {
+        file: "services/scheduler/sessions/stop-sender.ts",
+        find: "      if (stop === null || session === undefined ||",
+        replace:
+          '      if (stop?.reason === "PAUSED" || stop?.reason === "SUPERSEDED") continue;\n      if (stop === null || session === undefined ||',
+      },
       {
         file: "services/scheduler/api/held-waits.ts",
         find: "for (let waiting = held; waiting.length > 0; ) {",
@@ -42,28 +48,6 @@ export const heldMutations: readonly Mutation[] = [
     name: "what was superseded runs the old target",
     rules: [11],
     changes: [{ file: `${SQL}/called-back.ts`, find: "      target.bytes,\n", replace: "      old.target.bytes,\n" }],
-  },
-  {
-    name: "what came back from a pause is made ready",
-    rules: [11],
-    changes: [
-      {
-        file: `${SQL}/called-back.ts`,
-        find: 'if (execution.stateReason === "PAUSED" || job.paused) {',
-        replace: 'if (execution.stateReason === "PAUSED" && job.revision < 0) {',
-      },
-    ],
-  },
-  {
-    name: "a fire goes ahead although work waits",
-    rules: [11],
-    changes: [
-      {
-        file: "services/scheduler/dispatch/ahead-slots.ts",
-        find: "    if (waiting.blocks(routeId, route, AFTER_ALL)) return null;\n",
-        replace: "    waiting.blocks(routeId, route, AFTER_ALL);\n",
-      },
-    ],
   },
   {
     name: "a fire goes ahead through a gate without room",
