@@ -1,13 +1,15 @@
 import type { AttemptOutcome, AttemptResult, ReturnReason } from "../common/domain/attempt.ts";
 import type { DispatchOrder } from "../common/domain/dispatch.ts";
-import { FailureCode } from "../common/domain/failure.ts";
-import { keyText } from "../common/domain/identifier.ts";
+import { type AttemptKey, keyText } from "../common/domain/identifier.ts";
 import type { SessionUp, StopMessage } from "../common/domain/session.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import { attemptFacts } from "../common/telemetry/attempt-facts.ts";
-import type { ActiveSpan, Attributes, Tracing } from "../common/telemetry/tracing.ts";
+import type { ActiveSpan, Tracing } from "../common/telemetry/tracing.ts";
+import { BROKEN, UNSUPPORTED } from "./attempt-outcomes.ts";
+import { endRunSpan, startRunSpan } from "./attempt-span.ts";
 import type { ExecutorMetrics } from "./executor-metrics.ts";
+import { type HeldAttempt, HeldAttempts, type Way } from "./held-attempts.ts";
 import type { Identity } from "./identity.ts";
 import type { KeptResults } from "./kept-results.ts";
 import type { KnownKey, KnownKeys } from "./known-keys.ts";
@@ -15,14 +17,15 @@ import type { MeshTime } from "./mesh-time.ts";
 import type { Runners } from "./runners.ts";
 import { type AttemptVoice, RunningAttempt, type StopCause } from "./running-attempt.ts";
 import type { Slots } from "./slots.ts";
-import type { AttemptEnding } from "./target-runner.ts";
+import type { AttemptEnding, TargetRunner } from "./target-runner.ts";
 
 /**
  * Rule 17: an attempt is taken once under its key. Rule 20: what does not fit
  * comes back at once, NOT_STARTED, never queued behind a running one. Rule 19:
  * a key that comes again by the session is answered by how it stands. Rule 24:
- * nothing starts after its start deadline, by mesh time. Rule 25: a stop is
- * always answered.
+ * nothing starts after its start deadline, by mesh time. Rule 11: what came ahead
+ * of its time is held until then. Rule 25: a stop is always answered; one for
+ * what is held alone leaves alone what has started.
  */
 
 /** What Attempts needs. */
@@ -42,37 +45,34 @@ export interface AttemptsDeps {
   say(message: SessionUp): void;
   /** Hears of each attempt that begins to run. */
   onBegan(attempt: RunningAttempt): void;
+  /** Rule 16: true when this incarnation is over, which ends all that it held as well. */
+  isFenced(): boolean;
 }
-
-/** Outcome of an attempt that this executor cannot run. */
-const UNSUPPORTED: AttemptOutcome = {
-  kind: "failed",
-  failure: {
-    code: FailureCode.UNIMPLEMENTED,
-    message: "this executor cannot run such a target",
-    reason: "UNSUPPORTED",
-  },
-  nonRetryable: true,
-  retryDelayMs: null,
-};
-
-/** How an order came. */
-type Way = "lane" | "session";
-
-const FROM_KAFKA: Attributes = { "messaging.system": "kafka", "messaging.operation.type": "process" };
 
 /** Attempts takes orders, runs them and hands on how they ended. */
 export class Attempts {
   readonly #deps: AttemptsDeps;
   readonly #running = new Set<RunningAttempt>();
+  readonly #held: HeldAttempts;
 
   constructor(deps: AttemptsDeps) {
     this.#deps = deps;
+    this.#held = new HeldAttempts({ clock: deps.clock, mesh: deps.mesh, onDue: (held) => this.#due(held) });
   }
 
   /** Those that run. */
   get running(): ReadonlySet<RunningAttempt> {
     return this.#running;
+  }
+
+  /** Those that run and those that are held: what has no result yet. */
+  get unended(): number {
+    return this.#running.size + this.#held.size;
+  }
+
+  /** Keys of those, for Hello.taken. */
+  unendedKeys(): AttemptKey[] {
+    return [...[...this.#running].map(({ order }) => order.key), ...this.#held.keys()];
   }
 
   /** Takes an order from the lane or the session. Orders for others are passed over. */
@@ -103,7 +103,9 @@ export class Attempts {
       const added = known.add(stop.key, text, mesh.nowUs());
       this.#count(added, identity.sessionNumber, -1);
       this.#giveBack(added, "NOT_STARTED", "stopped before it came", "");
-    } else if (own.running !== null) {
+    } else if (this.#held.has(own)) {
+      this.#handBack(own, "stopped before its time");
+    } else if (own.running !== null && stop.reason !== "PAUSED" && stop.reason !== "SUPERSEDED") {
       const cause: StopCause = { kind: "stop", reason: stop.reason, message: stop.message };
       own.running.stop(cause, clock.monotonicMs() + stop.graceMs);
     } else {
@@ -113,8 +115,17 @@ export class Attempts {
 
   /** Tells all that run to end. */
   stopAll(cause: StopCause, graceMs: number): void {
-    const graceEndMs = this.#deps.clock.monotonicMs() + graceMs;
+    const { clock, known, slots } = this.#deps;
+    const graceEndMs = clock.monotonicMs() + graceMs;
     for (const attempt of [...this.#running]) attempt.stop(cause, graceEndMs);
+    for (const held of this.#held.releaseAll()) {
+      if (cause.kind !== "fenced") {
+        this.#giveBack(held.known, "NOT_STARTED", "the executor stops", held.order.traceparent, held.capability);
+        continue;
+      }
+      slots.release(held.capability);
+      known.stored(held.known, clock.monotonicMs());
+    }
   }
 
   /** Rule 20: counts a key once under each session, and for its capability once that is known. */
@@ -140,13 +151,38 @@ export class Attempts {
     if (tooLate !== null) return this.#giveBack(known, "NOT_STARTED", tooLate, order.traceparent);
     const runner = this.#deps.runners.at(capability);
     if (runner === undefined) return this.#keepAtOnce(known, UNSUPPORTED, order.traceparent);
-    if (kept.full(this.#running.size)) {
+    const isEarly = this.#held.waits(order);
+    const unknownTime = isEarly ? this.#held.fault() : null;
+    if (unknownTime !== null) return this.#giveBack(known, "NOT_STARTED", unknownTime, order.traceparent);
+    if (kept.full(this.unended)) {
       return this.#giveBack(known, "NOT_STARTED", "too many results wait to be stored", order.traceparent);
     }
     if (!slots.hold(capability)) {
       const why = slots.closed ? "the executor takes no more work" : "no free slot";
       return this.#giveBack(known, "NOT_STARTED", why, order.traceparent);
     }
+    const taken = { known, order, capability, way };
+    if (isEarly) this.#held.hold(taken);
+    else this.#start(taken, runner);
+  }
+
+  /** Its time has come. Much may have happened to this process since it was taken. */
+  #due({ known, order, capability, way }: HeldAttempt): void {
+    if (this.#deps.isFenced() || this.#held.release(known) === undefined) return;
+    const runner = this.#deps.runners.at(capability);
+    const tooLate = this.#tooLate(order);
+    if (tooLate === null && runner !== undefined) return this.#start({ known, order, capability, way }, runner);
+    this.#giveBack(known, "NOT_STARTED", tooLate ?? "it cannot be run any more", order.traceparent, capability);
+  }
+
+  /** Hands back what is held. */
+  #handBack(known: KnownKey, why: string): void {
+    const held = this.#held.release(known);
+    if (held !== undefined) this.#giveBack(known, "NOT_STARTED", why, held.order.traceparent, held.capability);
+  }
+
+  /** Runs what has a slot. */
+  #start({ known, order, capability, way }: HeldAttempt, runner: TargetRunner): void {
     const { clock } = this.#deps;
     const start = { us: clock.wallUs(), ms: clock.monotonicMs(), keepsTimeout: runner.keepsTimeout };
     const attempt = new RunningAttempt(this.#deps.voice, known, order, capability, start);
@@ -154,7 +190,7 @@ export class Attempts {
     this.#running.add(attempt);
     this.#deps.onBegan(attempt);
     this.#deps.metrics.started(order, this.#deps.mesh.nowUs());
-    const span = this.#startSpan(attempt, way);
+    const span = startRunSpan(this.#deps.tracing, attempt, way);
     const ending = runner.run(attempt);
     if (ending instanceof Promise) {
       ending.then(
@@ -179,7 +215,7 @@ export class Attempts {
     const { known, order } = attempt;
     const { slots, clock, identity } = this.#deps;
     this.#running.delete(attempt);
-    if (span !== null) endSpan(span, ending);
+    if (span !== null) endRunSpan(span, ending);
     this.#deps.metrics.ran(order.target.kind, (clock.monotonicMs() - attempt.startMs) / 1000);
     if (attempt.cause?.kind === "fenced") {
       // Others run it by now, or will: nothing is said of it (rule 16).
@@ -211,14 +247,8 @@ export class Attempts {
   /** A runner that throws is a fault of ours; the attempt ends all the same. */
   #broken(attempt: RunningAttempt, bug: unknown, span: ActiveSpan | null): void {
     this.#deps.log.error({ err: bug, ...attemptFacts(attempt.order) }, "an attempt ended without an outcome");
-    const failure = {
-      code: FailureCode.INTERNAL,
-      message: "the executor failed; its log says more",
-      reason: "INTERNAL",
-    };
-    const outcome: AttemptOutcome = { kind: "failed", failure, nonRetryable: false, retryDelayMs: null };
     const endUs = this.#deps.clock.wallUs();
-    const ending = { outcome, startUs: attempt.startUs, endUs, exitCode: null, output: "", errorOutput: "" };
+    const ending = { outcome: BROKEN, startUs: attempt.startUs, endUs, exitCode: null, output: "", errorOutput: "" };
     this.#ended(attempt, ending, span);
   }
 
@@ -229,17 +259,17 @@ export class Attempts {
       this.#deps.say({ kind: "started", key: known.key, startUs: known.running.startUs });
     } else if (known.kept !== null) {
       this.#deps.kept.resend(known.kept);
-    } else if (!this.#deps.kept.overfull) {
+    } else if (!this.#deps.kept.overfull && !this.#held.has(known)) {
       this.#giveBack(known, "UNKNOWN", "its result was stored once and is no longer kept", "");
     }
   }
 
-  #giveBack(known: KnownKey, reason: ReturnReason, message: string, traceparent: string): void {
-    this.#keepAtOnce(known, { kind: "returned", reason, message }, traceparent);
+  #giveBack(known: KnownKey, reason: ReturnReason, message: string, traceparent: string, capability = -1): void {
+    this.#keepAtOnce(known, { kind: "returned", reason, message }, traceparent, capability);
   }
 
-  /** The result of an attempt that never held a slot. */
-  #keepAtOnce(known: KnownKey, outcome: AttemptOutcome, traceparent: string): void {
+  /** The result of an attempt that never started. @param capability whose slot it held; -1 when it held none */
+  #keepAtOnce(known: KnownKey, outcome: AttemptOutcome, traceparent: string, capability = -1): void {
     const { identity, clock } = this.#deps;
     const result: AttemptResult = {
       key: known.key,
@@ -254,42 +284,11 @@ export class Attempts {
       outputPieceCount: 0,
       traceparent,
     };
-    this.#keep(known, result, -1);
+    this.#keep(known, result, capability);
   }
 
   #keep(known: KnownKey, result: AttemptResult, capability: number): void {
     this.#deps.metrics.kept(result.outcome);
     this.#deps.kept.keep(known, result, capability);
   }
-
-  #startSpan(attempt: RunningAttempt, way: Way): ActiveSpan | null {
-    const { order } = attempt;
-    if (!this.#deps.tracing.records(order.traceparent)) return null;
-    const span = this.#deps.tracing.startSpan("jobmesh.run", {
-      parent: order.traceparent,
-      tracestate: order.tracestate,
-      kind: "consumer",
-      startUs: attempt.startUs,
-      attributes: {
-        ...(way === "lane" ? FROM_KAFKA : {}),
-        ...(order.jobId === "" ? {} : { "jobmesh.job_id": order.jobId }),
-        ...(order.target.kind === "handler" ? { "jobmesh.handler": order.target.method } : {}),
-        "jobmesh.namespace": order.namespace,
-        "jobmesh.execution_id": order.key.executionId,
-        "jobmesh.attempt": order.key.attempt,
-        "jobmesh.executor_id": order.executorId,
-        "jobmesh.target": order.target.kind,
-      },
-    });
-    attempt.traceparent = span.traceparent;
-    return span;
-  }
-}
-
-/** A failure is told by its code and reason: its message may hold what the target was given. */
-function endSpan(span: ActiveSpan, { outcome, endUs }: AttemptEnding): void {
-  span.set({ "jobmesh.state": outcome.kind.toUpperCase() });
-  if (!("failure" in outcome)) return span.end({ endUs });
-  span.set({ "jobmesh.reason": outcome.failure.reason });
-  span.end({ endUs, error: outcome.failure.reason });
 }

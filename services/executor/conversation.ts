@@ -137,8 +137,7 @@ export class Conversation {
   /** Results of an earlier incarnation are kept and sent, but its attempts are not this one's. */
   #taken(): AttemptKey[] {
     const { attempts, kept, identity } = this.#deps;
-    const taken: AttemptKey[] = [];
-    for (const attempt of attempts.running) taken.push(attempt.order.key);
+    const taken: AttemptKey[] = attempts.unendedKeys();
     for (const { result } of kept) if (result.incarnation === identity.incarnation) taken.push(result.key);
     return taken;
   }
@@ -155,7 +154,7 @@ export class Conversation {
   }
 
   #full(): boolean {
-    return this.#deps.kept.full(this.#deps.attempts.running.size);
+    return this.#deps.kept.full(this.#deps.attempts.unended);
   }
 
   /** Results were stored: there may be room for work again. */

@@ -64,7 +64,7 @@ export class Departure {
     conversation.roomGrew();
     const running = attempts.running.size;
     if (running > 0) log.info({ running, softMs }, "waiting for attempts to end");
-    const idle = (): boolean => attempts.running.size === 0;
+    const idle = (): boolean => attempts.unended === 0;
     if (!(await this.#until(idle, softMs, this.#hurry.signal))) {
       log.warn({ running: attempts.running.size }, "cutting off attempts that still run");
       attempts.stopAll({ kind: "shutdown" }, this.#config.killGraceMs);

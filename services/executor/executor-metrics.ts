@@ -36,8 +36,8 @@ export class ExecutorMetrics {
   }
 
   /** An attempt starts now, by mesh time. */
-  started(order: Pick<DispatchOrder, "key" | "dispatchUs" | "scheduledUs">, nowUs: number): void {
-    this.#wait.record(Math.max(nowUs - order.dispatchUs, 0) / 1e6);
+  started(order: Pick<DispatchOrder, "key" | "dispatchUs" | "holdUntilUs" | "scheduledUs">, nowUs: number): void {
+    this.#wait.record(Math.max(nowUs - (order.holdUntilUs ?? order.dispatchUs), 0) / 1e6);
     if (order.key.attempt === 1) this.#lateness.record(Math.max(nowUs - order.scheduledUs, 0) / 1e6);
   }
 

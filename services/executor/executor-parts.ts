@@ -102,9 +102,10 @@ export class ExecutorParts {
       { clock, queue: this.output, dropped: metrics.droppedBytes, onWaiting },
       this.#config,
     );
+    const isFenced = (): boolean => this.fence?.check() === true;
     const onBegan: (typeof this.watch)["began"] = (attempt) => this.watch.began(attempt);
     const parts = { identity, mesh, known, slots, kept, runners, voice };
-    return new Attempts({ ...parts, clock, log, tracing, metrics, say: this.#say, onBegan });
+    return new Attempts({ ...parts, clock, log, tracing, metrics, say: this.#say, onBegan, isFenced });
   }
 
   #newFence(): SelfFence {

@@ -22,7 +22,7 @@ export class MeshTime {
   /** Mesh time in microseconds; the machine's own clock until a home has told it. */
   nowUs(): number {
     if (this.#offsetUs === null) return this.#clock.wallUs();
-    return Math.floor(this.#clock.monotonicMs() * 1000 + this.#offsetUs);
+    return Math.round(this.#clock.monotonicMs() * 1000 + this.#offsetUs);
   }
 
   /** How wrong it may be in milliseconds; infinite until a home has told it. */

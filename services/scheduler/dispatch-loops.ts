@@ -4,6 +4,7 @@ import type { Random } from "../common/port/random.ts";
 import type { Store } from "../common/port/store.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
+import { AheadSlots } from "./dispatch/ahead-slots.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { RouteBook } from "./dispatch/route-book.ts";
 import { Sender } from "./dispatch/sender.ts";
@@ -48,6 +49,8 @@ export class DispatchLoops {
   readonly submitter: Submitter;
   readonly sessions: SessionService;
   readonly routes: RouteBook;
+  /** Slots of fires that are sent ahead of their time. */
+  readonly ahead: AheadSlots;
   readonly #deps: DispatchLoopsDeps;
   readonly #settings: SchedulerSettings;
 
@@ -69,6 +72,7 @@ export class DispatchLoops {
     const waiting = new WaitingView(roster, routes);
     const sender = new Sender({ ...deps, roster });
     this.#sender = sender;
+    this.ahead = new AheadSlots({ ...deps, roster, routes, waiting, sender });
     this.submitter = new Submitter(
       { ...deps, roster, routes, waiting, sender, limit: new WaitingLimit(deps, settings.maxWaitingExecutions) },
       { ...submitGroupDefaults, maxItems: settings.submitGroupRows, maxBytes: settings.submitGroupBytes },

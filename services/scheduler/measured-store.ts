@@ -100,7 +100,8 @@ class ExecutionCounts {
     for (const [index, fire] of fires.entries()) {
       const outcome = outcomes[index];
       if (outcome?.kind === "fired") this.#stored(fire, outcome.skippedIds.length);
-      else this.#fires.add("refused", 1);
+      // Ahead of its time nothing is decided: it comes again.
+      else if (outcome?.kind !== "early") this.#fires.add("refused", 1);
     }
   }
 

@@ -19,6 +19,8 @@ export type SchedulerSettings = {
   /** Between sweeps for READY work, stops and waiters at gates. */
   readonly sweepMs: number;
   readonly lookAheadMs: number;
+  /** How long before its time a fire is sent to be held. */
+  readonly aheadMs: number;
   readonly missedMs: number;
   readonly backstopMs: number;
   readonly resultBackstopMs: number;

@@ -14,6 +14,7 @@ import type { Tracing } from "../common/telemetry/tracing.ts";
 import { sessionService } from "../common/wire/session-method.ts";
 import { EndedWaits } from "./api/ended-waits.ts";
 import { executionHandlers } from "./api/execution-service.ts";
+import { HeldWaits } from "./api/held-waits.ts";
 import { JobKeeper } from "./api/job-keeper.ts";
 import { jobHandlers } from "./api/job-service.ts";
 import { KnownTypes } from "./api/known-types.ts";
@@ -98,13 +99,14 @@ export class Scheduler {
     const [hints, meshClock] = [this.hints, this.#meshClock];
     const types = new KnownTypes(store.descriptors, this.#deps.clock);
     const checkPayload = payloadCheck(types, new RunMethods(store.executors, this.#deps.clock));
-    const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload, log });
+    const held = new HeldWaits({ store, hints, clock: this.#deps.clock }, 2 * this.#settings.heartbeatMs);
+    const keeper = new JobKeeper({ store, hints, held, meshClock, random, checkPayload, log });
     const reader = new SubmissionReader({ store, meshClock, random, checkPayload, log });
     const sink = this.#dispatch.submitter;
     const submissions = new Submissions({ reader, sink, store, tracing, log });
     const logs = { store, hints, clock: this.#deps.clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };
-    const executions = executionHandlers({ store, hints, waits: this.#waits, submissions, logs, types });
+    const executions = executionHandlers({ store, hints, held, waits: this.#waits, submissions, logs, types });
     // The server listens before the store has told the time, which may take as long as the store is slow.
     const guard = (): void => {
       if (!this.#isMeasured) throw notRunning();
@@ -229,8 +231,8 @@ export class Scheduler {
       resultPartitions: bus?.resultPartitions ?? 0,
     });
     const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
-    const { routes } = this.#dispatch;
-    const timed = { store, owners: membership, routes, hints, meshClock, clock, tracing, log };
+    const { routes, ahead } = this.#dispatch;
+    const timed = { store, owners: membership, routes, ahead, hints, meshClock, clock, tracing, log };
     const { heartbeatMs, leaseMs, sessionLeaseMs, lossMs, lossBusWaitMs } = settings;
     return {
       membership,

@@ -2,6 +2,7 @@ import type { Clock } from "../common/port/clock.ts";
 import type { Store } from "../common/port/store.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
+import type { AheadSlots } from "./dispatch/ahead-slots.ts";
 import type { RouteBook } from "./dispatch/route-book.ts";
 import type { Hints } from "./hints.ts";
 import type { MeshClock } from "./mesh-clock.ts";
@@ -19,6 +20,7 @@ export type TimedLoopsDeps = {
   readonly store: Store;
   readonly owners: ShardOwners & TaskOwners;
   readonly routes: RouteBook;
+  readonly ahead: AheadSlots;
   readonly hints: Hints;
   readonly meshClock: MeshClock;
   readonly clock: Clock;

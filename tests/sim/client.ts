@@ -27,6 +27,16 @@ export type Told = {
   readonly finals: Map<string, Set<string>>;
   /** Uids of jobs whose creation was answered. */
   readonly jobs: Set<string>;
+  /** Changes of jobs that were answered, no other change of that job being asked for meanwhile. */
+  readonly changes: AnsweredChange[];
+};
+
+/** A change of a job, from its call to its answer, and the fires that it named as not stopped. */
+export type AnsweredChange = {
+  readonly jobId: string;
+  readonly beganMs: number;
+  readonly answeredMs: number;
+  readonly unstopped: ReadonlySet<string>;
 };
 
 const FINAL = new Set(["SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "SKIPPED", "EXPIRED", "LOST"]);
@@ -43,7 +53,10 @@ export class Client {
     cancelled: new Map(),
     finals: new Map(),
     jobs: new Set(),
+    changes: [],
   };
+  /** Changes of each job that were ever begun, and those under way. */
+  readonly #changing = new Map<string, { begun: number; open: number }>();
   readonly process: SimProcess;
   readonly #around: Surroundings;
   readonly #random: SeededRandom;
@@ -92,6 +105,23 @@ export class Client {
     const state = stateOf(execution);
     const { executionId } = execution;
     if (FINAL.has(state)) this.told.cancelled.set(executionId, { atMs: this.#around.timeline.nowMs, state });
+  }
+
+  /** Calls for a change of a job, and keeps the answer where nobody else changed the job meanwhile. */
+  async change<Req>(method: MethodShape, request: Req & { readonly jobId: string }, tries: number): Promise<void> {
+    const { jobId } = request;
+    const { timeline } = this.#around;
+    const state = this.#changing.get(jobId) ?? { begun: 0, open: 0 };
+    this.#changing.set(jobId, state);
+    const isFirst = state.open === 0;
+    const number = ++state.begun;
+    state.open++;
+    const beganMs = timeline.nowMs;
+    const response = await this.call<Req, { unstoppedExecutionIds?: readonly string[] }>(method, request, tries);
+    state.open--;
+    if (response === null || !isFirst || state.begun !== number) return;
+    const unstopped = new Set(response.unstoppedExecutionIds ?? []);
+    this.told.changes.push({ jobId, beganMs, answeredMs: timeline.nowMs, unstopped });
   }
 
   /** Calls some scheduler, another one after each failure. Null when it failed for good, or too often. */

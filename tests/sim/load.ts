@@ -34,6 +34,10 @@ const JOB_NAMES = ["alpha", "beta", "gamma"];
 /** Tries of a call that has to be answered. */
 const MANY_TRIES = 100;
 
+/** Part of the held fires at which somebody asks for something, and within how long. */
+const HELD_SHARE = 0.2;
+const HELD_MS = 280;
+
 /** Load is the clients. */
 export class Load {
   readonly #around: Surroundings;
@@ -43,6 +47,8 @@ export class Load {
   readonly #demand: Demand;
   /** Draws limits of time. */
   readonly #limits: SeededRandom;
+  /** Draws what is asked for while a fire is held. */
+  readonly #heldDraws: SeededRandom;
   #requests = 0;
   #isOver = false;
 
@@ -53,6 +59,7 @@ export class Load {
     this.#client = new Client(around, this.#random, addresses);
     this.#demand = new Demand(profile);
     this.#limits = this.#random.branch("limits");
+    this.#heldDraws = this.#random.branch("held");
   }
 
   /** What clients were told. */
@@ -67,6 +74,34 @@ export class Load {
       this.#client.process.setTimer(this.#random.between(0, 2 * this.#profile.gapMs), next);
     };
     next();
+  }
+
+  /** A fire is held at its executor. Some clients change its job just then, or cancel it: by chance that would be rare. */
+  heard(jobId: string, executionId: string): void {
+    const random = this.#heldDraws;
+    if (this.#isOver || !random.chance(HELD_SHARE)) return;
+    const ask = random.pick([
+      () => this.#pauseAWhile(jobId),
+      () => this.#cancel(executionId),
+      () => this.#retarget(jobId),
+    ]);
+    this.#client.process.setTimer(random.between(0, HELD_MS), () => {
+      if (!this.#isOver) void ask?.();
+    });
+  }
+
+  async #pauseAWhile(jobId: string): Promise<void> {
+    const pause = PauseJobRequest.fromPartial({ jobId, reason: "held" });
+    await this.#client.change(JobServiceService.pauseJob, pause, MAX_TRIES);
+    await this.#client.process.sleep(500);
+    const resume = ResumeJobRequest.fromPartial({ jobId });
+    await this.#client.change(JobServiceService.resumeJob, resume, MAX_TRIES);
+  }
+
+  async #retarget(jobId: string): Promise<void> {
+    const job = { jobId, target: this.#demand.target(this.#heldDraws) };
+    const request = UpdateJobRequest.fromPartial({ job, updateMask: ["target"] });
+    await this.#client.change(JobServiceService.updateJob, { ...request, jobId }, MAX_TRIES);
   }
 
   /** Nothing more is asked for. */
@@ -137,9 +172,8 @@ export class Load {
     return this.#client.acknowledge(response?.execution, request.requestId, traceIdOf(traceparent));
   }
 
-  async #cancel(): Promise<void> {
-    const ids = [...this.told.acknowledged.keys()];
-    const executionId = this.#random.chance(0.7) ? ids.at(-1 - this.#random.below(8)) : this.#random.pick(ids);
+  async #cancel(given?: string): Promise<void> {
+    const executionId = given ?? this.#drawExecution();
     if (executionId === undefined) return;
     const request = CancelExecutionRequest.fromPartial({ executionId, reason: "drawn" });
     const response = await this.#client.call<CancelExecutionRequest, { execution?: Execution }>(
@@ -149,6 +183,11 @@ export class Load {
     );
     if (response?.execution === undefined) return;
     this.#client.cancelled(response.execution);
+  }
+
+  #drawExecution(): string | undefined {
+    const ids = [...this.told.acknowledged.keys()];
+    return this.#random.chance(0.7) ? ids.at(-1 - this.#random.below(8)) : this.#random.pick(ids);
   }
 
   async #look(given?: string): Promise<void> {
@@ -181,18 +220,14 @@ export class Load {
     const random = this.#random;
     const jobId = random.pick(JOB_NAMES) ?? "alpha";
     switch (random.below(5)) {
-      case 0:
-        return void (await this.#client.call(
-          JobServiceService.pauseJob,
-          PauseJobRequest.fromPartial({ jobId, reason: "drawn" }),
-          MAX_TRIES,
-        ));
-      case 1:
-        return void (await this.#client.call(
-          JobServiceService.resumeJob,
-          ResumeJobRequest.fromPartial({ jobId }),
-          MAX_TRIES,
-        ));
+      case 0: {
+        const request = PauseJobRequest.fromPartial({ jobId, reason: "drawn" });
+        return this.#client.change(JobServiceService.pauseJob, request, MAX_TRIES);
+      }
+      case 1: {
+        const request = ResumeJobRequest.fromPartial({ jobId });
+        return this.#client.change(JobServiceService.resumeJob, request, MAX_TRIES);
+      }
       case 2: {
         const value = durationOfMs(this.#demand.intervalMs(random));
         const schedule = {
@@ -203,11 +238,11 @@ export class Load {
         // With another target alone its fires stay where they are.
         const updateMask = [random.chance(0.5) ? "schedule" : "target"];
         const request = UpdateJobRequest.fromPartial({ job: { jobId, schedule, target }, updateMask });
-        return void (await this.#client.call(JobServiceService.updateJob, request, MAX_TRIES));
+        return this.#client.change(JobServiceService.updateJob, { ...request, jobId }, MAX_TRIES);
       }
       case 3: {
         const request = DeleteJobRequest.fromPartial({ jobId, cancelExecutions: random.chance(0.5) });
-        return void (await this.#client.call(JobServiceService.deleteJob, request, MAX_TRIES));
+        return this.#client.change(JobServiceService.deleteJob, request, MAX_TRIES);
       }
       default:
         return this.#runJob(jobId);

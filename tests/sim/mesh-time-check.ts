@@ -38,10 +38,15 @@ function errorOf({ process, executor }: ExecutorNode, storeUs: number): number |
   return (process.wallUs() - storeUs) / 1_000 + executor.status.meshOffsetMs;
 }
 
+/** How far off mesh time is at an executor now, milliseconds; what is to be borne where none runs. */
+export function meshErrorMs(node: ExecutorNode | undefined, storeUs: number): number {
+  const { process = null, executor = null } = node ?? {};
+  if (process === null || executor === null) return TOLERANCE_MS;
+  return Math.abs(process.wallUs() + executor.status.meshOffsetMs * 1_000 - storeUs) / 1_000;
+}
+
 /** How late by the store's clock an executor may start what has a start deadline: it goes by mesh time as it knows it. */
 export function mayStartLateMs(node: ExecutorNode | undefined, { kind }: Run, storeUs: number): number {
-  const { process = null, executor = null } = node ?? {};
   // A command starts a little later, in its spawner.
-  if (kind === "command" || process === null || executor === null) return TOLERANCE_MS;
-  return Math.abs(process.wallUs() + executor.status.meshOffsetMs * 1_000 - storeUs) / 1_000;
+  return kind === "command" ? TOLERANCE_MS : meshErrorMs(node, storeUs);
 }

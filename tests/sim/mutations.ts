@@ -2,6 +2,7 @@
 import { busMutations } from "./mutations/bus.ts";
 import { executorMutations } from "./mutations/executors.ts";
 import { foundMutations } from "./mutations/found.ts";
+import { heldMutations } from "./mutations/held.ts";
 import { homeMutations } from "./mutations/homes.ts";
 import type { Mutation } from "./mutations/mutation.ts";
 import { schedulerMutations } from "./mutations/schedulers.ts";
@@ -12,6 +13,7 @@ export const mutations: readonly Mutation[] = [
   ...storeMutations,
   ...schedulerMutations,
   ...executorMutations,
+  ...heldMutations,
   ...homeMutations,
   ...busMutations,
   ...foundMutations,

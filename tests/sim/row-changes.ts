@@ -26,6 +26,7 @@ const WATCHED = {
     "cause",
     "scheduled_us",
     "ready_us",
+    "dispatch_us",
     "ended_us",
     "stop_reason",
     "counted_attempts",

@@ -4,6 +4,7 @@ import { ExecutorCheckers } from "./executor-checkers.ts";
 import type { ExecutorNode } from "./executor-node.ts";
 import type { FaultKind } from "./fault-profile.ts";
 import { Faults } from "./faults.ts";
+import { HeldCheckers } from "./held-checkers.ts";
 import {
   checkEnded,
   checkFireCounts,
@@ -84,6 +85,7 @@ class Simulation {
   readonly #faults: Faults;
   readonly #checkers: Checkers;
   readonly #executorCheckers: ExecutorCheckers;
+  readonly #heldCheckers: HeldCheckers;
   readonly #shape: RunShape;
   readonly #ended = new Map<unknown, string>();
   readonly #atHome: LooksAtHome = new Map();
@@ -103,7 +105,13 @@ class Simulation {
     this.#faults = new Faults(world, this.#shape.faults);
     this.#checkers = new Checkers(world.around, this.#load.told, (name) => world.executor(name));
     this.#executorCheckers = new ExecutorCheckers(world.around, () => [...world.executors, ...world.twins]);
-    for (const checkers of [this.#checkers, this.#executorCheckers]) {
+    this.#heldCheckers = new HeldCheckers(
+      world.around,
+      this.#load.told,
+      (name) => world.executor(name),
+      (jobId, executionId) => this.#load.heard(jobId, executionId),
+    );
+    for (const checkers of [this.#checkers, this.#executorCheckers, this.#heldCheckers]) {
       record.listeners.push({
         started: (one) => judge(() => checkers.started(one)),
         ended: (one) => judge(() => checkers.ended(one)),
@@ -150,6 +158,7 @@ class Simulation {
   committed(name: string, changes: readonly RowChange[]): void {
     this.#checkers.committed(name, changes);
     this.#executorCheckers.committed(changes);
+    this.#heldCheckers.committed(name, changes);
   }
 
   /** Runs a look; the first promise that is broken ends the run. */

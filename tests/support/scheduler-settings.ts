@@ -12,6 +12,7 @@ export const schedulerSettings: Omit<SchedulerSettings, "schedulerId"> = {
   reportDelayMs: 250,
   sweepMs: 250,
   lookAheadMs: 2_000,
+  aheadMs: 300,
   missedMs: 15_000,
   backstopMs: 2_000,
   resultBackstopMs: 3_000,

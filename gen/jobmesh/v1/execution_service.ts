@@ -4356,7 +4356,8 @@ export const ExecutionServiceDefinition = {
     },
     /**
      * CancelExecution asks that an execution end. One that is CANCELLED already
-     * answers OK, one that ended otherwise FAILED_PRECONDITION.
+     * answers OK, one that ended otherwise FAILED_PRECONDITION. One that is held
+     * for its time is answered when it came back, or after two heartbeats.
      */
     cancelExecution: {
       name: "CancelExecution",
@@ -4505,7 +4506,8 @@ export const ExecutionServiceService = {
   },
   /**
    * CancelExecution asks that an execution end. One that is CANCELLED already
-   * answers OK, one that ended otherwise FAILED_PRECONDITION.
+   * answers OK, one that ended otherwise FAILED_PRECONDITION. One that is held
+   * for its time is answered when it came back, or after two heartbeats.
    */
   cancelExecution: {
     path: "/jobmesh.v1.ExecutionService/CancelExecution" as const,
@@ -4599,7 +4601,8 @@ export interface ExecutionServiceServer extends UntypedServiceImplementation {
   listAttempts: handleUnaryCall<ListAttemptsRequest, ListAttemptsResponse>;
   /**
    * CancelExecution asks that an execution end. One that is CANCELLED already
-   * answers OK, one that ended otherwise FAILED_PRECONDITION.
+   * answers OK, one that ended otherwise FAILED_PRECONDITION. One that is held
+   * for its time is answered when it came back, or after two heartbeats.
    */
   cancelExecution: handleUnaryCall<CancelExecutionRequest, CancelExecutionResponse>;
   /** CancelExecutions cancels all that a filter matches. */
@@ -4726,7 +4729,8 @@ export interface ExecutionServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * CancelExecution asks that an execution end. One that is CANCELLED already
-   * answers OK, one that ended otherwise FAILED_PRECONDITION.
+   * answers OK, one that ended otherwise FAILED_PRECONDITION. One that is held
+   * for its time is answered when it came back, or after two heartbeats.
    */
   cancelExecution(
     request: CancelExecutionRequest,

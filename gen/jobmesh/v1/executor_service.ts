@@ -392,7 +392,8 @@ export interface StoredOffset {
  * StopAttempt asks that an attempt end. It is always answered: one that has not
  * started or is unknown comes back NOT_STARTED, and a late event for it is
  * dropped; one that runs is stopped and its result says how; one that ended has
- * its result sent again.
+ * its result sent again. PAUSED and SUPERSEDED are for what is held alone: one
+ * that has started runs on, and is answered by AttemptStarted.
  */
 export interface StopAttempt {
   /** Attempt. */

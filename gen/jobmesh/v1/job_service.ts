@@ -125,7 +125,14 @@ export interface UpdateJobRequest {
 /** UpdateJobResponse answers UpdateJob. */
 export interface UpdateJobResponse {
   /** The job as stored. */
-  job: Job | undefined;
+  job:
+    | Job
+    | undefined;
+  /**
+   * Fires that were held when the job was changed and could not be called back:
+   * they had started, or their executors did not answer within two heartbeats.
+   */
+  unstoppedExecutionIds: string[];
 }
 
 /** DeleteJobRequest asks for DeleteJob. */
@@ -144,6 +151,11 @@ export interface DeleteJobRequest {
 
 /** DeleteJobResponse answers DeleteJob. */
 export interface DeleteJobResponse {
+  /**
+   * Fires that were held when the job was changed and could not be called back:
+   * they had started, or their executors did not answer within two heartbeats.
+   */
+  unstoppedExecutionIds: string[];
 }
 
 /** PauseJobRequest asks for PauseJob. */
@@ -159,7 +171,14 @@ export interface PauseJobRequest {
 /** PauseJobResponse answers PauseJob. */
 export interface PauseJobResponse {
   /** The job as stored. */
-  job: Job | undefined;
+  job:
+    | Job
+    | undefined;
+  /**
+   * Fires that were held when the job was changed and could not be called back:
+   * they had started, or their executors did not answer within two heartbeats.
+   */
+  unstoppedExecutionIds: string[];
 }
 
 /** ResumeJobRequest asks for ResumeJob. */
@@ -1194,13 +1213,16 @@ export const UpdateJobRequest: MessageFns<UpdateJobRequest> = {
 };
 
 function createBaseUpdateJobResponse(): UpdateJobResponse {
-  return { job: undefined };
+  return { job: undefined, unstoppedExecutionIds: [] };
 }
 
 export const UpdateJobResponse: MessageFns<UpdateJobResponse> = {
   encode(message: UpdateJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.job !== undefined) {
       Job.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unstoppedExecutionIds) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -1226,6 +1248,14 @@ export const UpdateJobResponse: MessageFns<UpdateJobResponse> = {
             message.job = Job.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unstoppedExecutionIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1239,13 +1269,23 @@ export const UpdateJobResponse: MessageFns<UpdateJobResponse> = {
   },
 
   fromJSON(object: any): UpdateJobResponse {
-    return { job: isSet(object.job) ? Job.fromJSON(object.job) : undefined };
+    return {
+      job: isSet(object.job) ? Job.fromJSON(object.job) : undefined,
+      unstoppedExecutionIds: globalThis.Array.isArray(object?.unstoppedExecutionIds)
+        ? object.unstoppedExecutionIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.unstopped_execution_ids)
+        ? object.unstopped_execution_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
   },
 
   toJSON(message: UpdateJobResponse): unknown {
     const obj: any = {};
     if (message.job !== undefined) {
       obj.job = Job.toJSON(message.job);
+    }
+    if (message.unstoppedExecutionIds?.length) {
+      obj.unstoppedExecutionIds = message.unstoppedExecutionIds;
     }
     return obj;
   },
@@ -1256,6 +1296,7 @@ export const UpdateJobResponse: MessageFns<UpdateJobResponse> = {
   fromPartial<I extends Exact<DeepPartial<UpdateJobResponse>, I>>(object: I): UpdateJobResponse {
     const message = createBaseUpdateJobResponse();
     message.job = (object.job !== undefined && object.job !== null) ? Job.fromPartial(object.job) : undefined;
+    message.unstoppedExecutionIds = object.unstoppedExecutionIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -1409,11 +1450,14 @@ export const DeleteJobRequest: MessageFns<DeleteJobRequest> = {
 };
 
 function createBaseDeleteJobResponse(): DeleteJobResponse {
-  return {};
+  return { unstoppedExecutionIds: [] };
 }
 
 export const DeleteJobResponse: MessageFns<DeleteJobResponse> = {
-  encode(_: DeleteJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: DeleteJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.unstoppedExecutionIds) {
+      writer.uint32(10).string(v!);
+    }
     return writer;
   },
 
@@ -1430,6 +1474,14 @@ export const DeleteJobResponse: MessageFns<DeleteJobResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.unstoppedExecutionIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1442,20 +1494,30 @@ export const DeleteJobResponse: MessageFns<DeleteJobResponse> = {
     }
   },
 
-  fromJSON(_: any): DeleteJobResponse {
-    return {};
+  fromJSON(object: any): DeleteJobResponse {
+    return {
+      unstoppedExecutionIds: globalThis.Array.isArray(object?.unstoppedExecutionIds)
+        ? object.unstoppedExecutionIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.unstopped_execution_ids)
+        ? object.unstopped_execution_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
   },
 
-  toJSON(_: DeleteJobResponse): unknown {
+  toJSON(message: DeleteJobResponse): unknown {
     const obj: any = {};
+    if (message.unstoppedExecutionIds?.length) {
+      obj.unstoppedExecutionIds = message.unstoppedExecutionIds;
+    }
     return obj;
   },
 
   create<I extends Exact<DeepPartial<DeleteJobResponse>, I>>(base?: I): DeleteJobResponse {
     return DeleteJobResponse.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<DeleteJobResponse>, I>>(_: I): DeleteJobResponse {
+  fromPartial<I extends Exact<DeepPartial<DeleteJobResponse>, I>>(object: I): DeleteJobResponse {
     const message = createBaseDeleteJobResponse();
+    message.unstoppedExecutionIds = object.unstoppedExecutionIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -1566,13 +1628,16 @@ export const PauseJobRequest: MessageFns<PauseJobRequest> = {
 };
 
 function createBasePauseJobResponse(): PauseJobResponse {
-  return { job: undefined };
+  return { job: undefined, unstoppedExecutionIds: [] };
 }
 
 export const PauseJobResponse: MessageFns<PauseJobResponse> = {
   encode(message: PauseJobResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.job !== undefined) {
       Job.encode(message.job, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unstoppedExecutionIds) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -1598,6 +1663,14 @@ export const PauseJobResponse: MessageFns<PauseJobResponse> = {
             message.job = Job.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unstoppedExecutionIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1611,13 +1684,23 @@ export const PauseJobResponse: MessageFns<PauseJobResponse> = {
   },
 
   fromJSON(object: any): PauseJobResponse {
-    return { job: isSet(object.job) ? Job.fromJSON(object.job) : undefined };
+    return {
+      job: isSet(object.job) ? Job.fromJSON(object.job) : undefined,
+      unstoppedExecutionIds: globalThis.Array.isArray(object?.unstoppedExecutionIds)
+        ? object.unstoppedExecutionIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.unstopped_execution_ids)
+        ? object.unstopped_execution_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
   },
 
   toJSON(message: PauseJobResponse): unknown {
     const obj: any = {};
     if (message.job !== undefined) {
       obj.job = Job.toJSON(message.job);
+    }
+    if (message.unstoppedExecutionIds?.length) {
+      obj.unstoppedExecutionIds = message.unstoppedExecutionIds;
     }
     return obj;
   },
@@ -1628,6 +1711,7 @@ export const PauseJobResponse: MessageFns<PauseJobResponse> = {
   fromPartial<I extends Exact<DeepPartial<PauseJobResponse>, I>>(object: I): PauseJobResponse {
     const message = createBasePauseJobResponse();
     message.job = (object.job !== undefined && object.job !== null) ? Job.fromPartial(object.job) : undefined;
+    message.unstoppedExecutionIds = object.unstoppedExecutionIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -3171,7 +3255,12 @@ export const JobServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** UpdateJob changes the masked fields. ABORTED when revision is set and is not the stored one. */
+    /**
+     * UpdateJob changes the masked fields. ABORTED when revision is set and is not
+     * the stored one. A fire that was sent ahead of its time and is held is called
+     * back, and runs at its time as the job is now; the answer waits for that, two
+     * heartbeats at most.
+     */
     updateJob: {
       name: "UpdateJob",
       requestType: UpdateJobRequest as typeof UpdateJobRequest,
@@ -3180,7 +3269,10 @@ export const JobServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** DeleteJob removes a job; its history stays until its retention ends. */
+    /**
+     * DeleteJob removes a job; its history stays until its retention ends. A fire
+     * that is held is called back, as by UpdateJob, and is CANCELLED (JOB_DELETED).
+     */
     deleteJob: {
       name: "DeleteJob",
       requestType: DeleteJobRequest as typeof DeleteJobRequest,
@@ -3189,7 +3281,10 @@ export const JobServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** PauseJob stops the schedule from firing. */
+    /**
+     * PauseJob stops the schedule from firing. A fire that is held is called back,
+     * as by UpdateJob, and is SKIPPED (PAUSED).
+     */
     pauseJob: {
       name: "PauseJob",
       requestType: PauseJobRequest as typeof PauseJobRequest,
@@ -3286,7 +3381,12 @@ export const JobServiceService = {
     responseSerialize: (value: ListJobsResponse): Buffer => Buffer.from(ListJobsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListJobsResponse => ListJobsResponse.decode(value),
   },
-  /** UpdateJob changes the masked fields. ABORTED when revision is set and is not the stored one. */
+  /**
+   * UpdateJob changes the masked fields. ABORTED when revision is set and is not
+   * the stored one. A fire that was sent ahead of its time and is held is called
+   * back, and runs at its time as the job is now; the answer waits for that, two
+   * heartbeats at most.
+   */
   updateJob: {
     path: "/jobmesh.v1.JobService/UpdateJob" as const,
     requestStream: false as const,
@@ -3296,7 +3396,10 @@ export const JobServiceService = {
     responseSerialize: (value: UpdateJobResponse): Buffer => Buffer.from(UpdateJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UpdateJobResponse => UpdateJobResponse.decode(value),
   },
-  /** DeleteJob removes a job; its history stays until its retention ends. */
+  /**
+   * DeleteJob removes a job; its history stays until its retention ends. A fire
+   * that is held is called back, as by UpdateJob, and is CANCELLED (JOB_DELETED).
+   */
   deleteJob: {
     path: "/jobmesh.v1.JobService/DeleteJob" as const,
     requestStream: false as const,
@@ -3306,7 +3409,10 @@ export const JobServiceService = {
     responseSerialize: (value: DeleteJobResponse): Buffer => Buffer.from(DeleteJobResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteJobResponse => DeleteJobResponse.decode(value),
   },
-  /** PauseJob stops the schedule from firing. */
+  /**
+   * PauseJob stops the schedule from firing. A fire that is held is called back,
+   * as by UpdateJob, and is SKIPPED (PAUSED).
+   */
   pauseJob: {
     path: "/jobmesh.v1.JobService/PauseJob" as const,
     requestStream: false as const,
@@ -3380,11 +3486,22 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   getJob: handleUnaryCall<GetJobRequest, GetJobResponse>;
   /** ListJobs returns jobs in order of job_id. */
   listJobs: handleUnaryCall<ListJobsRequest, ListJobsResponse>;
-  /** UpdateJob changes the masked fields. ABORTED when revision is set and is not the stored one. */
+  /**
+   * UpdateJob changes the masked fields. ABORTED when revision is set and is not
+   * the stored one. A fire that was sent ahead of its time and is held is called
+   * back, and runs at its time as the job is now; the answer waits for that, two
+   * heartbeats at most.
+   */
   updateJob: handleUnaryCall<UpdateJobRequest, UpdateJobResponse>;
-  /** DeleteJob removes a job; its history stays until its retention ends. */
+  /**
+   * DeleteJob removes a job; its history stays until its retention ends. A fire
+   * that is held is called back, as by UpdateJob, and is CANCELLED (JOB_DELETED).
+   */
   deleteJob: handleUnaryCall<DeleteJobRequest, DeleteJobResponse>;
-  /** PauseJob stops the schedule from firing. */
+  /**
+   * PauseJob stops the schedule from firing. A fire that is held is called back,
+   * as by UpdateJob, and is SKIPPED (PAUSED).
+   */
   pauseJob: handleUnaryCall<PauseJobRequest, PauseJobResponse>;
   /** ResumeJob lets it fire again; fires of the paused time are not made up. */
   resumeJob: handleUnaryCall<ResumeJobRequest, ResumeJobResponse>;
@@ -3450,7 +3567,12 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListJobsResponse) => void,
   ): ClientUnaryCall;
-  /** UpdateJob changes the masked fields. ABORTED when revision is set and is not the stored one. */
+  /**
+   * UpdateJob changes the masked fields. ABORTED when revision is set and is not
+   * the stored one. A fire that was sent ahead of its time and is held is called
+   * back, and runs at its time as the job is now; the answer waits for that, two
+   * heartbeats at most.
+   */
   updateJob(
     request: UpdateJobRequest,
     callback: (error: ServiceError | null, response: UpdateJobResponse) => void,
@@ -3466,7 +3588,10 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UpdateJobResponse) => void,
   ): ClientUnaryCall;
-  /** DeleteJob removes a job; its history stays until its retention ends. */
+  /**
+   * DeleteJob removes a job; its history stays until its retention ends. A fire
+   * that is held is called back, as by UpdateJob, and is CANCELLED (JOB_DELETED).
+   */
   deleteJob(
     request: DeleteJobRequest,
     callback: (error: ServiceError | null, response: DeleteJobResponse) => void,
@@ -3482,7 +3607,10 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteJobResponse) => void,
   ): ClientUnaryCall;
-  /** PauseJob stops the schedule from firing. */
+  /**
+   * PauseJob stops the schedule from firing. A fire that is held is called back,
+   * as by UpdateJob, and is SKIPPED (PAUSED).
+   */
   pauseJob(
     request: PauseJobRequest,
     callback: (error: ServiceError | null, response: PauseJobResponse) => void,

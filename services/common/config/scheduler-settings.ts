@@ -1,3 +1,4 @@
+import { MAX_AHEAD_US } from "../domain/held-fire.ts";
 import { etcdTls, kafkaUse } from "./backend-settings.ts";
 import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
 import { bytes, duration, hostPort, integer, optional } from "./setting.ts";
@@ -35,6 +36,14 @@ export const schedulerLoops = {
   lookAheadMs: duration(
     { env: "JOBMESH_LOOK_AHEAD", default: "2s", meaning: "How far ahead the timer reads fires from the store." },
     { min: 200, max: 10 * MINUTE },
+  ),
+  aheadMs: duration(
+    {
+      env: "JOBMESH_AHEAD",
+      default: "300ms",
+      meaning: "How long before its time a fire is sent to an executor, which holds it; 0 for not at all.",
+    },
+    { min: 0, max: MAX_AHEAD_US / 1_000 },
   ),
   missedMs: duration(
     { env: "JOBMESH_MISSED", default: "15s", meaning: "A fire that is later than this was missed." },

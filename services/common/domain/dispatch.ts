@@ -14,6 +14,8 @@ export type DispatchOrder = {
   /** By mesh time, microseconds: it is not started after this, and comes back; null for no limit (rule 24). */
   readonly startDeadlineUs: number | null;
   readonly scheduledUs: number;
+  /** By mesh time, microseconds: it is held, and not started before this; null when it may start at once (rule 11). */
+  readonly holdUntilUs: number | null;
   readonly maxAttempts: number;
   readonly labels: Readonly<Record<string, string>>;
   /** Values for the target's templates, where there are any. */

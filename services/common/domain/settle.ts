@@ -23,6 +23,8 @@ export type ActiveExecution = {
   readonly startForgotten: boolean;
   /** Until nothing may be tried again any more by retry.max_duration, milliseconds, below 0 when it is past; null for no limit. */
   readonly retryTimeLeftMs: number | null;
+  /** Until the time that a fire sent ahead is held for, milliseconds, below 0 when it has come; null or unset for all else. */
+  readonly holdLeftMs?: number | null;
 };
 
 /** How an attempt ended, or that its executor was lost. */
@@ -74,12 +76,41 @@ export function settle(execution: ActiveExecution, said: AttemptEnd, random: () 
       if (end.reason === "UNKNOWN") return lost(execution, end.message, end.reason, random);
       // It had run past its timeout when it was cut off; NOT_STARTED had not run at all.
       if (end.reason === "CUT_OFF" && stoppedByTimeout) return tried(execution, timedOut(end.message), random);
+      if (end.reason === "NOT_STARTED" && (execution.holdLeftMs ?? null) !== null && isCallBack(execution.stop)) {
+        return calledBack(execution, execution.stop, end);
+      }
       return returned(execution, end);
     case "lost":
       return lost(execution, end.message, null, random);
     default:
       return unreachable(end);
   }
+}
+
+/** Rule 25: a stop for what is held alone. */
+export function isCallBack(stop: Stop | null): stop is Stop & { readonly reason: "PAUSED" | "SUPERSEDED" } {
+  return stop?.reason === "PAUSED" || stop?.reason === "SUPERSEDED";
+}
+
+/**
+ * Rule 11: it waits for its time again, and holds nothing. What becomes of it follows from its job as it is then, which
+ * only a transaction that has locked the job can say.
+ */
+function calledBack(
+  execution: ActiveExecution,
+  stop: Stop & { readonly reason: "PAUSED" | "SUPERSEDED" },
+  end: AttemptOutcome & { kind: "returned" },
+): Settlement {
+  return {
+    ...again(execution, 0, stop.message, { attemptState: "SKIPPED", returnReason: end.reason }),
+    state: "SCHEDULED",
+    reason: stop.reason,
+  };
+}
+
+/** True for a fire that was called back, until its job has said what becomes of it. */
+export function isCalledBack({ state, reason }: Pick<Settlement, "state" | "reason">): boolean {
+  return state === "SCHEDULED" && (reason === "PAUSED" || reason === "SUPERSEDED");
 }
 
 function unlessForgotten(end: AttemptEnd): AttemptEnd {
@@ -218,11 +249,13 @@ function again(
   message: string,
   parts: Pick<Settlement, "attemptState" | "returnReason"> & Partial<Settlement>,
 ): Settlement {
+  // What came back before its time is not ready before it.
+  const waitMs = Math.max(delayMs, execution.holdLeftMs ?? 0);
   return {
-    state: delayMs > 0 ? "SCHEDULED" : "READY",
+    state: waitMs > 0 ? "SCHEDULED" : "READY",
     reason: delayMs > 0 ? "RETRY_BACKOFF" : "UNSPECIFIED",
     message,
-    delayMs,
+    delayMs: waitMs,
     countedAttempts: execution.countedAttempts,
     lossCount: execution.lossCount,
     returnStreak: 0,

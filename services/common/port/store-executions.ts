@@ -1,5 +1,6 @@
 import type { Attempt, AttemptResult } from "../domain/attempt.ts";
 import type { Cause, Execution, ExecutionState, NewExecution, StateReason, StopReason } from "../domain/execution.ts";
+import type { HeldFire, HeldOutcome } from "../domain/held-fire.ts";
 import type {
   AttemptKey,
   ExecutionId,
@@ -106,6 +107,8 @@ export type ActiveAttempt = {
   readonly sessionNumber: number;
   readonly state: "DISPATCHED" | "RUNNING";
   readonly dispatchUs: number;
+  /** It is not started before this (rule 11); null when it may start at once. */
+  readonly holdUntilUs: number | null;
   readonly startUs: number | null;
   readonly timeoutMs: number;
   readonly stop: { readonly reason: StopReason; readonly message: string } | null;
@@ -224,6 +227,11 @@ export interface ExecutionStore {
    * EXPIRED, or, where an attempt had failed and the limit was retry.max_duration, as that attempt ended.
    */
   expire(limit: number): Promise<readonly ExpiredExecution[]>;
+  /**
+   * Rule 11: what has become of held fires that were called back. Those that came back are decided by their jobs as
+   * these are now: SKIPPED, CANCELLED, or waiting for their time with the job's present target and policy.
+   */
+  releaseHeld(held: readonly HeldFire[]): Promise<readonly HeldOutcome[]>;
   /** READY executions, those at their gates too, counted up to a limit. By index. */
   countReady(limit: number): Promise<number>;
   /** Rule 7: lets waiting ones in where gates have room and are due; answers routes that got claimable rows. */

@@ -1,8 +1,9 @@
-import type { NewExecution, StateReason } from "../domain/execution.ts";
+import type { Execution, NewExecution, StateReason } from "../domain/execution.ts";
+import type { HeldFire } from "../domain/held-fire.ts";
 import type { ExecutionId, JobUid } from "../domain/identifier.ts";
 import type { Job, JobSpec } from "../domain/job.ts";
 import type { Page } from "./store.ts";
-import type { RequestClaim } from "./store-executions.ts";
+import type { ClaimedSlot, RequestClaim } from "./store-executions.ts";
 
 /** A job to be stored. */
 export type NewJob = JobSpec & {
@@ -25,7 +26,12 @@ export type CreateOutcome =
 
 /** Outcome of a change to a stored job. */
 export type ChangeOutcome =
-  | { readonly kind: "changed"; readonly job: Job }
+  | {
+      readonly kind: "changed";
+      readonly job: Job;
+      /** Rule 11: its fire that was held, and is called back by a stop of the same transaction. */
+      readonly held?: HeldFire;
+    }
   | { readonly kind: "not_found" }
   /** `revision` was given and is not the stored one. */
   | { readonly kind: "revision_mismatch"; readonly revision: number };
@@ -55,6 +61,11 @@ export type Fire = {
   readonly skipped: readonly SkippedFire[];
   /** The schedule ends, whatever `nextUs` is, when fire_count reaches this by the fire; 0 or unset means no limit. */
   readonly maxFires?: number;
+  /**
+   * Rule 11: the slot of a fire of one execution that comes ahead of its time, which is stored as DISPATCHED for it
+   * then, or not at all. At its time, and without gates, it is dispatched to the slot as well. Unset: none is free.
+   */
+  readonly slot?: ClaimedSlot | null;
 };
 
 /** A fire that is recorded and does not run. */
@@ -62,8 +73,15 @@ export type SkippedFire = { readonly execution: NewExecution; readonly reason: S
 
 /** Outcome of JobStore.fire. */
 export type FireOutcome =
-  /** `readyIds` are claimable now; `skippedIds` were refused by the overlap policy. */
-  | { readonly kind: "fired"; readonly readyIds: readonly ExecutionId[]; readonly skippedIds: readonly ExecutionId[] }
+  /** `readyIds` are claimable now; `skippedIds` were refused by the overlap policy; `dispatched` has the fire's slot. */
+  | {
+      readonly kind: "fired";
+      readonly readyIds: readonly ExecutionId[];
+      readonly skippedIds: readonly ExecutionId[];
+      readonly dispatched?: Execution;
+    }
+  /** Its time has not come, and its gates have no room now or its slot is no more: nothing is stored. */
+  | { readonly kind: "early" }
   /** The job has changed, is paused, or another owner was first: drop it and read the job again. */
   | { readonly kind: "stale" }
   /** The store refuses it for good; the others of the group are stored. */
@@ -88,7 +106,10 @@ export interface JobStore {
     revision: number | null,
     validateOnly?: boolean,
   ): Promise<ChangeOutcome>;
-  /** Pauses: nothing of its schedule fires from the commit on. Pausing a paused job changes the reason only. */
+  /**
+   * Pauses: nothing of its schedule fires from the commit on. Pausing a paused job changes the reason only. As update
+   * and delete it sets a stop on a fire that is held (rule 11).
+   */
   pause(namespace: string, jobId: string, reason: string): Promise<ChangeOutcome>;
   /** Resumes with the first nominal time that is not past, which the caller computed from the job of that revision. */
   resume(namespace: string, jobId: string, revision: number, nextFireUs: number | null): Promise<ChangeOutcome>;

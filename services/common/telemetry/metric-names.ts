@@ -81,7 +81,7 @@ export const METRICS = {
   jobmesh_executor_run_seconds: histogram("s", "How long attempts ran, by kind of target.", TIME_BUCKETS, "target"),
   jobmesh_executor_wait_seconds: histogram(
     "s",
-    "From an attempt's dispatch in the store to its start, by mesh time.",
+    "From an attempt's dispatch in the store, or the time it is held for, to its start, by mesh time.",
     TIME_BUCKETS,
   ),
   jobmesh_executor_lateness_seconds: histogram(

@@ -31,7 +31,7 @@ export function encodeOrder(order: DispatchOrder, writer: BinaryWriter = new Bin
       jobId: order.jobId,
       target: undefined,
       timeout: durationOfMs(order.timeoutMs),
-      holdUntil: undefined,
+      holdUntil: optionalTimestamp(order.holdUntilUs),
       scheduledTime: timestampOfUs(order.scheduledUs),
       shardIndex: 0,
       shardCount: 0,
@@ -72,6 +72,7 @@ export function decodeOrder(bytes: Uint8Array, trace: TraceContext): DispatchOrd
     target: draft.target ?? missing("target"),
     timeoutMs: draft.timeoutMs ?? missing("timeout"),
     startDeadlineUs: draft.startDeadlineUs ?? null,
+    holdUntilUs: draft.holdUntilUs ?? null,
     scheduledUs: draft.scheduledUs ?? 0,
     maxAttempts: draft.maxAttempts ?? 1,
     labels: draft.labels,
@@ -106,6 +107,9 @@ function readField(draft: OrderDraft, field: number, reader: BinaryReader): bool
       return true;
     case 7:
       draft.timeoutMs = msOfDuration(Duration.decode(reader, reader.uint32()));
+      return true;
+    case 8:
+      draft.holdUntilUs = usOfTimestamp(Timestamp.decode(reader, reader.uint32()));
       return true;
     case 9:
       draft.scheduledUs = usOfTimestamp(Timestamp.decode(reader, reader.uint32()));

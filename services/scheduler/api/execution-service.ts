@@ -9,7 +9,8 @@ import type {
   RetryExecutionRequest,
   SubmitExecutionRequest,
 } from "../../../gen/jobmesh/v1/execution_service.ts";
-import { isFinal } from "../../common/domain/execution.ts";
+import { type Execution, isFinal } from "../../common/domain/execution.ts";
+import { holdUntilUs } from "../../common/domain/held-fire.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { CallContext, Handlers } from "../../common/rpc/contract.ts";
@@ -19,6 +20,7 @@ import type { EndedWaits } from "./ended-waits.ts";
 import { readExecutionFilter } from "./execution-filter.ts";
 import { executionNotFound, existing } from "./execution-lookup.ts";
 import { FieldFaults } from "./field-faults.ts";
+import type { HeldWaits } from "./held-waits.ts";
 import type { KnownTypes } from "./known-types.ts";
 import { type LogDeps, LogReader } from "./log-reader.ts";
 import { cutPage, readPageSize } from "./page.ts";
@@ -40,6 +42,7 @@ export type ExecutionServiceDeps = {
   readonly store: Store;
   readonly hints: Hints;
   readonly waits: EndedWaits;
+  readonly held: HeldWaits;
   readonly submissions: Submissions;
   readonly logs: LogDeps;
   readonly types: KnownTypes;
@@ -55,7 +58,7 @@ export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof E
     listExecutions: (request: ListExecutionsRequest) => listExecutions(deps, request),
     countExecutions: (request: CountExecutionsRequest) => countExecutions(deps, request),
     listAttempts: (request: ListAttemptsRequest) => listAttempts(deps, request),
-    cancelExecution: (request: CancelExecutionRequest) => cancelExecution(deps, request),
+    cancelExecution: (request: CancelExecutionRequest, context: CallContext) => cancelExecution(deps, request, context),
     retryExecution: (request: RetryExecutionRequest, context: CallContext) => retryExecution(deps, request, context),
     readLogs: (request, stream, context) => logs.open(request, stream, context),
   });
@@ -130,7 +133,7 @@ async function listAttempts(deps: ExecutionServiceDeps, request: ListAttemptsReq
   return { attempts: page.messages, nextPageToken: page.nextPageToken };
 }
 
-async function cancelExecution(deps: ExecutionServiceDeps, request: CancelExecutionRequest) {
+async function cancelExecution(deps: ExecutionServiceDeps, request: CancelExecutionRequest, context: CallContext) {
   const faults = new FieldFaults();
   const executionId = faults.executionId("execution_id", request.executionId);
   const reason = faults.text("reason", request.reason, MAX_REASON_CHARACTERS);
@@ -144,7 +147,10 @@ async function cancelExecution(deps: ExecutionServiceDeps, request: CancelExecut
       break;
     case "stopping":
       deps.hints.tell({ kind: "stop", executionId });
-      break;
+      if (!isHeld(outcome.execution)) break;
+      // Rule 11: what is held never starts after its cancel was answered.
+      await deps.held.back([outcome.execution], context);
+      return { execution: executionToMessage(await existing(deps.store, executionId), true) };
     case "was_final":
       if (outcome.execution.state === "CANCELLED") break;
       throw new JobmeshError("EXECUTION_ENDED", {
@@ -153,4 +159,10 @@ async function cancelExecution(deps: ExecutionServiceDeps, request: CancelExecut
       });
   }
   return { execution: executionToMessage(outcome.execution, true) };
+}
+
+/** True when it was held for its time when the stop was set. */
+function isHeld(execution: Execution): boolean {
+  const { state, stop } = execution;
+  return state === "DISPATCHED" && (holdUntilUs(execution) ?? 0) > (stop?.timeUs ?? 0);
 }

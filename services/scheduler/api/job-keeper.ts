@@ -21,6 +21,7 @@ import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { CredentialWarnings } from "./credential-warnings.ts";
 import { FieldFaults } from "./field-faults.ts";
+import type { HeldWaits, Waiting } from "./held-waits.ts";
 import { type JobName, jobNotFound } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE, readJob } from "./job-reader.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
@@ -36,11 +37,16 @@ const CANCEL_BATCH = 500;
 export type JobKeeperDeps = {
   readonly store: Store;
   readonly hints: Hints;
+  readonly held: HeldWaits;
   readonly meshClock: MeshClock;
   readonly random: Random;
   readonly checkPayload: PayloadCheck;
   readonly log: Logger;
 };
+
+/** A job as it is now, and its fires that were held and could not be stopped. */
+export type ChangedJob = { readonly job: Job; readonly unstopped: readonly ExecutionId[] };
+type Changed = Extract<ChangeOutcome, { kind: "changed" }>;
 
 /** Keeps jobs: computes their fires, stores them, tells the timers. */
 export class JobKeeper {
@@ -102,7 +108,7 @@ export class JobKeeper {
    * UpdateJob: the masked fields of the stored job are replaced, or of a new one with allow_missing. ABORTED when
    * `revision` is set and another.
    */
-  async update(request: UpdateJobRequest): Promise<Job> {
+  async update(request: UpdateJobRequest, waiting: Waiting): Promise<ChangedJob> {
     const { allowMissing, validateOnly, updateMask = [] } = request;
     const faults = new FieldFaults();
     const given = JobMessage.fromPartial(request.job ?? {});
@@ -131,20 +137,19 @@ export class JobKeeper {
         ? { kind: "changed", job: outcome.job }
         : { kind: "revision_mismatch", revision: 1 };
     };
-    const job = await this.#changing({ namespace, jobId }, change, allowMissing ? create : null);
-    if (!validateOnly) this.#changed(job);
-    return job;
+    const outcome = await this.#changing({ namespace, jobId }, change, allowMissing ? create : null);
+    return validateOnly ? { job: outcome.job, unstopped: [] } : this.#called(outcome, waiting);
   }
 
   /** DeleteJob; with cancel_executions its executions that have not ended are asked to end. */
-  async delete(request: DeleteJobRequest, name: JobName): Promise<void> {
+  async delete(request: DeleteJobRequest, name: JobName, waiting: Waiting): Promise<readonly ExecutionId[]> {
     const { store } = this.#deps;
     const revision = request.revision === 0n ? null : Number(request.revision);
     const outcome = await store.jobs.delete(name.namespace, name.jobId, revision);
     if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
     if (outcome.kind === "not_found" && !request.allowMissing) throw jobNotFound(name);
-    if (outcome.kind === "changed") this.#changed(outcome.job);
     if (request.cancelExecutions) await this.#cancelExecutions(name);
+    return outcome.kind === "changed" ? (await this.#called(outcome, waiting)).unstopped : [];
   }
 
   /** Asks all to end, CANCEL_BATCH in a round. Those that run stay listed until their executors said that they ended. */
@@ -165,15 +170,20 @@ export class JobKeeper {
     }
   }
 
-  async pause(name: JobName, reason: string): Promise<Job> {
-    const job = jobOf(name, await this.#deps.store.jobs.pause(name.namespace, name.jobId, reason));
+  async pause(name: JobName, reason: string, waiting: Waiting): Promise<ChangedJob> {
+    const outcome = await this.#deps.store.jobs.pause(name.namespace, name.jobId, reason);
+    return this.#called(changedOf(name, outcome), waiting);
+  }
+
+  /** Rule 11: waits for the fire that a change has called back. */
+  async #called({ job, held }: Changed, waiting: Waiting): Promise<ChangedJob> {
     this.#changed(job);
-    return job;
+    return { job, unstopped: held === undefined ? [] : await this.#deps.held.back([held], waiting) };
   }
 
   /** ResumeJob: the first fire that is not past; those of the paused time are not made up. */
   async resume(name: JobName): Promise<Job> {
-    const resumed = await this.#changing(name, (job) => {
+    const { job: resumed } = await this.#changing(name, (job) => {
       if (!job.paused) return Promise.resolve({ kind: "changed", job });
       checkAdopted(job);
       const nextUs = isExhausted(job, job) ? null : nextFireUs(job, job, this.#deps.meshClock.nowUs());
@@ -192,14 +202,14 @@ export class JobKeeper {
     name: JobName,
     change: (job: Job) => Promise<ChangeOutcome>,
     create: (() => Promise<ChangeOutcome>) | null = null,
-  ): Promise<Job> {
+  ): Promise<Changed> {
     for (let tries = 1; tries <= MAX_CHANGE_TRIES; tries += 1) {
       const job = await this.#deps.store.jobs.get(name.namespace, name.jobId);
       const changing = job === null ? create?.() : change(job);
       if (changing === undefined) throw jobNotFound(name);
       const outcome = await changing;
       const isGone = outcome.kind === "not_found" && create !== null;
-      if (outcome.kind !== "revision_mismatch" && !isGone) return jobOf(name, outcome);
+      if (outcome.kind !== "revision_mismatch" && !isGone) return changedOf(name, outcome);
     }
     throw new JobmeshError("CONFLICT", { message: `job ${name.jobId} changes all the time` });
   }
@@ -227,11 +237,11 @@ function checkAdopted({ schedule, jobUid }: Job): void {
   if (fault !== undefined) throw JobmeshError.invalid({ field: fault.path, description: fault.reason });
 }
 
-/** The job after a change. Throws what kept it from being changed. */
-function jobOf(name: JobName, outcome: ChangeOutcome): Job {
+/** What was changed. Throws what kept it from being changed. */
+function changedOf(name: JobName, outcome: ChangeOutcome): Changed {
   if (outcome.kind === "not_found") throw jobNotFound(name);
   if (outcome.kind === "revision_mismatch") throw revisionMismatch(outcome.revision);
-  return outcome.job;
+  return outcome;
 }
 
 /** A UUIDv7 of now. */

@@ -21,7 +21,7 @@ import { timestampOfUs } from "../../common/wire/time.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import { readNamespaceFilter } from "./execution-filter.ts";
 import { FieldFaults } from "./field-faults.ts";
-import type { JobKeeper } from "./job-keeper.ts";
+import type { ChangedJob, JobKeeper } from "./job-keeper.ts";
 import type { JobName } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
 import { cutPage, readPageSize } from "./page.ts";
@@ -52,12 +52,13 @@ export function jobHandlers(deps: JobServiceDeps): Handlers<typeof JobServiceSer
     createJob: async (request: CreateJobRequest) => ({ job: jobToMessage(await keeper.create(request)) }),
     getJob: async (request: GetJobRequest) => ({ job: jobToMessage(await keeper.get(readJobName(request))) }),
     listJobs: (request: ListJobsRequest) => listJobs(keeper, request),
-    updateJob: async (request: UpdateJobRequest) => ({ job: jobToMessage(await keeper.update(request)) }),
-    deleteJob: async (request: DeleteJobRequest) => {
-      await keeper.delete(request, readJobName(request));
-      return {};
-    },
-    pauseJob: async (request: PauseJobRequest) => ({ job: jobToMessage(await pause(keeper, request)) }),
+    updateJob: async (request: UpdateJobRequest, context: CallContext) =>
+      changedMessage(await keeper.update(request, context)),
+    deleteJob: async (request: DeleteJobRequest, context: CallContext) => ({
+      unstoppedExecutionIds: [...(await keeper.delete(request, readJobName(request), context))],
+    }),
+    pauseJob: async (request: PauseJobRequest, context: CallContext) =>
+      changedMessage(await pause(keeper, request, context)),
     resumeJob: async (request: ResumeJobRequest) => ({ job: jobToMessage(await keeper.resume(readJobName(request))) }),
     runJob: async (request: RunJobRequest, context: CallContext) => ({
       execution: executionToMessage(await deps.submissions.run(request, context), true),
@@ -74,10 +75,14 @@ export function readJobName(request: JobName, faults: FieldFaults = new FieldFau
   return { namespace, jobId };
 }
 
-function pause(keeper: JobKeeper, request: PauseJobRequest) {
+function changedMessage({ job, unstopped }: ChangedJob) {
+  return { job: jobToMessage(job), unstoppedExecutionIds: [...unstopped] };
+}
+
+function pause(keeper: JobKeeper, request: PauseJobRequest, context: CallContext) {
   const faults = new FieldFaults();
   const reason = faults.text("reason", request.reason, MAX_REASON_CHARACTERS);
-  return keeper.pause(readJobName(request, faults), reason);
+  return keeper.pause(readJobName(request, faults), reason, context);
 }
 
 async function listJobs(keeper: JobKeeper, request: ListJobsRequest) {

@@ -1,6 +1,7 @@
 import { assert } from "../../common/domain/assert.ts";
 import type { DispatchOrder } from "../../common/domain/dispatch.ts";
 import type { Execution } from "../../common/domain/execution.ts";
+import { holdUntilUs } from "../../common/domain/held-fire.ts";
 import type { SchedulerBus } from "../../common/port/bus.ts";
 import type { Clock, Timer } from "../../common/port/clock.ts";
 import type { Logger } from "../../common/runtime/log.ts";
@@ -179,6 +180,7 @@ function orderOf(execution: Execution, sessionNumber: number, span: ActiveSpan |
     target: execution.target,
     timeoutMs: execution.policy.timeoutMs,
     startDeadlineUs: execution.startDeadlineUs,
+    holdUntilUs: holdUntilUs(execution),
     scheduledUs: execution.scheduledUs,
     maxAttempts: execution.policy.retry.maxAttempts,
     labels: execution.labels,

@@ -43,7 +43,7 @@ const MAX_RESEND_ROUNDS = 8;
 /**
  * Judges a current attempt that is older than two beats. Rule 24: the
  * scheduler's timeout comes at timeout + kill grace + two beats after the
- * start, or the dispatch when no start is known. Rule 21: one that stays
+ * start, or, when no start is known, the dispatch or the time it is held for. Rule 21: one that stays
  * unconfirmed goes elsewhere. Rule 19: one that the executor is not known to
  * have is sent again, unless it is stopped, which the stop itself answers.
  */
@@ -66,8 +66,8 @@ export function judgeAttempt(
  * When it started, in mesh time. The executor says it by its own clock, which may be wrong by any amount: what cannot be
  * is not believed, or a clock that is behind would stop attempts at once, and one that is ahead would never.
  */
-function startOf({ startUs, dispatchUs }: ActiveAttempt, nowUs: number): number {
-  return startUs !== null && startUs >= dispatchUs && startUs <= nowUs ? startUs : dispatchUs;
+function startOf({ startUs, dispatchUs, holdUntilUs }: ActiveAttempt, nowUs: number): number {
+  return startUs !== null && startUs >= dispatchUs && startUs <= nowUs ? startUs : (holdUntilUs ?? dispatchUs);
 }
 
 type Backoff = { readonly times: number; readonly nextRound: number };

@@ -28,7 +28,8 @@ export class FireSpans {
   /** The store has answered. */
   end(outcome: Exclude<FireOutcome, { kind: "refused" }>): void {
     for (const [executionId, span] of this.#spans) {
-      if (outcome.kind === "stale") span.end({ error: "the job has changed, or another owner was first" });
+      if (outcome.kind === "early") span.end({ error: "it had no room ahead of its time" });
+      else if (outcome.kind === "stale") span.end({ error: "the job has changed, or another owner was first" });
       else {
         if (outcome.skippedIds.includes(executionId)) span.set({ "jobmesh.state": "SKIPPED" });
         span.end();

@@ -1,3 +1,4 @@
+import type { Execution } from "../../common/domain/execution.ts";
 import type { JobUid } from "../../common/domain/identifier.ts";
 import { type Job, SHARD_COUNT } from "../../common/domain/job.ts";
 import { claimRank } from "../../common/domain/policy.ts";
@@ -7,6 +8,7 @@ import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Fire, FireOutcome } from "../../common/port/store-jobs.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { Tracing } from "../../common/telemetry/tracing.ts";
+import type { AheadSlot, AheadSlots } from "../dispatch/ahead-slots.ts";
 import type { RouteBook } from "../dispatch/route-book.ts";
 import { GroupQueue } from "../group-queue.ts";
 import type { Hints } from "../hints.ts";
@@ -26,6 +28,8 @@ export interface ShardOwners {
 export type JobTimerConfig = {
   /** How far ahead fires are read from the store, milliseconds. */
   readonly lookAheadMs: number;
+  /** How long before its time a fire is sent to be held, milliseconds (rule 11); 0 for never. */
+  readonly aheadMs: number;
   /** Any scheduler takes a fire that is overdue by this, milliseconds (rule 30). */
   readonly backstopMs: number;
   /** Lateness from which on a fire was missed, milliseconds (rule 10). */
@@ -40,6 +44,8 @@ export type JobTimerConfig = {
 export type JobTimerDeps = {
   readonly store: Store;
   readonly routes: RouteBook;
+  /** Slots of fires that are sent ahead of their time. */
+  readonly ahead: Pick<AheadSlots, "reserve" | "follow">;
   readonly owners: ShardOwners;
   readonly hints: Hints;
   readonly meshClock: MeshClock;
@@ -63,12 +69,15 @@ const MAX_HELD = 10_000;
 const ALL_SHARDS: readonly number[] = Array.from({ length: SHARD_COUNT }, (_, shard) => shard);
 
 type Compiled = { readonly revision: number; readonly compiled: CompiledSchedule };
+/** What a fire stores; null for nothing now. The slot is given back, or used, whatever comes of it. */
+type FirePlan = { fire: Fire | null; slot: AheadSlot | null };
 type Held = { readonly revision: number; readonly untilMs: number };
 
 /**
  * JobTimer makes the fires of schedules: it reads jobs that are due within the
  * look-ahead from an index, arms each to the millisecond, and stores each fire
- * in a transaction that is compared with the job (rule 9). A second owner, a
+ * in a transaction that is compared with the job (rule 9). Where a slot is free
+ * it does so a little before the time, and the executor holds it (rule 11). A second owner, a
  * paused job or a changed one is refused by that comparison alone.
  */
 export class JobTimer {
@@ -145,7 +154,13 @@ export class JobTimer {
     if (nextFireUs === null || this.#isHeld(job)) return;
     if (this.#firing.has(jobUid)) this.#unsure.add(jobUid);
     else if (this.#queued.has(jobUid)) this.#queued.set(jobUid, job);
-    else this.#due.set(jobUid, nextFireUs, job);
+    else this.#setDue(job, nextFireUs);
+  }
+
+  /** Armed a little before its time (rule 11). Once that moment has passed, whatever came of it, at its time. */
+  #setDue(job: Job, nextFireUs: number): void {
+    const aheadUs = nextFireUs - this.#config.aheadMs * 1000;
+    this.#due.set(job.jobUid, aheadUs > this.#deps.meshClock.nowUs() ? aheadUs : nextFireUs, job);
   }
 
   #enqueue(jobs: readonly Job[]): void {
@@ -175,12 +190,14 @@ export class JobTimer {
 
   /** Stores one fire, and arms the next one where it is near. Never rejects. */
   async #fire(job: Job): Promise<void> {
-    const { routes, meshClock, log } = this.#deps;
+    const { routes, log } = this.#deps;
     const spans = new FireSpans(this.#deps.tracing, job);
+    const plan: FirePlan = { fire: null, slot: null };
+    let dispatched: Execution | null = null;
     try {
-      const { missedMs } = this.#config;
-      const fire = planFire(job, this.#compile(job), meshClock.nowUs(), missedMs, (id) => spans.start(id));
-      // Mesh time was measured anew and is earlier now.
+      this.#plan(job, spans, plan);
+      const { fire } = plan;
+      // It is held back to its time, or mesh time was measured anew and is earlier now.
       if (fire === null) return this.#armNext(job);
       // Rule 6: a route's text is in the store before anything waits on it.
       for (const execution of fire.executions) routes.of(execution);
@@ -188,8 +205,10 @@ export class JobTimer {
       const outcome = await this.#fires.push(fire);
       if (outcome.kind === "refused") throw new Error(`the store refuses the fire: ${outcome.message}`);
       spans.end(outcome);
+      if (outcome.kind === "early") return this.#armNext(job);
       // Whoever was first has moved the job on: what is stored now is read again.
       if (outcome.kind === "stale") return this.#loop.wake();
+      dispatched = outcome.dispatched ?? null;
       tellFire(this.#deps.hints, fire, outcome);
       this.#armNext({ ...job, nextFireUs: fire.nextUs });
     } catch (error) {
@@ -197,7 +216,24 @@ export class JobTimer {
       if (error instanceof StoreUnavailable) return;
       log.error({ err: error, jobId: job.jobId }, "a fire failed");
       this.#hold(job);
+    } finally {
+      // After an unknown outcome nothing is sent: what was stored after all is sent again by rule 19.
+      if (plan.slot !== null) this.#deps.ahead.follow(plan.slot, dispatched);
     }
+  }
+
+  /** What is to be stored now. Rule 11: ahead of its time that is one execution without jitter, with a slot for it. */
+  #plan(job: Job, spans: FireSpans, plan: FirePlan): void {
+    const { missedMs, aheadMs } = this.#config;
+    const nowUs = this.#deps.meshClock.nowUs();
+    const leftUs = (job.nextFireUs ?? nowUs) - nowUs;
+    const isAhead = leftUs > 0 && leftUs <= aheadMs * 1000 && job.schedule !== null && job.schedule.jitterMs === 0;
+    plan.slot = isAhead ? this.#deps.ahead.reserve(job) : null;
+    const atUs = plan.slot === null ? nowUs : nowUs + leftUs;
+    const fire = planFire(job, this.#compile(job), atUs, missedMs, (id) => spans.start(id));
+    const isOne = fire?.executions.length === 1 && fire.skipped.length === 0;
+    if (plan.slot === null) plan.fire = fire;
+    else if (fire !== null && isOne) plan.fire = { ...fire, slot: plan.slot.slot };
   }
 
   #armNext(job: Job): void {
@@ -205,7 +241,7 @@ export class JobTimer {
     if (job.nextFireUs === null || job.nextFireUs > horizonUs || this.#stopping) return;
     // A limit on fires is counted in the store: what was counted there is read before the next one.
     if (job.schedule !== null && job.schedule.maxFires > 0) this.#loop.wake();
-    else this.#due.set(job.jobUid, job.nextFireUs, job);
+    else this.#setDue(job, job.nextFireUs);
   }
 
   #hold({ jobUid, revision }: Job): void {
@@ -249,6 +285,7 @@ function tellFire(hints: Hints, fire: Fire, outcome: FireOutcome & { kind: "fire
   const ready = new Set(outcome.readyIds);
   const skipped = new Set(outcome.skippedIds);
   for (const { executionId, routeId, readyUs, policy } of fire.executions) {
+    if (executionId === outcome.dispatched?.executionId) continue;
     if (ready.has(executionId)) hints.tell({ kind: "ready", routeId, bestRank: claimRank(policy.priority), count: 1 });
     else if (skipped.has(executionId)) hints.tell({ kind: "ended", executionId });
     // It waits for its time, or at its gate: the timer finds out which.

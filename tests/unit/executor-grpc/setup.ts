@@ -210,6 +210,7 @@ function attemptAt(
     jobId: "",
     target: { kind: "grpc", method: "", summary: RENDER, bytes: Target.encode(whole).finish() },
     timeoutMs: 20_000,
+    holdUntilUs: null,
     startDeadlineUs: null,
     scheduledUs: clock.wallUs(),
     maxAttempts: 3,

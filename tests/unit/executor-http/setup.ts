@@ -118,6 +118,7 @@ export function start(target: DeepPartial<HttpTarget>, options: AttemptOptions =
     jobId: "nightly",
     target: { kind: "http", method: "", summary: target.url ?? "", bytes: Target.encode(message).finish() },
     timeoutMs: 60_000,
+    holdUntilUs: null,
     startDeadlineUs: null,
     scheduledUs: Date.UTC(2030, 0, 2, 3, 4, 5, 678) * 1000,
     maxAttempts: 3,

@@ -82,6 +82,7 @@ function orderOf(executor: Executor, command: string, timeoutMs: number): Dispat
       bytes: Target.encode({ kind: { $case: "command", value } }).finish(),
     },
     timeoutMs,
+    holdUntilUs: null,
     startDeadlineUs: null,
     scheduledUs: clock.wallUs(),
     maxAttempts: 1,

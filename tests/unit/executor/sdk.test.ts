@@ -91,6 +91,7 @@ function orderFor(hello: HelloMessage, target: Parameters<typeof Target.encode>[
     jobId: "",
     target: { kind: "handler", method: METHOD, summary: METHOD, bytes: Target.encode(target).finish() },
     timeoutMs: 10_000,
+    holdUntilUs: null,
     startDeadlineUs: null,
     scheduledUs: clock.wallUs(),
     maxAttempts: 1,

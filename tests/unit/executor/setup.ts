@@ -177,6 +177,7 @@ export class Rig {
       jobId: "job-1",
       target: { kind: "handler", method: METHOD, summary: METHOD, bytes },
       timeoutMs: 3_600_000,
+      holdUntilUs: null,
       startDeadlineUs: null,
       scheduledUs: this.clock.wallUs(),
       maxAttempts: 1,

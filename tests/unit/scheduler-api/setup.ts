@@ -17,6 +17,7 @@ import { propagatingTracing } from "../../../services/common/telemetry/create-tr
 import { MethodTypes } from "../../../services/common/wire/json-message.ts";
 import { EndedWaits } from "../../../services/scheduler/api/ended-waits.ts";
 import { executionHandlers } from "../../../services/scheduler/api/execution-service.ts";
+import { HeldWaits } from "../../../services/scheduler/api/held-waits.ts";
 import { JobKeeper } from "../../../services/scheduler/api/job-keeper.ts";
 import { jobHandlers } from "../../../services/scheduler/api/job-service.ts";
 import { KnownTypes } from "../../../services/scheduler/api/known-types.ts";
@@ -59,7 +60,8 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     tracing: propagatingTracing(random),
     log,
   });
-  const keeper = new JobKeeper({ store, hints, meshClock, random, checkPayload, log });
+  const held = new HeldWaits({ store, hints, clock }, 2_000);
+  const keeper = new JobKeeper({ store, hints, held, meshClock, random, checkPayload, log });
   const { maxLogReaders } = options;
   const logs = { store, hints, clock, ...(maxLogReaders === undefined ? {} : { maxReaders: maxLogReaders }) };
   const healthy = () => ({ healthy: core.outage.names === null, message: "" });
@@ -68,7 +70,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     { listen: "127.0.0.1:0", ...options.server },
   )
     .addService(JobServiceService, jobHandlers({ keeper, submissions, meshClock }))
-    .addService(ExecutionServiceService, executionHandlers({ store, hints, waits, submissions, logs, types }))
+    .addService(ExecutionServiceService, executionHandlers({ store, hints, held, waits, submissions, logs, types }))
     .addService(
       MeshServiceService,
       meshHandlers({

@@ -21,6 +21,7 @@ function attempt(changes: Partial<ActiveAttempt>): ActiveAttempt {
     sessionNumber: 1,
     state: "DISPATCHED",
     dispatchUs: 0,
+    holdUntilUs: null,
     startUs: null,
     timeoutMs: 60_000,
     stop: null,
@@ -37,6 +38,13 @@ test("rule 24: the scheduler's timeout comes at timeout + kill grace + two beats
   assert.equal(judge(started, 77 * SECOND_US - 1), "leave");
   assert.equal(judge(started, 77 * SECOND_US), "timeout");
   assert.equal(judge({ stop: { reason: "CANCEL", message: "" } }, 99 * SECOND_US), "leave");
+});
+
+test("rule 24: without a start the timeout counts from the time that an attempt was held for", () => {
+  const held = attempt({ dispatchUs: 1_000 * SECOND_US, holdUntilUs: 1_000 * SECOND_US + 300_000 });
+  const verdict = (afterUs: number) => judgeAttempt(held, true, 1_000 * SECOND_US + afterUs, sessionDefaults);
+  assert.equal(verdict(72 * SECOND_US), "leave");
+  assert.equal(verdict(72 * SECOND_US + 300_000), "timeout");
 });
 
 test("rule 24: a start by a clock that is behind or ahead is not believed: the dispatch counts", () => {

@@ -8,7 +8,8 @@ const everySecond = { when: { kind: "interval", intervalMs: 1_000 }, overlapPoli
 test("rule 9: each nominal time is fired exactly once by two owners that race", async (t) => {
   const rig = await timerRig(t);
   const job = await addJob(rig, everySecond, { firstMs: START_MS + 1_000 });
-  const owners = [rig.timers(), rig.timers()];
+  const alike = { job: { aheadMs: 0 } };
+  const owners = [rig.timers(alike), rig.timers(alike)];
   for (const timers of owners) timers.start();
   await rig.clock.advance(5_000);
   const executions = await rig.executions(job);

@@ -12,6 +12,7 @@ import type { Logger } from "../../../services/common/runtime/log.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
+import type { AheadSlots } from "../../../services/scheduler/dispatch/ahead-slots.ts";
 import { RouteBook } from "../../../services/scheduler/dispatch/route-book.ts";
 import { type Hint, Hints } from "../../../services/scheduler/hints.ts";
 import { JobTimer, type JobTimerConfig } from "../../../services/scheduler/timer/job-timer.ts";
@@ -57,7 +58,11 @@ export type TimerOptions = {
   /** Mesh time less the store's time, microseconds. */
   readonly aheadUs?: () => number;
   readonly uncertaintyUs?: number;
+  /** Slots of fires ahead of their time; none when unset. */
+  readonly ahead?: Pick<AheadSlots, "reserve" | "follow">;
 };
+
+const noSlots = { reserve: () => null, follow: () => assert.fail("there is no slot") };
 
 /** A store with a clock. */
 export type TimerRig = Awaited<ReturnType<typeof timerRig>>;
@@ -120,8 +125,16 @@ function makeTimers(store: Store, clock: ManualClock, options: TimerOptions) {
   const tracing = propagatingTracing(new SystemRandom());
   const shared = { store, owners, hints, meshClock, clock, log };
   const jobs = new JobTimer(
-    { ...shared, routes: new RouteBook(store.routes), tracing },
-    { lookAheadMs: 2_000, backstopMs: 2_000, missedMs: 15_000, maxJobs: 1_000, maxConcurrentFires: 4, ...options.job },
+    { ...shared, routes: new RouteBook(store.routes), ahead: options.ahead ?? noSlots, tracing },
+    {
+      lookAheadMs: 2_000,
+      aheadMs: 300,
+      backstopMs: 2_000,
+      missedMs: 15_000,
+      maxJobs: 1_000,
+      maxConcurrentFires: 4,
+      ...options.job,
+    },
   );
   const waits = new WaitTimer(shared, { lookAheadMs: 2_000, backstopMs: 2_000, maxBatchRows: 1_000, ...options.wait });
   return {

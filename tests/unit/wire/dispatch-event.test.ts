@@ -53,6 +53,16 @@ test("rule 24: a start deadline travels, and an order without one has no limit",
   assert.equal(decodeOrder(unlimited, order).startDeadlineUs, null);
 });
 
+test("rule 11: the time that an order is held for travels, and one without it may start at once", () => {
+  const order = { ...sampleOrder(), holdUntilUs: 1_760_000_000_250_000 };
+  const bytes = encodeOrder(order).finish();
+  assert.deepEqual(DispatchEvent.decode(bytes).holdUntil, { seconds: 1_760_000_000n, nanos: 250_000_000 });
+  assert.equal(decodeOrder(bytes, order).holdUntilUs, order.holdUntilUs);
+  const free = encodeOrder({ ...order, holdUntilUs: null }).finish();
+  assert.equal(DispatchEvent.decode(free).holdUntil, undefined);
+  assert.equal(decodeOrder(free, order).holdUntilUs, null);
+});
+
 test("fields of later versions are passed over", () => {
   const order = sampleOrder();
   const message = DispatchEvent.decode(encodeOrder(order).finish());

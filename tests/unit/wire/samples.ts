@@ -32,6 +32,7 @@ export function sampleOrder(): DispatchOrder {
     jobId: "report",
     target: { kind: "handler", method: "demo.Reports/Render", summary: "demo.Reports/Render", bytes },
     timeoutMs: 1_500.25,
+    holdUntilUs: null,
     startDeadlineUs: 1_760_000_060_000_001,
     scheduledUs: 1_760_000_000_123_000,
     maxAttempts: 5,

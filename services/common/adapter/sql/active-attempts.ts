@@ -1,5 +1,6 @@
 import { assert } from "../../domain/assert.ts";
 import type { Execution } from "../../domain/execution.ts";
+import { holdUntilUs } from "../../domain/held-fire.ts";
 import type { AttemptKey, ExecutorId, Incarnation, SchedulerId } from "../../domain/identifier.ts";
 import { keyText } from "../../domain/identifier.ts";
 import type { ActiveAttempt } from "../../port/store-executions.ts";
@@ -15,7 +16,7 @@ import { valueLists } from "./value-list.ts";
  */
 
 const ACTIVE_ATTEMPT_COLUMNS = `e.execution_id, e.attempt, e.fence, e.active_executor, e.incarnation, e.session_number, e.state,
-  e.dispatch_us, e.attempt_start_us, e.timeout_ms, e.stop_reason, e.stop_message, e.stop_us`;
+  e.ready_us, e.dispatch_us, e.attempt_start_us, e.timeout_ms, e.stop_reason, e.stop_message, e.stop_us`;
 
 /** Current attempts of an incarnation that were dispatched before a time, oldest first. */
 export function active(
@@ -60,6 +61,7 @@ function activeAttemptOf(row: Row): ActiveAttempt {
     sessionNumber: int(row, "session_number"),
     state,
     dispatchUs: int(row, "dispatch_us"),
+    holdUntilUs: holdUntilUs({ readyUs: intOrNull(row, "ready_us"), dispatchUs: int(row, "dispatch_us") }),
     startUs: intOrNull(row, "attempt_start_us"),
     timeoutMs: int(row, "timeout_ms"),
     stop: stop === null ? null : { reason: stop.reason, message: stop.message },

@@ -1,8 +1,9 @@
 import { assert } from "../../domain/assert.ts";
 import { isFinal } from "../../domain/execution.ts";
+import { holdUntilUs } from "../../domain/held-fire.ts";
 import type { AttemptKey, ExecutionId, RouteId } from "../../domain/identifier.ts";
 import { defaultPolicy } from "../../domain/policy.ts";
-import { type Settlement, settle } from "../../domain/settle.ts";
+import { isCalledBack, type Settlement, settle } from "../../domain/settle.ts";
 import { giveUpUs, nextStartDeadlineUs } from "../../domain/start-deadline.ts";
 import type { Random } from "../../port/random.ts";
 import type { ResultOutcome } from "../../port/store-executions.ts";
@@ -25,7 +26,7 @@ import { valueLists } from "./value-list.ts";
  */
 
 const ACTIVE_COLUMNS = `execution_id, state, attempt, fence, job_id, CAST(route_id AS CHAR) AS route_id, policy,
-  claim_rank, timeout_ms, executor_id, incarnation, dispatch_us, start_us, attempt_start_us, counted_attempts,
+  claim_rank, timeout_ms, executor_id, incarnation, ready_us, dispatch_us, start_us, attempt_start_us, counted_attempts,
   loss_count, return_streak, stop_reason, stop_message, stop_us, gate_keys, gates_held, start_deadline_us, give_up_us,
   live_unique_key`;
 
@@ -45,6 +46,7 @@ export async function endAttempts(
     active.delete(ending.key.executionId);
     const one = endOne(row, ending, random, nowUs);
     ended.push(one);
+    if (isCalledBack(one.settlement) && one.gatesHeld) gates.give(gateKeysOf(textOrNull(row, "gate_keys")));
     if (isFinal(one.settlement.state) && one.gatesHeld) gates.give(gateKeysOf(textOrNull(row, "gate_keys")));
     return {
       key: ending.key,
@@ -123,6 +125,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
   const deadlineUs = intOrNull(row, "start_deadline_us");
   const limits = { policy, dispatchUs, startDeadlineUs: deadlineUs, giveUpUs: intOrNull(row, "give_up_us") };
   const untilUs = giveUpUs(limits, ending.end);
+  const heldUs = holdUntilUs({ readyUs: intOrNull(row, "ready_us"), dispatchUs });
   const usual = settle(
     {
       state: stateOf(int(row, "state")),
@@ -133,6 +136,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
       stop,
       startForgotten: ending.startUs === null && storedStartUs !== null,
       retryTimeLeftMs: untilUs === null ? null : (untilUs - nowUs) / 1_000,
+      holdLeftMs: heldUs === null ? null : (heldUs - nowUs) / 1_000,
     },
     ending.end,
     () => random.unit(),
@@ -153,7 +157,7 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     dispatchUs,
     attemptStartUs,
     startUs: intOrNull(row, "start_us") ?? attemptStartUs,
-    readyUs: settlement.state === "SCHEDULED" ? nowUs + storableDelayMs(settlement.delayMs ?? 0) * 1_000 : null,
+    readyUs: settlement.state === "SCHEDULED" ? readyAgainUs(settlement, nowUs, heldUs) : null,
     gatesHeld: row.gates_held !== null,
     hadStartDeadline: deadlineUs !== null,
     startDeadlineUs: nextStartDeadlineUs(limits, ending.end, settlement),
@@ -161,6 +165,12 @@ function endOne(row: Row, ending: Ending, random: Random, nowUs: number): EndedE
     uniqueHash: textOrNull(row, "live_unique_key"),
     expireUs: isFinal(settlement.state) ? expireUs(policy, settlement.state === "SUCCEEDED", nowUs) : null,
   };
+}
+
+/** When it is due again; what was held for its time not before it, to the microsecond (rule 11). */
+function readyAgainUs(settlement: Settlement, nowUs: number, heldUs: number | null): number {
+  if (isCalledBack(settlement) && heldUs !== null) return heldUs;
+  return Math.max(nowUs + storableDelayMs(settlement.delayMs ?? 0) * 1_000, heldUs ?? 0);
 }
 
 function nothing(key: AttemptKey): ResultOutcome {

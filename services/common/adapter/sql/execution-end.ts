@@ -1,7 +1,7 @@
 import type { AttemptResult } from "../../domain/attempt.ts";
 import { isFinal, type StateReason, type Stop } from "../../domain/execution.ts";
 import type { AttemptKey, RouteId } from "../../domain/identifier.ts";
-import type { AttemptEnd, Settlement } from "../../domain/settle.ts";
+import { type AttemptEnd, isCalledBack, type Settlement } from "../../domain/settle.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { MAX_MESSAGE_CHARS } from "./execution-insert.ts";
 import { reasonNumber, StateNumber, shardOf, stateNumber, stopReasonNumber } from "./execution-row.ts";
@@ -144,7 +144,7 @@ function generalRow(one: EndedExecution, nowUs: number): SqlValue[] {
     stop === null ? 0 : stopReasonNumber(stop.reason),
     stop === null ? "" : stop.message,
     stop === null ? null : stop.timeUs,
-    one.gatesHeld && !ends ? 1 : null,
+    one.gatesHeld && !ends && !isCalledBack(settlement) ? 1 : null,
     ending.end.kind === "succeeded" && ending.end.result.length > 0 ? ending.end.result : null,
     failureText(settlement.failure),
     one.startDeadlineUs,

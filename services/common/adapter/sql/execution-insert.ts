@@ -19,7 +19,7 @@ import { insertRows } from "./many-rows.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
 
 /** Sizes of the columns that hold what callers chose. */
-const MAX_NAME_CHARS = 255;
+export const MAX_NAME_CHARS = 255;
 /** Longest state_message and stop_message. */
 export const MAX_MESSAGE_CHARS = 1_024;
 /** Longest target_summary. */

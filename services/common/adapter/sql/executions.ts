@@ -1,5 +1,6 @@
 import type { Attempt, AttemptResult } from "../../domain/attempt.ts";
 import type { Execution, ExecutionState, StopReason } from "../../domain/execution.ts";
+import type { HeldFire, HeldOutcome } from "../../domain/held-fire.ts";
 import type {
   AttemptKey,
   ExecutionId,
@@ -32,6 +33,7 @@ import type {
 import { active, currentKeys, forResend, stops } from "./active-attempts.ts";
 import { admit } from "./admission.ts";
 import { attempts } from "./attempts.ts";
+import { releaseHeld } from "./called-back.ts";
 import { claim, waitingRoutes } from "./claims.ts";
 import { countReady } from "./counts.ts";
 import { expire } from "./expiry.ts";
@@ -170,6 +172,10 @@ export class SqlExecutionStore implements ExecutionStore {
 
   list(filter: ExecutionFilter, pageSize: number, pageToken: string | null, full: boolean): Promise<Page<Execution>> {
     return listExecutions(this.#db, filter, pageSize, pageToken, full);
+  }
+
+  releaseHeld(held: readonly HeldFire[]): Promise<readonly HeldOutcome[]> {
+    return releaseHeld(this.#db, held);
   }
 
   countReady(limit: number): Promise<number> {

@@ -1,9 +1,13 @@
+import { assert } from "../../domain/assert.ts";
 import type { NewExecution } from "../../domain/execution.ts";
+import { MAX_AHEAD_US } from "../../domain/held-fire.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import { StoreUnavailable } from "../../port/store.ts";
+import type { ClaimedSlot } from "../../port/store-executions.ts";
 import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
-import { insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
+import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { LockedGates } from "./gates.ts";
+import { standingPlacements } from "./placements.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { beginningOf } from "./submit-group.ts";
 import { valueLists } from "./value-list.ts";
@@ -15,6 +19,10 @@ import { valueLists } from "./value-list.ts";
  * and the nominal time: one that is there stays, and the fire only moves on.
  * Fires that fall due together are stored together, each with its own
  * comparison; where the store refuses a group, each is stored alone.
+ *
+ * Rule 11: a fire that comes ahead of its time with a slot is stored as
+ * DISPATCHED, and takes its gates. Where a gate has no room, or the slot is no
+ * more, nothing is stored: that is decided at its time and not before.
  */
 export async function fireAll(db: SqlDatabase, requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
   try {
@@ -40,21 +48,36 @@ async function fireAlone(db: SqlDatabase, request: Fire): Promise<readonly FireO
 /** Jobs are locked in the order of their identifiers, then gates, then executions (rule 1). */
 async function storeFires(session: SqlSession, requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
   const nowUs = await session.nowUs();
+  const standing = await standingPlacements(session, requests.flatMap(slotOf));
+  const early = new Set(requests.filter((request) => isEarly(request, nowUs)));
   const moved = new Set<Fire>();
   for (const request of [...requests].sort((a, b) => (a.jobUid < b.jobUid ? -1 : 1))) {
-    if (await moveJob(session, request)) moved.add(request);
+    const isCurrent = early.has(request) ? await lockJob(session, request, nowUs) : await moveJob(session, request);
+    if (isCurrent) moved.add(request);
   }
   const there = await storedIds(session, [...moved]);
   const isNew = ({ executionId }: NewExecution): boolean => !there.has(executionId);
   const made = new Map([...moved].map((request) => [request, request.executions.filter(isNew)]));
   const gates = await LockedGates.lock(
     session,
-    [...made.values()].flat().flatMap(({ gateKeys, readyUs }) => (readyUs <= nowUs ? gateKeys : [])),
+    [...made].flatMap(([request, executions]) =>
+      executions.flatMap(({ gateKeys, readyUs }) => (early.has(request) || readyUs <= nowUs ? gateKeys : [])),
+    ),
   );
   const outcomes: FireOutcome[] = [];
   const all: NewRow[] = [];
   for (const request of requests) {
-    const rows = made.get(request)?.map((one) => newRow(one, beginningOf(one, null, gates, nowUs), nowUs));
+    const executions = made.get(request);
+    const slot = slotOf(request).find((one) => standing.has(one)) ?? null;
+    if (executions !== undefined && early.has(request)) {
+      if (slot === null || !executions.every((one) => isAdmitted(one, gates, nowUs))) {
+        outcomes.push({ kind: "early" });
+        continue;
+      }
+      const isMoved = await moveJob(session, request);
+      assert(isMoved, "a locked job is as it was compared");
+    }
+    const rows = executions?.map((one) => newRow(one, beginningOfFire(one, slot, gates, nowUs), nowUs));
     outcomes.push(rows === undefined ? { kind: "stale" } : outcomeOf(rows));
     if (rows === undefined) continue;
     all.push(
@@ -71,11 +94,49 @@ async function storeFires(session: SqlSession, requests: readonly Fire[]): Promi
 function outcomeOf(rows: readonly NewRow[]): FireOutcome {
   const idsOf = (wanted: (row: NewRow) => boolean): ExecutionId[] =>
     rows.filter(wanted).map(({ execution }) => execution.executionId);
+  const dispatched = rows.find(({ execution }) => execution.state === "DISPATCHED")?.execution;
   return {
     kind: "fired",
+    ...(dispatched === undefined ? {} : { dispatched }),
     readyIds: idsOf(({ execution }) => execution.state === "READY" && execution.blockedKey === null),
     skippedIds: idsOf(({ execution }) => execution.state === "SKIPPED"),
   };
+}
+
+/** The slot that a fire was given ahead of its time. */
+function slotOf({ slot, executions }: Fire): ClaimedSlot[] {
+  return slot == null || executions.length !== 1 ? [] : [slot];
+}
+
+/** True when its time has not come, by the store's clock. */
+function isEarly(request: Fire, nowUs: number): boolean {
+  return slotOf(request).length > 0 && request.nominalUs > nowUs;
+}
+
+/** Ahead of its time a fire is only let in: by gates with room, at which nobody waits. */
+function isAdmitted(execution: NewExecution, gates: LockedGates, nowUs: number): boolean {
+  const isNear = execution.readyUs - nowUs <= MAX_AHEAD_US;
+  return isNear && gates.hasRoom(execution) && execution.gateKeys.every((key) => gates.waiting(key) === 0);
+}
+
+function beginningOfFire(one: NewExecution, slot: ClaimedSlot | null, gates: LockedGates, nowUs: number): Beginning {
+  if (slot === null || one.readyUs <= nowUs) return beginningOf(one, slot, gates, nowUs);
+  gates.take(one.gateKeys);
+  const held = one.gateKeys.length > 0;
+  return { state: "DISPATCHED", reason: "UNSPECIFIED", message: "", slot, gatesHeld: held, blockedKey: null };
+}
+
+/**
+ * The comparison without the move, which waits for the gates. One fire of a job is held at a time, so that whoever
+ * changes the job knows which: the latest.
+ */
+async function lockJob(session: SqlSession, { jobUid, revision, nominalUs }: Fire, nowUs: number): Promise<boolean> {
+  const found = await session.query(
+    `SELECT job_uid FROM jobs WHERE job_uid = ? AND revision = ? AND paused = 0 AND next_fire_us = ?
+      AND (last_fire_us IS NULL OR last_fire_us <= ?)${session.dialect.forUpdate}`,
+    [jobUid, revision, nominalUs, nowUs],
+  );
+  return found.length > 0;
 }
 
 /** The compared move; it locks the job for the rest of the transaction. */

@@ -17,6 +17,7 @@ import { dueShards, jobTimers } from "./due-shards.ts";
 import { parametersText } from "./execution-text.ts";
 import { fireAll } from "./fires.ts";
 import { jobGateKey } from "./gates.ts";
+import { type CallBack, callBack } from "./held-fires.ts";
 import { listJobs } from "./job-list.ts";
 import { JOB_COLUMNS, jobColumns, jobOf } from "./job-row.ts";
 import { jobText, parseJob, scheduleText } from "./job-text.ts";
@@ -82,33 +83,38 @@ export class SqlJobStore implements JobStore {
       await openGate(session, changed, nowUs);
       return changed;
     };
-    return this.#change("job.update", spec, revision, change, validateOnly);
+    const call: CallBack = { reason: "SUPERSEDED", message: "the job was changed" };
+    return this.#change("job.update", spec, revision, change, call, validateOnly);
   }
 
   pause(namespace: string, jobId: string, reason: string): Promise<ChangeOutcome> {
-    return this.#change("job.pause", { namespace, jobId }, null, async (session, job) => {
+    const change = async (session: SqlSession, job: Job): Promise<Job> => {
       const updateUs = await session.nowUs();
       const changed: Job = { ...job, paused: true, pauseReason: reason, nextFireUs: null, updateUs };
       await writeJob(session, changed);
       return changed;
-    });
+    };
+    return this.#change("job.pause", { namespace, jobId }, null, change, { reason: "PAUSED", message: reason });
   }
 
   resume(namespace: string, jobId: string, revision: number, nextFireUs: number | null): Promise<ChangeOutcome> {
-    return this.#change("job.resume", { namespace, jobId }, revision, async (session, job) => {
+    const change = async (session: SqlSession, job: Job): Promise<Job> => {
       if (!job.paused) return job;
       const changed: Job = { ...job, paused: false, pauseReason: "", nextFireUs, updateUs: await session.nowUs() };
       await writeJob(session, changed);
       return changed;
-    });
+    };
+    return this.#change("job.resume", { namespace, jobId }, revision, change, null);
   }
 
   delete(namespace: string, jobId: string, revision: number | null): Promise<ChangeOutcome> {
-    return this.#change("job.delete", { namespace, jobId }, revision, async (session, job) => {
+    const change = async (session: SqlSession, job: Job): Promise<Job> => {
       await keepRevision(session, job, await session.nowUs());
       await session.execute("DELETE FROM jobs WHERE job_uid = ?", [job.jobUid]);
       return job;
-    });
+    };
+    const call: CallBack = { reason: "SUPERSEDED", message: "the job was deleted" };
+    return this.#change("job.delete", { namespace, jobId }, revision, change, call);
   }
 
   async due(shards: readonly number[], untilUs: number, limit: number): Promise<readonly Job[]> {
@@ -135,13 +141,18 @@ export class SqlJobStore implements JobStore {
     { namespace, jobId }: Pick<Job, "namespace" | "jobId">,
     revision: number | null,
     change: (session: SqlSession, job: Job) => Promise<Job>,
+    call: CallBack | null,
     validateOnly = false,
   ): Promise<ChangeOutcome> {
     return transactOrUndo<ChangeOutcome>(this.#database, name, async (session, undo): Promise<ChangeOutcome> => {
       const job = await byName(session, namespace, jobId, session.dialect.forUpdate);
       if (job === null) return { kind: "not_found" };
       if (revision !== null && revision !== job.revision) return { kind: "revision_mismatch", revision: job.revision };
-      const outcome: ChangeOutcome = { kind: "changed", job: await change(session, job) };
+      const changed = await change(session, job);
+      // An update that changes nothing is none; it may be another try of one that has called a fire back.
+      const isChange = changed !== job || name === "job.delete";
+      const held = call === null ? null : await callBack(session, job, call, isChange);
+      const outcome: ChangeOutcome = { kind: "changed", job: changed, ...(held === null ? {} : { held }) };
       return validateOnly ? undo(outcome) : outcome;
     });
   }

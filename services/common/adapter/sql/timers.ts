@@ -1,9 +1,12 @@
+import type { HeldFire } from "../../domain/held-fire.ts";
 import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
+import { releaseHeld } from "./called-back.ts";
 import { dueShards, executionTimers } from "./due-shards.ts";
-import { causeNumber, gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
+import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { expireUsOfRow, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { updateRows } from "./many-rows.ts";
+import { isFire, takeFiresBack } from "./refused-fires.ts";
 import { big, int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -54,7 +57,12 @@ export async function makeReady(db: SqlDatabase, ids: readonly ExecutionId[]): P
   const ready: ReadyExecution[] = [];
   for (let first = 0; first < sorted.length; first += MAX_READY_ROWS) {
     const part = sorted.slice(first, first + MAX_READY_ROWS);
-    ready.push(...(await db.transact("make_ready", (session) => makePartReady(session, part))));
+    const made = await db.transact("make_ready", (session) => makePartReady(session, part));
+    ready.push(...made.ready);
+    if (made.calledBack.length === 0) continue;
+    await releaseHeld(db, made.calledBack);
+    const ids = made.calledBack.map(({ executionId }) => executionId);
+    ready.push(...(await db.transact("make_ready", (session) => makePartReady(session, ids))).ready);
   }
   return ready;
 }
@@ -79,7 +87,17 @@ const SKIPPED_UPDATE = {
     start_deadline_us = NULL, live_unique_key = NULL, change_number = t.change_number + 1`,
 } as const;
 
-async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {
+/** What became claimable, and what its job has to decide first (rule 11). */
+type MadeReady = { readonly ready: readonly ReadyExecution[]; readonly calledBack: readonly HeldFire[] };
+
+const CALLED_BACK: ReadonlySet<number> = new Set([reasonNumber("PAUSED"), reasonNumber("SUPERSEDED")]);
+
+function heldFireOf(row: Row): HeldFire {
+  const executionId = text(row, "execution_id") as ExecutionId;
+  return { executionId, attempt: int(row, "attempt"), jobRevision: int(row, "job_revision") };
+}
+
+async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<MadeReady> {
   const gated = await gatedRows(session, ids);
   await lockJobsOf(session, gated);
   const gates = await LockedGates.lock(
@@ -87,7 +105,11 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
     gated.flatMap((row) => gateKeysOf(textOrNull(row, "gate_keys"))),
   );
   const nowUs = await session.nowUs();
-  const rows = (await lockScheduled(session, ids, nowUs)).sort((a, b) => int(a, "ready_us") - int(b, "ready_us"));
+  const scheduled = await lockScheduled(session, ids, nowUs);
+  const calledBack = scheduled.filter((row) => CALLED_BACK.has(int(row, "state_reason"))).map(heldFireOf);
+  const rows = scheduled
+    .filter((row) => !CALLED_BACK.has(int(row, "state_reason")))
+    .sort((a, b) => int(a, "ready_us") - int(b, "ready_us"));
   const claimable: SqlValue[][] = [];
   const admitted: SqlValue[][] = [];
   const waiting: SqlValue[][] = [];
@@ -116,10 +138,11 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   await updateRows(session, WAITING_UPDATE, waiting);
   await updateRows(session, SKIPPED_UPDATE, skipped);
   const open = new Set([...claimable, ...admitted].map(([id]) => id));
-  return rows.flatMap((row): ReadyExecution[] => {
+  const ready = rows.flatMap((row): ReadyExecution[] => {
     const executionId = text(row, "execution_id") as ExecutionId;
     return open.has(executionId) ? [{ executionId, routeId: big(row, "route_id") as RouteId }] : [];
   });
+  return { ready, calledBack };
 }
 
 /** What never changes of those with gates, read without a lock. */
@@ -156,41 +179,11 @@ async function lockScheduled(session: SqlSession, ids: readonly ExecutionId[], n
   for (const list of valueLists(ids)) {
     const found = await session.query(
       `SELECT execution_id, state, ready_us, CAST(route_id AS CHAR) AS route_id, gate_keys, gates_held, overlap, cause,
-        job_uid, scheduled_us, start_deadline_us, policy, claim_rank, timeout_ms FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
+        job_uid, job_revision, attempt, state_reason, scheduled_us, start_deadline_us, policy, claim_rank, timeout_ms FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
       list.values,
     );
     const isDue = (row: Row): boolean => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs;
     rows.push(...found.filter((row) => isDue(row) && !isPastDeadline(row, nowUs)));
   }
   return rows;
-}
-
-const SCHEDULE_CAUSE = causeNumber("SCHEDULE");
-
-function isFire(row: Row): boolean {
-  return int(row, "cause") === SCHEDULE_CAUSE && textOrNull(row, "job_uid") !== null;
-}
-
-/**
- * A schedule that its max_fires had ended has one to make again: it goes on
- * from the fire that was refused, which is there and so only moves it on. One
- * that ended by itself ends again by that.
- */
-async function takeFiresBack(session: SqlSession, refused: readonly Row[]): Promise<void> {
-  const jobs = new Map<string, { count: number; firstUs: number }>();
-  for (const row of refused) {
-    const known = jobs.get(text(row, "job_uid"));
-    const scheduledUs = int(row, "scheduled_us");
-    const firstUs = Math.min(scheduledUs, known?.firstUs ?? scheduledUs);
-    jobs.set(text(row, "job_uid"), { count: (known?.count ?? 0) + 1, firstUs });
-  }
-  const ended = "next_fire_us IS NULL AND paused = 0";
-  for (const [jobUid, { count, firstUs }] of [...jobs].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    // The shard first: MySQL sets one column after the other.
-    await session.execute(
-      `UPDATE jobs SET fire_count = fire_count - ?, due_shard = CASE WHEN ${ended} THEN shard ELSE due_shard END,
-        next_fire_us = CASE WHEN ${ended} THEN ? ELSE next_fire_us END WHERE job_uid = ?`,
-      [count, firstUs, jobUid],
-    );
-  }
 }
