@@ -3,6 +3,7 @@ import { busMutations } from "./mutations/bus.ts";
 import { executorMutations } from "./mutations/executors.ts";
 import { foundMutations } from "./mutations/found.ts";
 import { homeMutations } from "./mutations/homes.ts";
+import { keyMutations } from "./mutations/keys.ts";
 import type { Mutation } from "./mutations/mutation.ts";
 import { schedulerMutations } from "./mutations/schedulers.ts";
 import { storeMutations } from "./mutations/store.ts";
@@ -10,6 +11,7 @@ import { storeMutations } from "./mutations/store.ts";
 /** All of them. */
 export const mutations: readonly Mutation[] = [
   ...storeMutations,
+  ...keyMutations,
   ...schedulerMutations,
   ...executorMutations,
   ...homeMutations,

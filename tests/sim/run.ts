@@ -21,6 +21,7 @@ import { checkMeshTime, type LooksAtHome } from "./mesh-time-check.ts";
 import { checkKafka, checkOutput, checkResent, unreadPartitions } from "./rest-checks.ts";
 import type { RowChange } from "./row-changes.ts";
 import { drawShape, type RunShape } from "./run-shape.ts";
+import { UniqueChecks } from "./unique-checks.ts";
 import { Broken, promise, type Verdict } from "./verdict.ts";
 import { World } from "./world.ts";
 
@@ -84,6 +85,7 @@ class Simulation {
   readonly #faults: Faults;
   readonly #checkers: Checkers;
   readonly #executorCheckers: ExecutorCheckers;
+  readonly #uniqueChecks: UniqueChecks;
   readonly #shape: RunShape;
   readonly #ended = new Map<unknown, string>();
   readonly #atHome: LooksAtHome = new Map();
@@ -103,6 +105,7 @@ class Simulation {
     this.#faults = new Faults(world, this.#shape.faults);
     this.#checkers = new Checkers(world.around, this.#load.told, (name) => world.executor(name));
     this.#executorCheckers = new ExecutorCheckers(world.around, () => [...world.executors, ...world.twins]);
+    this.#uniqueChecks = new UniqueChecks(world.around, this.#load.told);
     for (const checkers of [this.#checkers, this.#executorCheckers]) {
       record.listeners.push({
         started: (one) => judge(() => checkers.started(one)),
@@ -150,6 +153,7 @@ class Simulation {
   committed(name: string, changes: readonly RowChange[]): void {
     this.#checkers.committed(name, changes);
     this.#executorCheckers.committed(changes);
+    this.#uniqueChecks.committed(changes);
   }
 
   /** Runs a look; the first promise that is broken ends the run. */
@@ -230,6 +234,8 @@ class Simulation {
   async #look(): Promise<void> {
     this.judge(() => checkTold(this.#mesh()));
     this.judge(() => checkFireCounts(this.#mesh()));
+    this.judge(() => this.#uniqueChecks.checkTold());
+    this.judge(() => this.#uniqueChecks.checkRefused());
     this.judge(() => checkMeshTime(this.#mesh(), this.#atHome));
     try {
       await checkRows(this.#mesh(), this.#ended);
