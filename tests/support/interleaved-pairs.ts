@@ -4,15 +4,17 @@ import { after, before } from "node:test";
 import { SqlExecutionStore } from "../../services/common/adapter/sql/executions.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
+import { type Backends, createDatabase, startBackends } from "./backends.ts";
 import { checkWorld, SeenCommits } from "./interleaved-checks.ts";
 import { type Kind, kinds, storesOn } from "./interleaved-kinds.ts";
 import { InterleavedSide } from "./interleaved-side.ts";
 import { InterleavedWorld, type TargetState, type WorldNeeds, type WorldStore } from "./interleaved-world.ts";
 import { type InterleavedWork, type InterleavingCount, Interleavings } from "./interleavings.ts";
-import { storeBackends, type TestDatabase } from "./store.ts";
+import { opened, type TestDatabase } from "./store.ts";
 
 /** What a file of interleavings works with, opened before its tests and closed after them. */
 export class InterleavedPairs {
+  #backends: Backends | null = null;
   #database: TestDatabase | null = null;
   #sides: readonly [InterleavedSide, InterleavedSide] | null = null;
 
@@ -40,14 +42,16 @@ export class InterleavedPairs {
   }
 
   async #open(): Promise<void> {
-    const server = storeBackends.find(({ kind }) => kind === "mysql");
-    this.#database = await (server?.open() ?? assert.fail("JOBMESH_TEST_MYSQL names no server"));
+    this.#backends = await startBackends({ mysql: true });
+    const { url, drop } = await createDatabase(this.#backends.mysqlUrl);
+    this.#database = await opened(url, {}, drop);
     this.#sides = [await InterleavedSide.open(this.#database), await InterleavedSide.open(this.#database)];
   }
 
   async #close(): Promise<void> {
     for (const side of this.#sides ?? []) await side.close();
     await this.#database?.close();
+    await this.#backends?.stop();
   }
 
   async #workOf(first: Kind, second: Kind): Promise<InterleavedWork> {

@@ -11,7 +11,7 @@ const pairs = new InterleavedPairs();
 const total = { pairs: 0, orders: 0, waits: 0, reruns: 0 };
 
 for (const [at, first] of kinds.entries()) {
-  test(`${first.name} beside every other kind of transaction, in every order of their statements`, async (t) => {
+  test(`rule 1: ${first.name} beside every other kind of transaction, in every order of their statements`, async (t) => {
     for (const second of kinds.slice(at)) {
       await t.test(second.name, async () => {
         const { orders, waits, reruns } = await pairs.run(first, second);
