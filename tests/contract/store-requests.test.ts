@@ -39,6 +39,11 @@ onEveryStore("rule 5: what a request made is found by it until its time is over"
   assert.deepEqual(await store.repeatOf(request), { kind: "repeated", executionId: made.executionId });
   assert.deepEqual(await store.repeatOf({ ...request, bodyHash: "b".repeat(64) }), { kind: "request_reused" });
   assert.equal(await store.repeatOf({ ...request, requestId: "old " }), null);
+  assert.deepEqual(await store.repeatAnywhere({ ...request, namespace: "" }), {
+    kind: "repeated",
+    executionId: made.executionId,
+  });
+  assert.equal(await store.repeatAnywhere({ ...request, namespace: "", bodyHash: "b".repeat(64) }), null);
   await sql((session) => session.execute("UPDATE requests SET expire_us = 1"));
   assert.equal(await store.repeatOf(request), null);
 });

@@ -1,5 +1,6 @@
 /** Rule 5: at most one execution of a namespace that has not ended carries a unique_key. */
 import assert from "node:assert/strict";
+import type { SqlSession } from "../../services/common/adapter/sql/session.ts";
 import { CommitUnknown } from "../../services/common/adapter/sql/store-fault.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
 import { uniqueKey } from "../../services/common/domain/unique-key.ts";
@@ -143,6 +144,34 @@ onEveryStore(
     }
   },
 );
+
+onEveryStore("rule 5: a key that is lost to others again and again fails its own submission alone", async (setup) => {
+  const contended = newExecution();
+  const transact = setup.database.transact.bind(setup.database);
+  // As if, each time, another one had taken the key after the look and ended before the next.
+  const losing = (session: SqlSession): SqlSession => ({
+    dialect: session.dialect,
+    nowUs: () => session.nowUs(),
+    query: async (sql, params = []) => {
+      const isCheck = sql.includes("COUNT(*) AS found") && params.includes(contended.executionId);
+      return isCheck ? [{ found: 0 }] : await session.query(sql, params);
+    },
+    queryWithNow: (sql, params) => session.queryWithNow(sql, params),
+    execute: (sql, params) => session.execute(sql, params),
+    executeEach: (sql, lists) => session.executeEach(sql, lists),
+  });
+  setup.database.transact = (name, body) => transact(name, (session) => body(losing(session)));
+  const outcomes = await setup.store.submit([
+    ...["a", "b", "c"].map((key) => submission(newExecution(), { unique: uniqueKey("default", key, "REJECT") })),
+    submission(contended, { unique: uniqueKey("default", "d", "REJECT") }),
+    submission(newExecution({ gateKeys: ["job:1"] })),
+  ]);
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ["stored", "stored", "stored", "contended", "stored"],
+  );
+  assert.equal(await countStored(setup), 4);
+});
 
 onMysql("rule 5: of many that submit one key at once one makes it, and all hear of that one", async (setup) => {
   for (let round = 0; round < 10; round++) {

@@ -175,6 +175,11 @@ test("the original's history is listed, with its attempts and logs; what is paus
   await client.jobs.updateJob(UpdateJobRequest.fromPartial({ job: mended, updateMask: ["schedule"] }));
   const { job: resumed } = await client.jobs.resumeJob(name);
   assert.deepEqual([resumed?.paused, resumed?.nextFireTime !== undefined], [false, true]);
+  const [gone] = await executionsOf(client, "gone");
+  await assert.rejects(
+    client.executions.retryExecution({ executionId: gone?.executionId ?? "", requestId: "" }),
+    (error) => error instanceof JobmeshError && error.reason === "TARGET_UNKNOWN",
+  );
 });
 
 test("a plain SELECT of jobs finds the command column filled for every kind of target", async () => {

@@ -255,7 +255,8 @@ export class Checkers implements RecordEvents {
     );
     seen.state = state;
     seen.attempt = attempt;
-    if (state === "SCHEDULED") seen.notBeforeUs = Number(after.ready_us);
+    // What waits for its first attempt may get another time under its unique key.
+    if (state === "SCHEDULED" || (state === "READY" && attempt === 0)) seen.notBeforeUs = Number(after.ready_us);
     // The start takes the limit away, and may be told before it is looked at here.
     if (state === "DISPATCHED") seen.notAfterUs = Number(after.start_deadline_us ?? FOR_EVER);
   }

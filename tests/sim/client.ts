@@ -2,6 +2,8 @@
 import { type Execution, executionStateToJSON } from "../../gen/jobmesh/v1/execution.ts";
 import { JobmeshError } from "../../services/common/error/jobmesh-error.ts";
 import type { MethodShape } from "../../services/common/rpc/contract.ts";
+import { traceIdOf } from "../../services/common/telemetry/traceparent.ts";
+import type { Unique } from "./demand.ts";
 import { Machine, type Surroundings } from "./node-parts.ts";
 import type { SimProcess } from "./process.ts";
 import type { SeededRandom } from "./random.ts";
@@ -25,6 +27,10 @@ export type Told = {
   readonly cancelled: Map<string, { readonly atMs: number; readonly state: string }>;
   /** Final states that somebody was told. */
   readonly finals: Map<string, Set<string>>;
+  /** Submissions under a unique key that were answered with an execution. */
+  readonly keyed: (Unique & { readonly executionId: string; readonly isOwn: boolean; readonly askedMs: number })[];
+  /** Traces of submissions that were refused at once because too much waits. */
+  readonly refused: Set<string>;
   /** Uids of jobs whose creation was answered. */
   readonly jobs: Set<string>;
   /** Changes of jobs that were answered, no other change of that job being asked for meanwhile. */
@@ -52,6 +58,8 @@ export class Client {
     bodies: new Map(),
     cancelled: new Map(),
     finals: new Map(),
+    keyed: [],
+    refused: new Set(),
     jobs: new Set(),
     changes: [],
   };
@@ -160,6 +168,9 @@ export class Client {
       } catch (thrown) {
         const { code, reason, retryDelayMs, message } = JobmeshError.from(thrown);
         this.#around.history.note("client", `${method.path} at ${address}: ${code} ${reason} ${message}`);
+        // A try before this one may have been stored unheard.
+        const isRefused = reason === "WAITING_LIMIT" && tried === 0 && traceparent !== null;
+        if (isRefused) this.told.refused.add(traceIdOf(traceparent));
         if (code !== "UNAVAILABLE" && code !== "DEADLINE_EXCEEDED") return null;
         await this.process.sleep(retryDelayMs ?? 50 * 2 ** tried);
       }

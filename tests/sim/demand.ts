@@ -47,6 +47,8 @@ export type LoadProfile = {
   readonly jobChanges: number;
   /** Work that goes on longer than it takes to lose its executor. */
   readonly patientShare: number;
+  /** Part that carries one of a few unique keys. */
+  readonly uniqueShare: number;
   /** Between two fires of a job, milliseconds; at most sixteen times as much. */
   readonly shortestPeriodMs: number;
 };
@@ -74,9 +76,20 @@ export function drawLoad(random: SeededRandom): LoadProfile {
     jobs: some(0.2),
     jobChanges: some(0.2),
     patientShare: some(0.15),
+    uniqueShare: drawUniqueShare(random.branch("unique")),
     shortestPeriodMs: SHORTEST_PERIOD_MS,
   };
 }
+
+/** Few seeds have unique keys, and those many: the others stay as they were. */
+function drawUniqueShare(random: SeededRandom): number {
+  return random.chance(0.2) ? 0.2 + random.unit() / 2 : 0;
+}
+
+const UNIQUE_KEYS = ["one", "two", "three"];
+/** A submission's unique key and what happens where it is taken. */
+export type Unique = { readonly key: string; readonly policy: "RETURN_EXISTING" | "REJECT" | "REPLACE_WAITING" };
+const UNIQUE_POLICIES = ["RETURN_EXISTING", "REJECT", "REPLACE_WAITING"] as const;
 
 /** Demand draws single things that are asked for. */
 export class Demand {
@@ -96,6 +109,12 @@ export class Demand {
       parameters: PARAMETERS,
       policy: isPatient ? { ...policy, timeout: durationOfMs(LONGEST_PATIENT_MS + 5_000) } : policy,
     };
+  }
+
+  /** Its unique key; null when it has none. */
+  unique(random: SeededRandom): Unique | null {
+    if (!random.chance(this.#profile.uniqueShare)) return null;
+    return { key: random.pick(UNIQUE_KEYS) ?? "", policy: random.pick(UNIQUE_POLICIES) ?? "REJECT" };
   }
 
   /** What a job runs from now on. */

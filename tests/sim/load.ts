@@ -4,7 +4,7 @@
  * again with the same request_id, or gives up; only an answer is a promise.
  */
 
-import type { Execution } from "../../gen/jobmesh/v1/execution.ts";
+import { type Execution, uniquePolicyFromJSON } from "../../gen/jobmesh/v1/execution.ts";
 import {
   CancelExecutionRequest,
   ExecutionServiceService,
@@ -24,7 +24,7 @@ import {
 import { newTraceparent, traceIdOf } from "../../services/common/telemetry/traceparent.ts";
 import { durationOfMs, timestampOfUs } from "../../services/common/wire/time.ts";
 import { Client, MAX_TRIES, type Told } from "./client.ts";
-import { Demand, type LoadProfile, targetOf } from "./demand.ts";
+import { Demand, type LoadProfile, targetOf, type Unique } from "./demand.ts";
 import type { Surroundings } from "./node-parts.ts";
 import type { SeededRandom } from "./random.ts";
 import type { WorkPlan } from "./work.ts";
@@ -49,6 +49,8 @@ export class Load {
   readonly #limits: SeededRandom;
   /** Draws what is asked for while a fire is held. */
   readonly #heldDraws: SeededRandom;
+  /** Draws unique keys. */
+  readonly #uniques: SeededRandom;
   #requests = 0;
   #isOver = false;
 
@@ -60,6 +62,7 @@ export class Load {
     this.#demand = new Demand(profile);
     this.#limits = this.#random.branch("limits");
     this.#heldDraws = this.#random.branch("held");
+    this.#uniques = this.#random.branch("uniques");
   }
 
   /** What clients were told. */
@@ -150,7 +153,8 @@ export class Load {
       requestId,
       ...(isLater ? { scheduledTime: timestampOfUs(atUs) } : {}),
     };
-    const executionId = await this.#submit(request);
+    const unique = this.#demand.unique(requestId === "" ? this.#uniques : drawn.branch("uniques"));
+    const executionId = await this.#submit(request, unique);
     if (executionId !== null && requestId !== "") {
       const bodies = this.told.bodies.get(requestId) ?? new Set();
       this.told.bodies.set(requestId, bodies.add(body));
@@ -158,8 +162,9 @@ export class Load {
     if (executionId !== null && random.chance(0.3)) await this.#look(executionId);
   }
 
-  async #submit(input: DeepPartial<SubmitExecutionRequest>): Promise<string | null> {
-    const request = SubmitExecutionRequest.fromPartial(input);
+  async #submit(input: DeepPartial<SubmitExecutionRequest>, unique: Unique | null = null): Promise<string | null> {
+    const request = SubmitExecutionRequest.fromPartial(unique === null ? input : { ...input, ...keyOf(unique) });
+    const askedMs = this.#around.timeline.nowMs;
     const traceparent = newTraceparent(this.#random);
     const call = this.#client.call<SubmitExecutionRequest, { execution?: Execution }>(
       ExecutionServiceService.submitExecution,
@@ -168,8 +173,15 @@ export class Load {
       request.requestId === "" ? 1 : MAX_TRIES,
       traceparent,
     );
-    const response = await call;
-    return this.#client.acknowledge(response?.execution, request.requestId, traceIdOf(traceparent));
+    const { execution } = (await call) ?? {};
+    // Under a key it may be another call's, with that one's trace.
+    const traceId = unique === null ? traceIdOf(traceparent) : (execution?.traceId ?? "");
+    const executionId = this.#client.acknowledge(execution, request.requestId, traceId);
+    if (unique !== null && executionId !== null && request.requestId === "") {
+      const isOwn = traceId === traceIdOf(traceparent);
+      this.told.keyed.push({ ...unique, executionId, isOwn, askedMs });
+    }
+    return executionId;
   }
 
   async #cancel(given?: string): Promise<void> {
@@ -261,4 +273,8 @@ export class Load {
     );
     this.#client.acknowledge(response?.execution, requestId, traceIdOf(traceparent));
   }
+}
+
+function keyOf({ key, policy }: Unique): Pick<SubmitExecutionRequest, "uniqueKey" | "uniquePolicy"> {
+  return { uniqueKey: key, uniquePolicy: uniquePolicyFromJSON(`UNIQUE_POLICY_${policy}`) };
 }

@@ -4,6 +4,7 @@ import { executorMutations } from "./mutations/executors.ts";
 import { foundMutations } from "./mutations/found.ts";
 import { heldMutations } from "./mutations/held.ts";
 import { homeMutations } from "./mutations/homes.ts";
+import { keyMutations } from "./mutations/keys.ts";
 import type { Mutation } from "./mutations/mutation.ts";
 import { schedulerMutations } from "./mutations/schedulers.ts";
 import { storeMutations } from "./mutations/store.ts";
@@ -11,6 +12,7 @@ import { storeMutations } from "./mutations/store.ts";
 /** All of them. */
 export const mutations: readonly Mutation[] = [
   ...storeMutations,
+  ...keyMutations,
   ...schedulerMutations,
   ...executorMutations,
   ...heldMutations,

@@ -37,6 +37,8 @@ const WATCHED = {
     "state_reason",
     "traceparent",
     "merged_count",
+    "live_unique_key",
+    "target_summary",
   ],
   job_logs: [
     "execution_id",

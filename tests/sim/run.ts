@@ -22,6 +22,7 @@ import { checkMeshTime, type LooksAtHome } from "./mesh-time-check.ts";
 import { checkKafka, checkOutput, checkResent, unreadPartitions } from "./rest-checks.ts";
 import type { RowChange } from "./row-changes.ts";
 import { drawShape, type RunShape } from "./run-shape.ts";
+import { UniqueChecks } from "./unique-checks.ts";
 import { Broken, promise, type Verdict } from "./verdict.ts";
 import { World } from "./world.ts";
 
@@ -86,6 +87,7 @@ class Simulation {
   readonly #checkers: Checkers;
   readonly #executorCheckers: ExecutorCheckers;
   readonly #heldCheckers: HeldCheckers;
+  readonly #uniqueChecks: UniqueChecks;
   readonly #shape: RunShape;
   readonly #ended = new Map<unknown, string>();
   readonly #atHome: LooksAtHome = new Map();
@@ -111,6 +113,7 @@ class Simulation {
       (name) => world.executor(name),
       (jobId, executionId) => this.#load.heard(jobId, executionId),
     );
+    this.#uniqueChecks = new UniqueChecks(world.around, this.#load.told);
     for (const checkers of [this.#checkers, this.#executorCheckers, this.#heldCheckers]) {
       record.listeners.push({
         started: (one) => judge(() => checkers.started(one)),
@@ -159,6 +162,7 @@ class Simulation {
     this.#checkers.committed(name, changes);
     this.#executorCheckers.committed(changes);
     this.#heldCheckers.committed(name, changes);
+    this.#uniqueChecks.committed(changes);
   }
 
   /** Runs a look; the first promise that is broken ends the run. */
@@ -239,6 +243,8 @@ class Simulation {
   async #look(): Promise<void> {
     this.judge(() => checkTold(this.#mesh()));
     this.judge(() => checkFireCounts(this.#mesh()));
+    this.judge(() => this.#uniqueChecks.checkTold());
+    this.judge(() => this.#uniqueChecks.checkRefused());
     this.judge(() => checkMeshTime(this.#mesh(), this.#atHome));
     try {
       await checkRows(this.#mesh(), this.#ended);

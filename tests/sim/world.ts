@@ -77,6 +77,8 @@ export class World {
       sessionLeaseMs: 12_000,
       killGraceMs: 3_000,
       missedMs: MISSED_MS,
+      // In few seeds, which have their limits from a sequence of their own.
+      ...(random.branch("waiting limit").chance(0.2) ? { maxWaitingExecutions: 20 } : {}),
       // Where sweeps are rare, work that waits is found by hints alone within a second.
       sweepMs: random.branch("settings").pick([250, 1_000, 2_500]) ?? 250,
     };

@@ -194,7 +194,7 @@ export function jobUid(name: string): JobUid {
 
 /** An executor that said Hello. */
 export async function addExecutor(
-  { sql }: StoreSetup,
+  { sql }: Pick<StoreSetup, "sql">,
   executorId = "executor-1",
   more: { readonly session?: number; readonly home?: string; readonly profile?: object } = {},
 ): Promise<Placement> {

@@ -88,7 +88,8 @@ export const storeBackends: readonly StoreBackend[] = [
   ...(mysqlServer === "" ? [] : [mysql]),
 ];
 
-async function opened(url: string, options: TestOptions, drop: () => Promise<void>): Promise<TestDatabase> {
+/** Opens and migrates the database at a URL; `drop` removes its data when it is closed. */
+export async function opened(url: string, options: TestOptions, drop: () => Promise<void>): Promise<TestDatabase> {
   const clock = options.clock ?? new SystemClock();
   const random = new SystemRandom();
   let handle: OpenedDatabase;

@@ -67,7 +67,8 @@ export type StopReason = Exclude<(typeof STOP_REASONS)[number], "UNSPECIFIED">;
  */
 export const TRANSITIONS: Readonly<Record<ExecutionState, readonly ExecutionState[]>> = {
   SCHEDULED: ["READY", "CANCELLED", "SKIPPED", "EXPIRED", "FAILED", "TIMED_OUT"],
-  READY: ["DISPATCHED", "CANCELLED", "SKIPPED", "EXPIRED", "FAILED", "TIMED_OUT"],
+  // Back to SCHEDULED only by REPLACE_WAITING with a later time (rule 5).
+  READY: ["SCHEDULED", "DISPATCHED", "CANCELLED", "SKIPPED", "EXPIRED", "FAILED", "TIMED_OUT"],
   DISPATCHED: ["RUNNING", "READY", "SCHEDULED", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "SKIPPED", "LOST"],
   RUNNING: ["READY", "SCHEDULED", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED", "LOST"],
   SUCCEEDED: [],

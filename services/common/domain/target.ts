@@ -18,3 +18,15 @@ export type Target = {
 
 /** Rule 28: a serialized target is at most this long. */
 export const MAX_TARGET_BYTES = 512 * 1024;
+
+/** A serialized jobmesh.v1.Target that is a command without a line: what adopted logs have whose job was gone. */
+export const NO_COMMAND_BYTES: Uint8Array = Uint8Array.of(0x0a, 0);
+
+/** True for what says nothing of what ran; no caller can submit one. */
+export function isNoCommand({ kind, bytes }: Target): boolean {
+  return (
+    kind === "command" &&
+    bytes.length === NO_COMMAND_BYTES.length &&
+    bytes.every((byte, at) => byte === NO_COMMAND_BYTES[at])
+  );
+}

@@ -62,6 +62,7 @@ export const REASONS = {
   CONFLICT: entry("ABORTED", true, "another change came between; the call can be made again"),
   EXECUTION_ENDED: entry("FAILED_PRECONDITION", false, "the execution has ended"),
   EXECUTION_NOT_ENDED: entry("FAILED_PRECONDITION", false, "the execution has not ended"),
+  TARGET_UNKNOWN: entry("FAILED_PRECONDITION", false, "nothing says what the execution ran, so it cannot run again"),
   EXECUTOR_LOST: entry("FAILED_PRECONDITION", false, "this incarnation of the executor was declared lost"),
   SESSION_SUPERSEDED: entry("FAILED_PRECONDITION", false, "a later session of this executor took over"),
   CALENDAR_IN_USE: entry("FAILED_PRECONDITION", false, "a job names this calendar"),

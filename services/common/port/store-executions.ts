@@ -56,6 +56,8 @@ export type SubmitOutcome =
   | { readonly kind: "request_reused" }
   /** This one carries its unique key: it is the answer, or, under REJECT, in its way. */
   | { readonly kind: "existing" | "key_taken"; readonly executionId: ExecutionId }
+  /** Others took and ended its unique_key again and again: it is not stored, and may be tried again. */
+  | { readonly kind: "contended"; readonly message: string }
   /** The store refuses this row for good; the others of the group are stored. */
   | { readonly kind: "refused"; readonly message: string };
 
@@ -240,6 +242,11 @@ export interface ExecutionStore {
   recountGates(): Promise<readonly { readonly gateKey: string; readonly drift: number }[]>;
   /** Rule 5: what a request made in the last 24 hours; null when it is not known. */
   repeatOf(request: RequestClaim): Promise<Extract<SubmitOutcome, { kind: "repeated" | "request_reused" }> | null>;
+  /**
+   * The same for a call whose namespace is not known: the request with its method, request_id and body in any of the
+   * first thousand namespaces that have requests.
+   */
+  repeatAnywhere(request: RequestClaim): Promise<Extract<SubmitOutcome, { kind: "repeated" }> | null>;
   /** Rule 5: forgets up to `limit` request_ids whose 24 hours are over; answers how many. */
   pruneRequests(limit: number): Promise<number>;
   get(executionId: ExecutionId): Promise<Execution | null>;

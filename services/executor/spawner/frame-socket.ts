@@ -3,17 +3,17 @@ import { encodeFrame, type FrameKind, FrameReader } from "./frame.ts";
 import type { FrameEar, FramePipe } from "./port/frame-pipe.ts";
 import { sharedMonotonicMs } from "./shared-clock.ts";
 
-/** FrameSocket is one end of the pipe between an executor and its spawner, over a socket. */
+/**
+ * FrameSocket is one end of the pipe between an executor and its spawner, over a socket. The frames of one turn go out
+ * in one write, and so are read together: a command that is stopped in the turn of its start never starts.
+ */
 export class FrameSocket implements FramePipe {
   readonly #socket: Socket;
-  readonly #writes: "each frame" | "each turn";
   readonly #reader = new FrameReader();
   #corked = false;
 
-  /** With "each turn", the frames of one turn go out in one write. */
-  constructor(socket: Socket, writes: "each frame" | "each turn") {
+  constructor(socket: Socket) {
     this.#socket = socket;
-    this.#writes = writes;
   }
 
   get backlogBytes(): number {
@@ -31,7 +31,6 @@ export class FrameSocket implements FramePipe {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     this.#cork();
     for (const part of encodeFrame(kind, sharedMonotonicMs(), ...parts)) this.#socket.write(part);
-    if (this.#writes === "each frame") this.#uncork();
   }
 
   end(): void {
@@ -42,7 +41,7 @@ export class FrameSocket implements FramePipe {
     if (this.#corked) return;
     this.#corked = true;
     this.#socket.cork();
-    if (this.#writes === "each turn") setImmediate(() => this.#uncork());
+    setImmediate(() => this.#uncork());
   }
 
   #uncork(): void {

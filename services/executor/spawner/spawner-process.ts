@@ -24,11 +24,7 @@ function start(settings: SpawnerSettings): void {
     {
       clock: new SystemClock(),
       sharedMonotonicMs,
-      executor: new FrameSocket(
-        new Socket({ fd: EXECUTOR_DESCRIPTOR, readable: true, writable: true }),
-        // Many commands' ends come in one turn.
-        "each turn",
-      ),
+      executor: new FrameSocket(new Socket({ fd: EXECUTOR_DESCRIPTOR, readable: true, writable: true })),
       groups: new GroupLedger({ file, processes: systemProcesses, pid: process.pid }, settings.token),
       host: new SystemCommandHost(settings.workRoot),
     },

@@ -61,7 +61,7 @@ class ForkedSpawner implements SpawnerChild {
     // A machine without a descriptor left gives a child without any.
     const socket = child.stdio?.[3];
     if (!(socket instanceof Socket)) throw new Error("this machine has no descriptors for a spawner process");
-    this.pipe = new FrameSocket(socket, "each frame");
+    this.pipe = new FrameSocket(socket);
   }
 
   get pid(): number | undefined {

@@ -9,7 +9,7 @@ import { isFinal, type NewExecution } from "../../common/domain/execution.ts";
 import { jobGateKeys } from "../../common/domain/gate.ts";
 import type { Job } from "../../common/domain/job.ts";
 import { mergedParameters, type Parameters } from "../../common/domain/parameter.ts";
-import type { Target } from "../../common/domain/target.ts";
+import { isNoCommand, type Target } from "../../common/domain/target.ts";
 import { mayHoldTemplate } from "../../common/domain/template.ts";
 import type { UniqueKey } from "../../common/domain/unique-key.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
@@ -126,7 +126,10 @@ export class SubmissionReader {
     };
   }
 
-  /** RetryExecution: the same once more, now. Throws NOT_FOUND, and EXECUTION_NOT_ENDED for one that goes on. */
+  /**
+   * RetryExecution: the same once more, now. Throws NOT_FOUND, EXECUTION_NOT_ENDED for one that goes on, and
+   * TARGET_UNKNOWN for adopted history whose job was gone.
+   */
   async retry(message: RetryExecutionRequest, trace: TraceContext): Promise<CheckedSubmission> {
     const faults = new FieldFaults();
     const executionId = faults.executionId("execution_id", message.executionId);
@@ -136,6 +139,7 @@ export class SubmissionReader {
     if (!isFinal(old.state)) {
       throw new JobmeshError("EXECUTION_NOT_ENDED", { metadata: { executionId, state: old.state } });
     }
+    if (isNoCommand(old.target)) throw new JobmeshError("TARGET_UNKNOWN", { metadata: { executionId } });
     const { namespace, jobId, jobUid, jobRevision: revision, name, labels, policy, target } = old;
     const parameters = old.parameters ?? null;
     // By the limits that its job has now; those it had then, where the job is gone.
@@ -146,8 +150,13 @@ export class SubmissionReader {
     const draft = { ...work, scheduledUs: null, overlap: "ALLOW", cause: "RETRY_EXECUTION", ...trace } as const;
     return {
       execution: this.#make(draft),
-      request: requestClaim("retry", namespace, message.requestId, () => RetryMessage.toJSON(message)),
+      request: this.retryClaim(message, namespace),
     };
+  }
+
+  /** What makes a RetryExecution call idempotent; null when it has no request_id. */
+  retryClaim(message: RetryExecutionRequest, namespace: string): RequestClaim | null {
+    return requestClaim("retry", namespace, message.requestId, () => RetryMessage.toJSON(message));
   }
 
   /** What makes a RunJob call idempotent; null when it has no request_id. */

@@ -62,7 +62,21 @@ export class Submissions {
 
   /** RetryExecution, likewise: a new execution of one that has ended. */
   async retry(request: RetryExecutionRequest, parent: CallTrace | null): Promise<Execution> {
-    return this.#whole(await this.#store((trace) => this.#deps.reader.retry(request, trace), parent));
+    try {
+      return await this.#whole(await this.#store((trace) => this.#deps.reader.retry(request, trace), parent));
+    } catch (thrown) {
+      return await this.#whole(await this.#retriedBefore(request, thrown));
+    }
+  }
+
+  /** A repeat is answered also when what it retried was deleted since, and with it what says of which namespace it was. */
+  async #retriedBefore(request: RetryExecutionRequest, thrown: unknown): Promise<Taken> {
+    const claim = this.#deps.reader.retryClaim(request, "");
+    const isGone = thrown instanceof JobmeshError && thrown.reason === "EXECUTION_NOT_FOUND";
+    if (!isGone || claim === null) throw thrown;
+    const repeat = await this.#deps.store.executions.repeatAnywhere(claim);
+    if (repeat === null) throw thrown;
+    return { executionId: repeat.executionId, execution: null };
   }
 
   /** SubmitExecutions: each request is answered when it is durable, in any order; errors are its own. */
@@ -158,6 +172,8 @@ function answerOf(request: RequestClaim | null, outcome: SubmitOutcome): Taken {
       throw new JobmeshError("REQUEST_ID_REUSED", {
         message: `request_id ${request?.requestId ?? ""} was used before with another request`,
       });
+    case "contended":
+      throw new JobmeshError("CONFLICT", { message: outcome.message });
     case "refused":
       throw JobmeshError.invalid({ field: "target", description: `the store refuses it: ${outcome.message}` });
     default:

@@ -65,7 +65,7 @@ export class Submitter {
 
   constructor(deps: SubmitterDeps, limits: GroupLimits = submitGroupDefaults) {
     this.#deps = deps;
-    const work = { limits, sizeOf, commit: (group: readonly NewSubmission[]) => this.#commit(group) };
+    const work = { limits, keyOf, sizeOf, commit: (group: readonly NewSubmission[]) => this.#commit(group) };
     this.#plain = new GroupQueue(deps.clock, work);
     this.#special = new GroupQueue(deps.clock, work);
   }
@@ -214,6 +214,12 @@ export class Submitter {
     }
     return spans;
   }
+}
+
+/** Those that the store would not take in one transaction; most have a key of their own or none. */
+function keyOf({ request, unique }: NewSubmission): string | null {
+  if (unique != null) return unique.hash;
+  return request === null ? null : `${request.namespace}\n${request.method}\n${request.requestId}`;
 }
 
 function sizeOf({ execution }: NewSubmission): number {

@@ -3,6 +3,8 @@ import { test } from "node:test";
 import { Cause, type Execution, ExecutionState } from "../../../gen/jobmesh/v1/execution.ts";
 import { DeleteJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
 import { command } from "../../../services/client/targets.ts";
+import { NO_COMMAND_BYTES } from "../../../services/common/domain/target.ts";
+import { testExecution } from "../../support/new-execution.ts";
 import { errorOf, faultsOf, type TestApi, testApi } from "./setup.ts";
 
 async function retry(api: TestApi, executionId: string, requestId = ""): Promise<Execution> {
@@ -66,6 +68,28 @@ test("rule 5: with a request_id it is made once", async (t) => {
   assert.equal((await retry(api, old.executionId, "r")).executionId, made.executionId);
   assert.equal((await errorOf(retry(api, other.executionId, "r"))).reason, "REQUEST_ID_REUSED");
   assert.notEqual((await retry(api, old.executionId)).executionId, made.executionId);
+});
+
+test("rule 5: a repeat is answered also when what it retried has been deleted since", async (t) => {
+  const api = await testApi(t);
+  const old = await cancelled(api, await api.submit({ namespace: "team" }));
+  const made = await retry(api, old.executionId, "r");
+  assert.equal((await api.store.retention.deleteEnded(Number.MAX_SAFE_INTEGER, null, 10)).deleted, 1);
+  assert.equal((await retry(api, old.executionId, "r")).executionId, made.executionId);
+  assert.equal((await errorOf(retry(api, old.executionId, "another"))).reason, "EXECUTION_NOT_FOUND");
+  assert.equal((await errorOf(retry(api, old.executionId))).reason, "EXECUTION_NOT_FOUND");
+});
+
+test("adopted history of which nobody knows what ran is refused, and nothing runs", async (t) => {
+  const api = await testApi(t);
+  const execution = testExecution(api.nowUs());
+  const target = { ...execution.target, summary: "", bytes: NO_COMMAND_BYTES };
+  await api.store.executions.submit([{ execution: { ...execution, target }, request: null, slot: null }]);
+  await api.store.executions.requestStop(execution.executionId, "CANCEL", "");
+  const { code, reason, metadata } = await errorOf(retry(api, execution.executionId, "r"));
+  assert.deepEqual([code, reason], ["FAILED_PRECONDITION", "TARGET_UNKNOWN"]);
+  assert.deepEqual(metadata, { executionId: execution.executionId });
+  assert.equal((await api.store.counts()).ready, 0);
 });
 
 test("one that has not ended is FAILED_PRECONDITION, one that is not there NOT_FOUND, and a bad id is named", async (t) => {

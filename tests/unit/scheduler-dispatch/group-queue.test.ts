@@ -7,12 +7,13 @@ import { ManualClock } from "../../support/manual-clock.ts";
 const LIMITS: GroupLimits = { maxItems: 3, maxBytes: 100, maxWaiting: 10, maxWaitingBytes: 10_000 };
 
 /** A queue whose commits wait until the test lets each of them go. */
-function setup(limits: GroupLimits = LIMITS) {
+function setup(limits: GroupLimits = LIMITS, keyOf?: (item: number) => string | null) {
   const clock = new ManualClock();
   const groups: (readonly number[])[] = [];
   const letGo: ((error?: Error) => void)[] = [];
   const queue = new GroupQueue<number, number>(clock, {
     limits,
+    ...(keyOf === undefined ? {} : { keyOf }),
     sizeOf: (item) => item,
     commit: (items) => {
       groups.push(items);
@@ -118,4 +119,24 @@ test("stop commits what waits and refuses what comes after", async () => {
   assert.equal(await answer, 10);
   await stopped;
   assert.equal(clock.armedCount, 0);
+});
+
+test("rule 5: a key is once in a group, in its order, and what comes behind it does not wait for it", async () => {
+  const { clock, queue, groups, letGo } = setup(LIMITS, (item) => (item % 10 === 1 ? "one" : null));
+  const answers = [1, 11, 21, 2, 3, 31].map((item) => queue.push(item));
+  assert.equal(queue.waiting, 6, "what waits behind its key counts");
+  for (let group = 0; group < 4; group++) {
+    await clock.settle();
+    letGo[group]?.();
+  }
+  assert.deepEqual(await Promise.all(answers), [10, 110, 210, 20, 30, 310]);
+  assert.deepEqual(groups, [[1, 2, 3], [11], [21], [31]]);
+  assert.equal(queue.waiting, 0);
+});
+
+test("rule 28: what waits behind its key is bounded with all else", async () => {
+  const { queue } = setup({ ...LIMITS, maxWaiting: 2 }, () => "one");
+  const taken = [queue.push(1), queue.push(2)];
+  await assert.rejects(queue.push(3), { reason: "OVERLOADED" });
+  for (const one of taken) one.catch(() => {});
 });

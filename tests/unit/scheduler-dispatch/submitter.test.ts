@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NewExecution } from "../../../services/common/domain/execution.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
+import { uniqueKey } from "../../../services/common/domain/unique-key.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import type { SubmitOutcome } from "../../../services/common/port/store-executions.ts";
 import type { Hint } from "../../../services/scheduler/hints.ts";
@@ -112,6 +113,25 @@ test("rule 5: a repeated request gives its reservation back and runs nothing", a
   assert.equal(reused.kind, "request_reused");
   assert.equal(executor.orders.length, 1);
   assert.equal(core.roster.anyRoom(), true, "both reservations came back");
+});
+
+test("rule 5: hundreds of submissions of one unique_key do not keep other keys waiting", async (t) => {
+  const core = await schedulerCore(t);
+  const unique = (key: string) => uniqueKey("default", key, "RETURN_EXISTING");
+  const submit = (key: string) =>
+    core.submitter.submit({ execution: testExecution(core.nowUs()), request: null, unique: unique(key) });
+  const done: string[] = [];
+  const told = (key: string) => submit(key).then(() => void done.push(key));
+  await Promise.all([
+    ...Array.from({ length: 300 }, () => told("same")),
+    ...Array.from({ length: 20 }, (_, own) => told(`own ${own}`)),
+  ]);
+  assert.equal(done.filter((key) => key === "same").length, 300);
+  assert.deepEqual(
+    done.slice(0, 21).filter((key) => key === "same"),
+    ["same"],
+    "one group stores all other keys",
+  );
 });
 
 test("rule 20: a slot of a session that the store does not have is not honoured: the row is READY", async (t) => {

@@ -41,7 +41,7 @@ import { countExecutions, getExecution, listExecutions, liveOfJob, states } from
 import { endLost } from "./losses.ts";
 import { pendingWork } from "./pending-work.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
-import { findRequest, pruneRequests } from "./requests.ts";
+import { findRequest, findRequestAnywhere, pruneRequests } from "./requests.ts";
 import { storeResults } from "./results.ts";
 import type { SqlDatabase } from "./session.ts";
 import { markStarted } from "./starts.ts";
@@ -156,6 +156,11 @@ export class SqlExecutionStore implements ExecutionStore {
     if (verdict === null || verdict.kind === "new") return null;
     if (verdict.kind === "reused") return { kind: "request_reused" };
     return { kind: "repeated", executionId: verdict.resultId as ExecutionId };
+  }
+
+  async repeatAnywhere(request: RequestClaim): ReturnType<ExecutionStore["repeatAnywhere"]> {
+    const resultId = await findRequestAnywhere(this.#db, request);
+    return resultId === null ? null : { kind: "repeated", executionId: resultId as ExecutionId };
   }
 
   pruneRequests(limit: number): Promise<number> {

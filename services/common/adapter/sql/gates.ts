@@ -200,6 +200,11 @@ export class LockedGates {
   }
 }
 
+/** Makes a gate with a limit where there is none. */
+export async function makeGate(session: SqlSession, key: string, maxConcurrency: number): Promise<void> {
+  await insertRows(session, "gates", GATE_COLUMNS, [[key, 0, 0, maxConcurrency, 0]], "gate_key");
+}
+
 const GATE_COLUMNS = ["gate_key", "held", "waiting", "max_concurrency", "overlap"];
 
 async function lockRows(session: SqlSession, keys: readonly string[]): Promise<Map<string, Gate>> {

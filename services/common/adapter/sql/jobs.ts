@@ -16,7 +16,7 @@ import { inList } from "./dialect.ts";
 import { dueShards, jobTimers } from "./due-shards.ts";
 import { parametersText } from "./execution-text.ts";
 import { fireAll } from "./fires.ts";
-import { jobGateKey } from "./gates.ts";
+import { jobGateKey, makeGate } from "./gates.ts";
 import { type CallBack, callBack } from "./held-fires.ts";
 import { listJobs } from "./job-list.ts";
 import { JOB_COLUMNS, jobColumns, jobOf } from "./job-row.ts";
@@ -80,7 +80,7 @@ export class SqlJobStore implements JobStore {
       };
       await keepRevision(session, job, nowUs);
       await writeJob(session, changed);
-      await openGate(session, changed, nowUs);
+      await openGate(session, job, changed, nowUs);
       return changed;
     };
     const call: CallBack = { reason: "SUPERSEDED", message: "the job was changed" };
@@ -233,12 +233,19 @@ async function keepRevision(session: SqlSession, job: Job, nowUs: number): Promi
   await insertRows(session, "job_revisions", ["job_uid", "revision", "replaced_us", "spec"], [row], "job_uid");
 }
 
-/** Rule 7: a changed job may have more room than before, so its gate is tried at once. */
-async function openGate(session: SqlSession, job: Job, nowUs: number): Promise<void> {
+/**
+ * Rule 7: a changed job may have more room than before, so its gate is tried at once. A gate with another limit than
+ * before is made where it is not there: else a submission that makes it now would read the limit that is committed,
+ * the old one, and nobody would ever set the new one.
+ */
+async function openGate(session: SqlSession, before: Job, job: Job, nowUs: number): Promise<void> {
+  const key = jobGateKey(job.jobUid);
+  const { maxConcurrency } = job.policy;
+  if (maxConcurrency !== before.policy.maxConcurrency) await makeGate(session, key, maxConcurrency);
   await session.execute("UPDATE gates SET max_concurrency = ?, try_us = ? WHERE gate_key = ?", [
-    job.policy.maxConcurrency,
+    maxConcurrency,
     nowUs,
-    jobGateKey(job.jobUid),
+    key,
   ]);
 }
 

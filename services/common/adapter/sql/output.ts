@@ -7,7 +7,7 @@ import { fenceOf } from "./execution-row.ts";
 import { insertRows } from "./many-rows.ts";
 import { OUTPUT_COLUMNS, outputOf, outputValues, streamNumber } from "./output-row.ts";
 import { int, text } from "./row-reader.ts";
-import type { SqlDatabase, SqlSession, SqlValue } from "./session.ts";
+import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
 /** Pieces read at once: at most 4 MiB, as a piece has at most 64 KiB. */
@@ -104,24 +104,57 @@ async function readRows(
   return rows.map(outputOf);
 }
 
-/** Of the keys of these pieces those that are an attempt of the store's: the current one, or one that ended. */
+/**
+ * Of the keys of these pieces those that are an attempt of the store's: the current one, or one that ended. An
+ * execution that goes on cannot be deleted within a transaction, as a retention is longer than one; one that has ended
+ * is locked, so that it is not deleted with its output between this look and the insertion.
+ */
 async function storedKeys(session: SqlSession, pieces: readonly OutputPiece[]): Promise<ReadonlySet<string>> {
-  const stored = new Set<string>();
-  const ids = [...new Set(pieces.map(({ key }) => key.executionId))];
-  for (const table of ["executions", "job_logs"]) {
-    for (const list of valueLists(ids)) {
+  const ids = [...new Set(pieces.map(({ key }) => key.executionId))].sort();
+  const there = new Set<string>();
+  const ended: string[] = [];
+  const current = new Set<string>();
+  for (const list of valueLists(ids)) {
+    const rows = await session.query(
+      `SELECT execution_id, attempt, fence, ended_us FROM executions WHERE execution_id IN (${list.sql}) AND fence IS NOT NULL`,
+      list.values,
+    );
+    for (const row of rows) {
+      current.add(keyOfRow(row));
+      if (row.ended_us === null) there.add(text(row, "execution_id"));
+      else ended.push(text(row, "execution_id"));
+    }
+  }
+  for (const id of await lockEnded(session, ended.sort())) there.add(id);
+  if (!pieces.every(({ key }) => current.has(keyText(key)))) {
+    for (const list of valueLists([...there])) {
       const rows = await session.query(
-        `SELECT execution_id, attempt, fence FROM ${table} WHERE execution_id IN (${list.sql}) AND fence IS NOT NULL`,
+        `SELECT execution_id, attempt, fence FROM job_logs WHERE execution_id IN (${list.sql}) AND fence IS NOT NULL`,
         list.values,
       );
-      for (const row of rows) {
-        const executionId = text(row, "execution_id") as ExecutionId;
-        stored.add(keyText({ executionId, attempt: int(row, "attempt"), fence: fenceOf(text(row, "fence")) }));
-      }
+      for (const row of rows) current.add(keyOfRow(row));
     }
-    if (pieces.every(({ key }) => stored.has(keyText(key)))) break;
   }
-  return stored;
+  const stored = pieces.filter(({ key }) => there.has(key.executionId) && current.has(keyText(key)));
+  return new Set(stored.map(({ key }) => keyText(key)));
+}
+
+/** Of executions that had ended those that are still there, locked. */
+async function lockEnded(session: SqlSession, ids: readonly string[]): Promise<string[]> {
+  const there: string[] = [];
+  for (const list of valueLists(ids)) {
+    const rows = await session.query(
+      `SELECT execution_id FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
+      list.values,
+    );
+    there.push(...rows.map((row) => text(row, "execution_id")));
+  }
+  return there;
+}
+
+function keyOfRow(row: Row): string {
+  const executionId = text(row, "execution_id") as ExecutionId;
+  return keyText({ executionId, attempt: int(row, "attempt"), fence: fenceOf(text(row, "fence")) });
 }
 
 /** Order of the primary key, in which rows are locked. */

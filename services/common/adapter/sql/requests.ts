@@ -1,7 +1,7 @@
 import { assert } from "../../domain/assert.ts";
 import type { RequestClaim } from "../../port/store-executions.ts";
 import { insertRows, updateRows } from "./many-rows.ts";
-import { int, text } from "./row-reader.ts";
+import { int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
@@ -110,16 +110,42 @@ function idText(row: Row): string {
 
 /** What a request made that is not forgotten yet; null when it is not known. */
 export function findRequest(db: SqlDatabase, request: RequestClaim): Promise<RequestVerdict | null> {
-  return db.read("requests.find", async (session) => {
-    const nowUs = await session.nowUs();
-    const [row] = await session.query(
-      `SELECT body_hash, result_id FROM requests
-        WHERE namespace = ? AND method = ? AND request_id = ? AND expire_us > ?`,
-      [...keyOf(request), nowUs],
-    );
-    if (row === undefined) return null;
-    if (text(row, "body_hash") !== request.bodyHash) return { kind: "reused" };
-    return { kind: "repeated", resultId: text(row, "result_id") };
+  return db.read("requests.find", (session) => readRequest(session, request));
+}
+
+async function readRequest(session: SqlSession, request: RequestClaim): Promise<RequestVerdict | null> {
+  const nowUs = await session.nowUs();
+  const [row] = await session.query(
+    `SELECT body_hash, result_id FROM requests
+      WHERE namespace = ? AND method = ? AND request_id = ? AND expire_us > ?`,
+    [...keyOf(request), nowUs],
+  );
+  if (row === undefined) return null;
+  if (text(row, "body_hash") !== request.bodyHash) return { kind: "reused" };
+  return { kind: "repeated", resultId: text(row, "result_id") };
+}
+
+/** Namespaces that a request is looked for in when its own is not known. */
+export const MAX_SEARCHED_NAMESPACES = 1_000;
+
+/**
+ * What a request with this body made in whatever namespace; null when none did. The key begins with the namespace: each
+ * that is there costs two looks at the index, however many requests it has.
+ */
+export function findRequestAnywhere(db: SqlDatabase, request: RequestClaim): Promise<string | null> {
+  return db.read("requests.find_anywhere", async (session) => {
+    let namespace: string | null = "";
+    for (let count = 0; count < MAX_SEARCHED_NAMESPACES; count++) {
+      const rows: readonly Row[] = await session.query(
+        "SELECT MIN(namespace) AS next FROM requests WHERE namespace > ?",
+        [namespace],
+      );
+      namespace = rows[0] === undefined ? null : textOrNull(rows[0], "next");
+      if (namespace === null) return null;
+      const verdict = await readRequest(session, { ...request, namespace });
+      if (verdict?.kind === "repeated") return verdict.resultId;
+    }
+    return null;
   });
 }
 

@@ -9,7 +9,7 @@ import type {
 import { deleteLeftovers } from "./leftovers.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
-import { valueLists } from "./value-list.ts";
+import { type ValueList, valueLists } from "./value-list.ts";
 
 /**
  * History that has been kept long enough is deleted: output first, piece by
@@ -80,15 +80,10 @@ export class SqlRetentionStore implements RetentionStore {
     const batch = firstOf(rows);
     const [ids] = valueLists(batch.map((row) => text(row, "execution_id") as ExecutionId).sort());
     if (ids === undefined) return { deleted: 0, more: false };
-    const pieces = await this.#db.transact("retention.output", (session) =>
-      session.execute(
-        session.dialect.deleteSome("output_pieces", `execution_id IN (${ids.sql})`, MAX_PIECES),
-        ids.values,
-      ),
-    );
+    const pieces = await this.#db.transact("retention.output", (session) => deleteOutput(session, ids));
     if (pieces >= MAX_PIECES) return { deleted: 0, more: true };
     const deleted = await this.#db.transact("retention", (session) => deleteExecutions(session, ids.values));
-    return { deleted, more: batch.length < rows.length };
+    return deleted === null ? { deleted: 0, more: true } : { deleted, more: batch.length < rows.length };
   }
 }
 
@@ -102,8 +97,17 @@ function firstOf(rows: readonly Row[]): readonly Row[] {
   return end < 0 ? rows : rows.slice(0, Math.max(end, 1));
 }
 
-/** Executions by their identifiers, then job_logs (rule 1); only what has ended. */
-async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]): Promise<number> {
+/** Deletes pieces of output, as many as one transaction may; answers how many. */
+function deleteOutput(session: SqlSession, ids: ValueList<string>): Promise<number> {
+  const sql = session.dialect.deleteSome("output_pieces", `execution_id IN (${ids.sql})`, MAX_PIECES);
+  return session.execute(sql, ids.values);
+}
+
+/**
+ * Executions by their identifiers, then job_logs (rule 1); only what has ended. Output that came since it was deleted
+ * goes with them: what comes later waits for these locks and finds nothing. Null when too much had come.
+ */
+async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]): Promise<number | null> {
   const [all] = valueLists(ids);
   if (all === undefined) return 0;
   const rows = await session.query(
@@ -113,6 +117,7 @@ async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]
   );
   const [ended] = valueLists(rows.map((row) => text(row, "execution_id")));
   if (ended === undefined) return 0;
+  if ((await deleteOutput(session, ended)) >= MAX_PIECES) return null;
   await session.execute(`DELETE FROM executions WHERE execution_id IN (${ended.sql})`, ended.values);
   await session.execute(`DELETE FROM job_logs WHERE execution_id IN (${ended.sql})`, ended.values);
   return rows.length;

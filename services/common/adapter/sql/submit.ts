@@ -17,9 +17,10 @@ import { valueLists } from "./value-list.ts";
  * Rule 5: group commit. A group is one transaction of at most 500 rows or
  * 4 MiB; rows with gates are grouped apart from plain ones, and a request_id
  * that comes twice waits for the next group. A group that the store refuses for
- * good is cut in two until the row at fault stands alone. After a COMMIT whose
- * outcome is unknown the group is read back by identifier, under lock, so that
- * a commit still on its way is awaited; what is not there is stored again.
+ * good, or that loses its unique_keys to others again and again, is cut in two
+ * until the row at fault stands alone. After a COMMIT whose outcome is unknown
+ * the group is read back by identifier, under lock, so that a commit still on
+ * its way is awaited; what is not there is stored again.
  */
 
 /** Rows in one group. */
@@ -30,7 +31,7 @@ const MAX_GROUP_BYTES = 4 * 1024 * 1024;
 const ROW_BYTES = 1_024;
 /** Commits of one group with an unknown outcome, before the caller hears of it. */
 const MAX_UNKNOWN_COMMITS = 3;
-/** Runs of one group that lost a unique_key to others, before the caller hears of it. */
+/** Runs of one group that lost a unique_key to others, before it is cut in two; of one row, before its caller hears of it. */
 const MAX_UNIQUE_RACES = 10;
 
 /** Stores submissions and answers for each in order. Throws StoreUnavailable when their fate cannot be read. */
@@ -99,8 +100,9 @@ async function storeOrBisect(db: SqlDatabase, group: readonly Submission[]): Pro
   try {
     return await storeSurely(db, group);
   } catch (error) {
-    if (!(error instanceof StatementRefused)) throw error;
-    if (group.length === 1) return [{ kind: "refused", message: error.message }];
+    const isRace = error instanceof UniqueKeyRace;
+    if (!isRace && !(error instanceof StatementRefused)) throw error;
+    if (group.length === 1) return [{ kind: isRace ? "contended" : "refused", message: error.message }];
   }
   const middle = group.length >> 1;
   const first = await storeOrBisect(db, group.slice(0, middle));

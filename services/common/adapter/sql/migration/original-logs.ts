@@ -1,6 +1,7 @@
 import { FailureCode } from "../../../domain/failure.ts";
 import { claimRank, defaultPolicy } from "../../../domain/policy.ts";
 import { routeIdOf, routeOf, routeText } from "../../../domain/route.ts";
+import { NO_COMMAND_BYTES } from "../../../domain/target.ts";
 import { ORIGINAL_STATES } from "../adopted-attempt.ts";
 import type { Table } from "../entity/column.ts";
 import { executions } from "../entity/executions.ts";
@@ -29,7 +30,7 @@ const MAX_FAILURE_CHARS = 8_192;
 /** Bytes of one piece of output. */
 const MAX_PIECE_BYTES = 65_536;
 /** A Target that is a command without a line, for logs whose job is gone. */
-const NO_COMMAND = "x'0A00'";
+const NO_COMMAND = `x'${Buffer.from(NO_COMMAND_BYTES).toString("hex").toUpperCase()}'`;
 const LOST_MESSAGE = "the system that ran it was replaced before it said how it ended";
 
 /** Text of the route of all that is adopted. */
