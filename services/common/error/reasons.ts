@@ -64,6 +64,11 @@ export const REASONS = {
   EXECUTION_NOT_ENDED: entry("FAILED_PRECONDITION", false, "the execution has not ended"),
   EXECUTOR_LOST: entry("FAILED_PRECONDITION", false, "this incarnation of the executor was declared lost"),
   SESSION_SUPERSEDED: entry("FAILED_PRECONDITION", false, "a later session of this executor took over"),
+  RESUME_TOKEN_EXPIRED: entry(
+    "OUT_OF_RANGE",
+    false,
+    "the resume_token is too old: list, then watch from the list's token",
+  ),
   CALENDAR_IN_USE: entry("FAILED_PRECONDITION", false, "a job names this calendar"),
 
   // What a process needs to start.

@@ -25,6 +25,7 @@ export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route
     case "output":
       return { kind: { $case: "output", value: outputToMessage(hint.piece) } };
     case "due":
+    case "moved":
       return null;
   }
 }
