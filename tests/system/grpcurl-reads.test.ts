@@ -120,7 +120,7 @@ test("descriptors that are put check requests before any executor runs them; the
   assert.equal((await ok<Executed>("ExecutionService/GetExecution", basic)).execution.resultJson, undefined);
   const { handlers } = await ok<{ handlers: Json[] }>("MeshService/ListHandlers", { page_size: 1 });
   assert.deepEqual(handlers[0]?.executorIds, ["reports-1"]);
-  assert.deepEqual(await ok("ExecutionService/ListExecutions", { filter }), {});
+  assert.equal((await ok("ExecutionService/ListExecutions", { filter })).executions, undefined);
 });
 
 test("WatchExecutions shows one to its end, and what ended since a list's token; a token that is none is refused", async () => {
