@@ -15,7 +15,7 @@ export type Hint =
   | { readonly kind: "stop"; readonly executionId: ExecutionId }
   /** An execution ended. */
   | { readonly kind: "ended"; readonly executionId: ExecutionId }
-  /** Executions came to a state that is not their last. Local only; told while somebody listens. */
+  /** Executions came to a state that is not their last. Local only, for those who watch here. */
   | { readonly kind: "moved"; readonly executionIds: readonly ExecutionId[] }
   /** A job was stored, changed or removed. */
   | { readonly kind: "changed"; readonly jobUid: JobUid }
@@ -43,11 +43,6 @@ export class Hints {
     const own: Listener = (hint, origin) => listener(hint as Extract<Hint, { kind: K }>, origin);
     listeners.add(own);
     return () => listeners.delete(own);
-  }
-
-  /** True when somebody listens for a kind. */
-  isHeard(kind: Hint["kind"]): boolean {
-    return (this.#listeners.get(kind)?.size ?? 0) > 0;
   }
 
   /** Tells everyone who listens. */

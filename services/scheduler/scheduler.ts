@@ -25,6 +25,7 @@ import { Submissions } from "./api/submissions.ts";
 import { DispatchLoops } from "./dispatch-loops.ts";
 import { ExecutorPresence } from "./executor-presence.ts";
 import { ExecutionFeed } from "./feed/execution-feed.ts";
+import { toldStore } from "./feed/told-store.ts";
 import { Hints } from "./hints.ts";
 import { MeasuredMeshClock } from "./measured-mesh-clock.ts";
 import { measuredStore } from "./measured-store.ts";
@@ -83,7 +84,8 @@ export class Scheduler {
 
   constructor(given: SchedulerDeps, settings: SchedulerSettings) {
     const { metrics, clock } = given;
-    const deps = metrics === undefined ? given : { ...given, store: measuredStore(given.store, metrics, clock) };
+    const stored = metrics === undefined ? given.store : measuredStore(given.store, metrics, clock);
+    const deps = { ...given, store: toldStore(stored, this.hints) };
     this.#deps = deps;
     this.#settings = settings;
     this.#meshClock = new MeasuredMeshClock(deps);

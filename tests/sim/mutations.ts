@@ -1,6 +1,7 @@
 /** Faults to plant in the production code, each against a rule of docs/guarantees.md: what the judges have to see. */
 import { busMutations } from "./mutations/bus.ts";
 import { executorMutations } from "./mutations/executors.ts";
+import { feedMutations } from "./mutations/feed.ts";
 import { foundMutations } from "./mutations/found.ts";
 import { homeMutations } from "./mutations/homes.ts";
 import type { Mutation } from "./mutations/mutation.ts";
@@ -14,5 +15,6 @@ export const mutations: readonly Mutation[] = [
   ...executorMutations,
   ...homeMutations,
   ...busMutations,
+  ...feedMutations,
   ...foundMutations,
 ];

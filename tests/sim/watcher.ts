@@ -11,6 +11,7 @@ import {
   WatchExecutionsRequest,
   type WatchExecutionsResponse,
 } from "../../gen/jobmesh/v1/execution_service.ts";
+import type { ExecutionState } from "../../services/common/domain/execution.ts";
 import { JobmeshError } from "../../services/common/error/jobmesh-error.ts";
 import { stateOfNumber } from "../../services/common/wire/execution.ts";
 import { Machine, type Surroundings } from "./node-parts.ts";
@@ -26,7 +27,7 @@ const LONGEST_PAUSE_MS = 500;
 /** Watcher is that client. */
 export class Watcher {
   /** States that it was told, by execution, in their order. */
-  readonly told = new Map<string, string[]>();
+  readonly told = new Map<string, ExecutionState[]>();
   /** Errors that no fault explains. */
   readonly refusals: string[] = [];
   readonly #around: Surroundings;
@@ -109,6 +110,7 @@ export class Watcher {
     if (execution === undefined) return;
     const states = this.told.get(execution.executionId) ?? [];
     this.told.set(execution.executionId, states);
-    states.push(stateOfNumber(execution.state) ?? "");
+    const state = stateOfNumber(execution.state);
+    if (state !== null) states.push(state);
   }
 }
