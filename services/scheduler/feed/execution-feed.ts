@@ -18,6 +18,8 @@ export class ExecutionFeed {
   readonly #ending = new Set<Promise<void>>();
   #reading: FeedReading | null = null;
   #watchers = 0;
+  /** Watchers of the reading; those of one execution are not. */
+  #readers = 0;
 
   constructor(deps: FeedReadingDeps, limits: FeedLimits = {}) {
     this.#deps = deps;
@@ -60,9 +62,6 @@ export class ExecutionFeed {
     this.#close();
     await Promise.all(this.#ending);
   }
-
-  /** Watchers of the reading; those of one execution are not. */
-  #readers = 0;
 
   #open(): FeedReading {
     if (this.#reading === null) {
