@@ -41,6 +41,11 @@ export const COMMANDS: readonly Command[] = [
     load: () => import("./command/logs.ts"),
   },
   {
+    name: "watch",
+    summary: "shows executions as they end, or one until it has",
+    load: () => import("./command/watch.ts"),
+  },
+  {
     name: "handlers",
     summary: "shows the typed handlers and who runs them",
     load: () => import("./command/handlers.ts"),

@@ -3,6 +3,7 @@
 export { JobmeshError } from "../common/error/jobmesh-error.ts";
 export type { SecurityOptions, TlsOptions } from "../common/security/security-options.ts";
 export { connectMesh, type MeshConnection, type MeshConnectionOptions } from "./connect-mesh.ts";
+export type { WatchInput } from "./execution-watch.ts";
 export { MeshClient, type MeshClientOptions, type SubmissionInput } from "./mesh-client.ts";
 export {
   type CommandOptions,

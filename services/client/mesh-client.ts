@@ -1,5 +1,9 @@
 import { type Execution, ExecutionView } from "../../gen/jobmesh/v1/execution.ts";
-import { ExecutionServiceService, SubmitExecutionRequest } from "../../gen/jobmesh/v1/execution_service.ts";
+import {
+  ExecutionServiceService,
+  SubmitExecutionRequest,
+  type WatchExecutionsResponse,
+} from "../../gen/jobmesh/v1/execution_service.ts";
 import { JobServiceService } from "../../gen/jobmesh/v1/job_service.ts";
 import { MeshServiceService } from "../../gen/jobmesh/v1/mesh_service.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
@@ -9,6 +13,7 @@ import { type ServiceClient, serviceClient } from "../common/rpc/service-client.
 import { SystemClock } from "../common/runtime/system-clock.ts";
 import { channelOf, type SecurityOptions } from "../common/security/security-options.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
+import { type WatchInput, watchExecutions } from "./execution-watch.ts";
 
 /** Where the mesh is, and how calls behave. */
 export type MeshClientOptions = SecurityOptions & {
@@ -82,6 +87,17 @@ export class MeshClient {
         if (error.code === "UNAVAILABLE") await this.#clock.sleep(WAIT_RETRY_MS, signal);
       }
     }
+  }
+
+  /**
+   * State changes of what is asked for, over schedulers that come and go: every
+   * final state at least once, states in between as they are seen. Of one
+   * execution it is over after the final state; else it goes on until the
+   * signal aborts, and rejects with its reason then. Rejects with
+   * RESUME_TOKEN_EXPIRED where it was away for so long that ends are deleted.
+   */
+  watch(request: WatchInput = {}, signal?: AbortSignal): AsyncGenerator<WatchExecutionsResponse> {
+    return watchExecutions(this, this.#clock, request, signal);
   }
 
   /** Resolves when a scheduler can be reached; rejects with PEER_UNAVAILABLE after the time. */

@@ -16,6 +16,8 @@ export type Hint =
   | { readonly kind: "stop"; readonly executionId: ExecutionId }
   /** An execution ended. */
   | { readonly kind: "ended"; readonly executionId: ExecutionId }
+  /** Executions came to a state that is not their last. Local only, for those who watch here. */
+  | { readonly kind: "moved"; readonly executionIds: readonly ExecutionId[] }
   /** A job was stored, changed or removed. */
   | { readonly kind: "changed"; readonly jobUid: JobUid }
   /** An execution waits for its time. Local only: who made it arms it, and the timer of its shard finds it in the store. */

@@ -40,6 +40,7 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
     output: store.output,
     descriptors: store.descriptors,
     retention: store.retention,
+    feed: store.feed,
     jobs: measured(store.jobs, "jobs", clocked, { fireAll: (outcomes, fires) => counts.fired(fires, outcomes) }),
     executors: measured(store.executors, "executors", clocked, { declareLost: (did) => lost.add(did ? 1 : 0) }),
     executions: measured(store.executions, "executions", clocked, {

@@ -25,6 +25,8 @@ import { SubmissionReader } from "./api/submission-reader.ts";
 import { Submissions } from "./api/submissions.ts";
 import { DispatchLoops } from "./dispatch-loops.ts";
 import { ExecutorPresence } from "./executor-presence.ts";
+import { ExecutionFeed } from "./feed/execution-feed.ts";
+import { toldStore } from "./feed/told-store.ts";
 import { Hints } from "./hints.ts";
 import { MeasuredMeshClock } from "./measured-mesh-clock.ts";
 import { measuredStore } from "./measured-store.ts";
@@ -73,6 +75,7 @@ export class Scheduler {
   readonly #storeHealth: StoreHealth;
   readonly #dispatch: DispatchLoops;
   readonly #waits: EndedWaits;
+  readonly #feed: ExecutionFeed;
   #running: Running | null = null;
   #hide: () => void = () => {};
   /** Mesh time is known: before that nothing can be said of any time (rule 12). */
@@ -83,7 +86,8 @@ export class Scheduler {
 
   constructor(given: SchedulerDeps, settings: SchedulerSettings) {
     const { metrics, clock } = given;
-    const deps = metrics === undefined ? given : { ...given, store: measuredStore(given.store, metrics, clock) };
+    const stored = metrics === undefined ? given.store : measuredStore(given.store, metrics, clock);
+    const deps = { ...given, store: toldStore(stored, this.hints) };
     this.#deps = deps;
     this.#settings = settings;
     this.#meshClock = new MeasuredMeshClock(deps);
@@ -91,6 +95,7 @@ export class Scheduler {
     this.hints.on("pending", () => this.#storeHealth.heard());
     this.#dispatch = new DispatchLoops({ ...deps, hints: this.hints, meshClock: this.#meshClock }, settings);
     this.#waits = new EndedWaits({ ...deps, hints: this.hints });
+    this.#feed = new ExecutionFeed({ ...deps, hints: this.hints });
   }
 
   /** The services to serve. The schedulers that ListSchedulers shows are those of `start`. */
@@ -106,7 +111,8 @@ export class Scheduler {
     const submissions = new Submissions({ reader, sink, store, tracing, log });
     const logs = { store, hints, clock: this.#deps.clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };
-    const executions = executionHandlers({ store, hints, held, waits: this.#waits, submissions, logs, types });
+    const [waits, feed] = [this.#waits, this.#feed];
+    const executions = executionHandlers({ store, hints, held, waits, feed, submissions, logs, types });
     // The server listens before the store has told the time, which may take as long as the store is slow.
     const guard = (): void => {
       if (!this.#isMeasured) throw notRunning();
@@ -177,6 +183,7 @@ export class Scheduler {
       running.membership,
       ...running.loops,
       this.#waits,
+      this.#feed,
       this.#dispatch,
       running.peers,
       running.outage,

@@ -1,5 +1,6 @@
 /** Rules 6, 8 and 13: what a statement costs follows an index, by EXPLAIN on both engines. */
 import assert from "node:assert/strict";
+import { SqlFeedStore } from "../../services/common/adapter/sql/feed.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlRetentionStore } from "../../services/common/adapter/sql/retention.ts";
 import type { Execution } from "../../services/common/domain/execution.ts";
@@ -152,10 +153,13 @@ onEveryStore(
     const place = { endedUs: 5, executionId: active[0]?.executionId ?? assert.fail() };
     const ended = await setup.statementsOf(() => retention.deleteEnded(Number.MAX_SAFE_INTEGER, place, 50));
     const expired = await setup.statementsOf(() => retention.deleteExpired(50));
+    const feed = new SqlFeedStore(setup.database, setup.kind);
+    const fed = await setup.statementsOf(() => feed.ended(place, null, 50));
     const wanted: [readonly Statement[], string, RegExp][] = [
       [expiry, "WHERE start_deadline_us <", /ix_executions_deadline/],
       [ended, "WHERE ended_us >=", /ix_executions_ended/],
       [expired, "WHERE expire_us <=", /ix_executions_expire/],
+      [fed, "WHERE ended_us >=", /ix_executions_ended/],
     ];
     const explain = setup.kind === "mysql" ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
     for (const [statements, part, index] of wanted) {
@@ -163,7 +167,7 @@ onEveryStore(
       const [first] = await setup.sql((session) => session.query(`${explain} ${statement.sql}`, statement.params));
       assert.match(setup.kind === "mysql" ? `${first?.key}` : String(first?.detail), index);
     }
-    for (const statement of [...expiry, ...ended, ...expired]) await checkPlan(setup, "retention", statement);
+    for (const statement of [...expiry, ...ended, ...expired, ...fed]) await checkPlan(setup, "retention", statement);
   },
 );
 

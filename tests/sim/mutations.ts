@@ -1,6 +1,7 @@
 /** Faults to plant in the production code, each against a rule of docs/guarantees.md: what the judges have to see. */
 import { busMutations } from "./mutations/bus.ts";
 import { executorMutations } from "./mutations/executors.ts";
+import { feedMutations } from "./mutations/feed.ts";
 import { foundMutations } from "./mutations/found.ts";
 import { heldMutations } from "./mutations/held.ts";
 import { homeMutations } from "./mutations/homes.ts";
@@ -18,5 +19,6 @@ export const mutations: readonly Mutation[] = [
   ...heldMutations,
   ...homeMutations,
   ...busMutations,
+  ...feedMutations,
   ...foundMutations,
 ];

@@ -13,6 +13,7 @@ export type Server = {
   readonly stopping: AbortSignal;
 };
 
+type StreamHandler = (request: unknown, stream: unknown, context: CallContext) => unknown;
 type AnyHandler = (request: unknown, context: CallContext) => unknown;
 
 /** Rpc carries calls to whoever serves now. */
@@ -47,6 +48,34 @@ export class Rpc {
       } catch (thrown) {
         far.fail(thrown);
       }
+    });
+    return client;
+  }
+
+  /** Calls a method that answers with a stream. Never throws, as `dial`. */
+  follow<Req, Res>(from: Place, address: string, method: MethodShape, request: Req): DuplexStream<Res, Req> {
+    const server = this.#servers.get(address);
+    const place = server?.place ?? { process: from.process, machine: address };
+    const { client, server: far } = this.#network.stream<Req, Res>(method, from, place);
+    if (server === undefined || !server.place.process.isAlive) {
+      from.process.deliver(this.#network.latencyMs(), () => client.fail(unreachable(address)));
+      return client;
+    }
+    const bytes = method.requestSerialize(request as never);
+    const gone = new AbortController();
+    far.onClosed(() => gone.abort());
+    this.#network.opened(far, () => {
+      const handler = handlerOf(server, method.path) as unknown as StreamHandler;
+      Promise.resolve()
+        .then(() => handler(method.requestDeserialize(bytes), far, context(method.path, server, null, gone.signal)))
+        .then(
+          () => far.end(),
+          (thrown: unknown) => {
+            const error = JobmeshError.from(thrown);
+            if (error.reason === "INTERNAL") this.#onBug(server.place.process.name, thrown);
+            far.fail(error);
+          },
+        );
     });
     return client;
   }

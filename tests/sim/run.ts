@@ -24,6 +24,8 @@ import type { RowChange } from "./row-changes.ts";
 import { drawShape, type RunShape } from "./run-shape.ts";
 import { UniqueChecks } from "./unique-checks.ts";
 import { Broken, promise, type Verdict } from "./verdict.ts";
+import { checkWatched, untold } from "./watch-checks.ts";
+import { Watcher } from "./watcher.ts";
 import { World } from "./world.ts";
 
 /** How a run is made. */
@@ -66,6 +68,9 @@ const LOOK_MS = 5_000;
 /** Within this, work takes every free slot of a mesh at rest: a second, and the time of a submission. */
 const PROBE_MS = 1_200;
 
+/** A watcher that finds no scheduler at once is told the last end within this. */
+const WATCH_MS = 15_000;
+
 /** Two rounds of two beats each, and some time on the way; before they would be sent elsewhere. */
 const RESEND_MS = 7_000;
 
@@ -84,6 +89,7 @@ class Simulation {
   readonly #world: World;
   readonly #load: Load;
   readonly #faults: Faults;
+  readonly #watcher: Watcher | null;
   readonly #checkers: Checkers;
   readonly #executorCheckers: ExecutorCheckers;
   readonly #heldCheckers: HeldCheckers;
@@ -99,11 +105,9 @@ class Simulation {
     const { random, record } = world.around;
     const drawn = drawShape(random);
     this.#shape = options.shape?.(drawn) ?? drawn;
-    this.#load = new Load(
-      world.around,
-      this.#shape.load,
-      world.schedulers.map(({ name }) => name),
-    );
+    const addresses = world.schedulers.map(({ name }) => name);
+    this.#load = new Load(world.around, this.#shape.load, addresses);
+    this.#watcher = Watcher.of(world.around, addresses);
     this.#faults = new Faults(world, this.#shape.faults);
     this.#checkers = new Checkers(world.around, this.#load.told, (name) => world.executor(name));
     this.#executorCheckers = new ExecutorCheckers(world.around, () => [...world.executors, ...world.twins]);
@@ -140,6 +144,7 @@ class Simulation {
   async run(): Promise<RunReport> {
     const { timeline } = this.#world.around;
     this.#world.start();
+    this.#watcher?.start();
     await this.#until(WARM_UP_MS);
     this.#load.start();
     this.#faults.start();
@@ -205,6 +210,9 @@ class Simulation {
     this.judge(() => checkTraces(mesh));
     this.judge(() => checkOutput(mesh));
     this.judge(() => checkKafka(mesh));
+    const untilMs = timeline.nowMs + WATCH_MS;
+    while (untold(mesh, this.#watcher).length > 0 && timeline.nowMs < untilMs) await this.#until(timeline.nowMs + 500);
+    this.judge(() => checkWatched(mesh, this.#watcher));
   }
 
   /** A mesh at rest takes as much work at once as it has slots. */

@@ -120,5 +120,22 @@ test("descriptors that are put check requests before any executor runs them; the
   assert.equal((await ok<Executed>("ExecutionService/GetExecution", basic)).execution.resultJson, undefined);
   const { handlers } = await ok<{ handlers: Json[] }>("MeshService/ListHandlers", { page_size: 1 });
   assert.deepEqual(handlers[0]?.executorIds, ["reports-1"]);
-  assert.deepEqual(await ok("ExecutionService/ListExecutions", { filter }), {});
+  assert.equal((await ok("ExecutionService/ListExecutions", { filter })).executions, undefined);
+});
+
+test("WatchExecutions shows one to its end, and what ended since a list's token; a token that is none is refused", async () => {
+  const { resumeToken } = await ok<{ resumeToken: string }>("ExecutionService/ListExecutions", { page_size: 1 });
+  const { execution } = await ok<Executed>("ExecutionService/SubmitExecution", { target: COMMAND });
+  const execution_id = execution.executionId;
+  const changes = await all("ExecutionService/WatchExecutions", { execution_id });
+  const last = changes.at(-1)?.execution as Json;
+  assert.deepEqual([last.executionId, last.state], [execution_id, "EXECUTION_STATE_SUCCEEDED"]);
+  const flags = ["-max-time", "3"];
+  const filter = { states: ["EXECUTION_STATE_SUCCEEDED"] };
+  const watch = "jobmesh.v1.ExecutionService/WatchExecutions";
+  const since = await grpcurl.call(watch, { resume_token: resumeToken, filter }, flags);
+  assert.equal(since.status?.code, 4, "it goes on until its caller goes");
+  assert.ok(since.messages.some((message) => (message.execution as Json).executionId === execution_id));
+  const bad = await grpcurl.call(watch, { resume_token: "none" });
+  assert.equal(bad.status?.code, 3, bad.stderr);
 });

@@ -25,7 +25,6 @@ const UNBUILT = [
   "ExecutionService/ExplainExecution",
   "ExecutionService/CancelExecutions",
   "ExecutionService/RetryExecutions",
-  "ExecutionService/WatchExecutions",
   "MeshService/DrainExecutor",
   "MeshService/PutCalendar",
   "MeshService/ListCalendars",

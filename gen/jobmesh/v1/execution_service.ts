@@ -410,8 +410,8 @@ export interface ListExecutionsResponse {
   /** Empty on the last page. */
   nextPageToken: string;
   /**
-   * WatchExecutions with this goes on from when the list was read; empty in
-   * this version, which has no WatchExecutions.
+   * WatchExecutions with this goes on from when the list was read: from its first
+   * page, whichever page it is of. What ended shortly before may be told again.
    */
   resumeToken: string;
 }

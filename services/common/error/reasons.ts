@@ -65,6 +65,11 @@ export const REASONS = {
   TARGET_UNKNOWN: entry("FAILED_PRECONDITION", false, "nothing says what the execution ran, so it cannot run again"),
   EXECUTOR_LOST: entry("FAILED_PRECONDITION", false, "this incarnation of the executor was declared lost"),
   SESSION_SUPERSEDED: entry("FAILED_PRECONDITION", false, "a later session of this executor took over"),
+  RESUME_TOKEN_EXPIRED: entry(
+    "OUT_OF_RANGE",
+    false,
+    "the resume_token is too old: list, then watch from the list's token",
+  ),
   CALENDAR_IN_USE: entry("FAILED_PRECONDITION", false, "a job names this calendar"),
 
   // What a process needs to start.

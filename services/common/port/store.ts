@@ -1,6 +1,7 @@
 import type { DescriptorStore } from "./store-descriptors.ts";
 import type { ExecutionStore } from "./store-executions.ts";
 import type { ExecutorStore } from "./store-executors.ts";
+import type { FeedStore } from "./store-feed.ts";
 import type { JobStore } from "./store-jobs.ts";
 import type { OffsetStore } from "./store-offsets.ts";
 import type { OutputStore } from "./store-output.ts";
@@ -29,6 +30,7 @@ export interface Store {
   readonly output: OutputStore;
   readonly descriptors: DescriptorStore;
   readonly retention: RetentionStore;
+  readonly feed: FeedStore;
   /** Connects, migrates the schema behind a lock. Throws StoreTooNew when a newer version wrote the data. */
   start(): Promise<void>;
   stop(): Promise<void>;

@@ -79,8 +79,10 @@ export interface SendStream<Out> {
    * Takes a message to send. False says that enough waits: hold back until
    * onDrain. What is given all the same is still sent, up to maxBufferedMessages,
    * where the stream fails with SLOW_READER. After the end it does nothing.
+   * `bytes`, where given, is about the size of a large message: 4 MiB of those
+   * that wait are enough as well.
    */
-  send(message: Out): boolean;
+  send(message: Out, bytes?: number): boolean;
   /** Resolves at once while there is room, else when the buffer has emptied or the stream is closed. */
   ready(): Promise<void>;
   /** Calls back each time the buffer has emptied after send said false. */

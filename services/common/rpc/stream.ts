@@ -27,6 +27,9 @@ export class Unreadable {
   }
 }
 
+/** Bytes of large messages that wait; their sender holds back at more. */
+const SOFT_BUFFERED_BYTES = 4 * 1024 * 1024;
+
 /** SendStream over a Writable of grpc-js, which hands over one message at a time and buffers the rest. */
 export class GrpcSendStream<Out> implements SendStream<Out> {
   readonly #side: StreamSide;
@@ -37,6 +40,8 @@ export class GrpcSendStream<Out> implements SendStream<Out> {
   #readyWaiters: (() => void)[] = [];
   readonly #closedCallbacks: ((error: JobmeshError | null) => void)[] = [];
   #full = false;
+  /** Bytes of the messages that were given with their size, and wait. */
+  #bytes = 0;
   #ended = false;
   #closed = false;
   #closeError: JobmeshError | null = null;
@@ -58,14 +63,24 @@ export class GrpcSendStream<Out> implements SendStream<Out> {
     return this.#closed || this.#ended;
   }
 
-  send(message: Out): boolean {
+  send(message: Out, bytes = 0): boolean {
     if (this.closed) return false;
-    this.#writable.write(message);
+    if (bytes === 0) this.#writable.write(message);
+    else this.#writeLarge(message, bytes);
     const waiting = this.#writable.writableLength;
-    if (waiting < this.#softLimit) return true;
+    if (waiting < this.#softLimit && this.#bytes <= SOFT_BUFFERED_BYTES) return true;
     this.#full = true;
     if (waiting > this.#hardLimit) this.#fail(new JobmeshError("SLOW_READER"), true);
     return false;
+  }
+
+  #writeLarge(message: Out, bytes: number): void {
+    this.#bytes += bytes;
+    this.#writable.write(message, () => {
+      this.#bytes -= bytes;
+      // A few large messages are below the mark at which the Writable says that it drained.
+      if (this.#bytes === 0 && this.#writable.writableLength < this.#softLimit) this.#drained();
+    });
   }
 
   ready(): Promise<void> {

@@ -1,4 +1,4 @@
-import { isFinal } from "../../common/domain/execution.ts";
+import { type ExecutionState, isFinal } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
@@ -19,14 +19,14 @@ const SWEEP_INTERVAL_MS = 250;
  */
 export class EndedWaits {
   readonly #deps: { store: Store; hints: Hints; clock: Clock; log: Logger };
-  readonly #waiters = new Map<ExecutionId, Set<() => void>>();
+  readonly #waiters = new Map<ExecutionId, Map<() => void, ExecutionState | null>>();
   readonly #maxWaiters: number;
   #count = 0;
   /** Tells the loop that somebody waits; null while it knows. */
   #begun: (() => void) | null = null;
   #stop = new AbortController();
   #running: Promise<void> | null = null;
-  #unlisten: () => void = () => {};
+  #unlisten: readonly (() => void)[] = [];
 
   /** @param maxWaiters calls that wait at once; one more is refused */
   constructor(deps: { store: Store; hints: Hints; clock: Clock; log: Logger }, maxWaiters: number = MAX_WAITERS) {
@@ -42,12 +42,19 @@ export class EndedWaits {
   start(): void {
     if (this.#running !== null) return;
     this.#stop = new AbortController();
-    this.#unlisten = this.#deps.hints.on("ended", (hint) => this.#wake(hint.executionId));
+    const { hints } = this.#deps;
+    this.#unlisten = [
+      hints.on("ended", (hint) => this.#wake(hint.executionId)),
+      hints.on("moved", (hint) => {
+        if (this.#count === 0) return;
+        for (const executionId of hint.executionIds) this.#wakeWatchers(executionId);
+      }),
+    ];
     this.#running = this.#loop(this.#stop.signal);
   }
 
   async stop(): Promise<void> {
-    this.#unlisten();
+    for (const unlisten of this.#unlisten) unlisten();
     this.#stop.abort();
     this.#begun?.();
     await this.#running;
@@ -57,9 +64,10 @@ export class EndedWaits {
 
   /**
    * Resolves when the execution may have ended, or when the signal aborts: look
-   * at the store then. Throws OVERLOADED when too many wait, and SHUTTING_DOWN after stop.
+   * at the store then. Given a state, also when it may have come to another one.
+   * Throws OVERLOADED when too many wait, and SHUTTING_DOWN after stop.
    */
-  wait(executionId: ExecutionId, signal: AbortSignal): Promise<void> {
+  wait(executionId: ExecutionId, signal: AbortSignal, leaves: ExecutionState | null = null): Promise<void> {
     if (this.#count >= this.#maxWaiters) {
       throw new JobmeshError("OVERLOADED", {
         message: `${this.#maxWaiters} calls wait already`,
@@ -70,7 +78,7 @@ export class EndedWaits {
     if (this.#stop.signal.aborted) throw new JobmeshError("SHUTTING_DOWN");
     if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const waiters = this.#waiters.get(executionId) ?? new Set();
+      const waiters = this.#waiters.get(executionId) ?? new Map<() => void, ExecutionState | null>();
       this.#waiters.set(executionId, waiters);
       const done = (): void => {
         if (!waiters.delete(done)) return;
@@ -79,7 +87,7 @@ export class EndedWaits {
         signal.removeEventListener("abort", done);
         resolve();
       };
-      waiters.add(done);
+      waiters.set(done, leaves);
       this.#count += 1;
       this.#begun?.();
       signal.addEventListener("abort", done, { once: true });
@@ -93,7 +101,10 @@ export class EndedWaits {
     for (let from = 0; from < ids.length; from += MAX_QUERY_IDS) {
       const states = await this.#deps.store.executions.states(ids.slice(from, from + MAX_QUERY_IDS));
       for (const { executionId, state } of states) {
-        if (!isFinal(state)) continue;
+        if (!isFinal(state)) {
+          this.#wakeWatchers(executionId, state);
+          continue;
+        }
         this.#wake(executionId);
         ended += 1;
       }
@@ -125,6 +136,13 @@ export class EndedWaits {
   }
 
   #wake(executionId: ExecutionId): void {
-    for (const done of [...(this.#waiters.get(executionId) ?? [])]) done();
+    for (const done of [...(this.#waiters.get(executionId)?.keys() ?? [])]) done();
+  }
+
+  /** Wakes those that wait for another state than this; without one, all that wait for more than the end. */
+  #wakeWatchers(executionId: ExecutionId, state: ExecutionState | null = null): void {
+    for (const [done, leaves] of [...(this.#waiters.get(executionId) ?? [])]) {
+      if (leaves !== null && leaves !== state) done();
+    }
   }
 }

@@ -8,29 +8,38 @@ import type {
   ListExecutionsRequest,
   RetryExecutionRequest,
   SubmitExecutionRequest,
+  WatchExecutionsRequest,
+  WatchExecutionsResponse,
 } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { type Execution, isFinal } from "../../common/domain/execution.ts";
 import { holdUntilUs } from "../../common/domain/held-fire.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
-import type { CallContext, Handlers } from "../../common/rpc/contract.ts";
+import type { CallContext, Handlers, SendStream } from "../../common/rpc/contract.ts";
 import { attemptToMessage, executionToMessage, stateNumber } from "../../common/wire/execution.ts";
+import type { ExecutionFeed } from "../feed/execution-feed.ts";
+import { placeAt, placeOfToken, resumeToken } from "../feed/resume-token.ts";
 import type { Hints } from "../hints.ts";
 import type { EndedWaits } from "./ended-waits.ts";
 import { readExecutionFilter } from "./execution-filter.ts";
 import { executionNotFound, existing } from "./execution-lookup.ts";
+import { FilteredWatch } from "./execution-watch.ts";
 import { FieldFaults } from "./field-faults.ts";
 import type { HeldWaits } from "./held-waits.ts";
 import type { KnownTypes } from "./known-types.ts";
 import { type LogDeps, LogReader } from "./log-reader.ts";
+import { watchOne } from "./one-execution-watch.ts";
 import { cutPage, readPageSize } from "./page.ts";
 import { resultJson } from "./result-json.ts";
 import { withStoreErrors } from "./store-errors.ts";
 import type { Submissions } from "./submissions.ts";
 import { explainedPage, withWaitingReasons } from "./waiting-reason.ts";
+import { readWatchRequest } from "./watch-request.ts";
 
 /** Characters of a cancel's reason. */
 const MAX_REASON_CHARACTERS = 1_000;
+/** Between the store's page token and the resume token; in neither. */
+const LIST_PLACE_SEPARATOR = ".";
 /** How much of an execution an answer holds. */
 const views = {
   [ExecutionView.EXECUTION_VIEW_BASIC]: "BASIC",
@@ -43,6 +52,7 @@ export type ExecutionServiceDeps = {
   readonly hints: Hints;
   readonly waits: EndedWaits;
   readonly held: HeldWaits;
+  readonly feed: ExecutionFeed;
   readonly submissions: Submissions;
   readonly logs: LogDeps;
   readonly types: KnownTypes;
@@ -60,6 +70,7 @@ export function executionHandlers(deps: ExecutionServiceDeps): Handlers<typeof E
     listAttempts: (request: ListAttemptsRequest) => listAttempts(deps, request),
     cancelExecution: (request: CancelExecutionRequest, context: CallContext) => cancelExecution(deps, request, context),
     retryExecution: (request: RetryExecutionRequest, context: CallContext) => retryExecution(deps, request, context),
+    watchExecutions: (request, stream, context) => watchExecutions(deps, request, stream, context),
     readLogs: (request, stream, context) => logs.open(request, stream, context),
   });
 }
@@ -98,16 +109,46 @@ async function listExecutions(deps: ExecutionServiceDeps, request: ListExecution
   const full = faults.oneOf("view", views, request.view, "BASIC") === "FULL";
   faults.throwIfAny();
   const filter = await withWaitingReasons(deps.store, wanted);
+  const place = readListPlace(request.pageToken);
+  // Read before the list: what ends from then on a watch tells, and what had ended the list shows.
+  const token = place.resumeToken || resumeToken(placeAt((await deps.store.nowUs()) - deps.store.feed.settleUs));
   const page = await cutPage(
     pageSize,
-    request.pageToken,
+    place.pageToken,
     async (size, token) => {
       const { items, nextToken } = await deps.store.executions.list(filter, size, token, full);
       return { items: await explainedPage(deps.store, items), nextToken };
     },
     (execution) => executionToMessage(execution, full),
   );
-  return { executions: page.messages, nextPageToken: page.nextPageToken, resumeToken: "" };
+  const nextPageToken = page.nextPageToken === "" ? "" : `${page.nextPageToken}${LIST_PLACE_SEPARATOR}${token}`;
+  return { executions: page.messages, nextPageToken, resumeToken: token };
+}
+
+/**
+ * A page token of this list carries the resume token of the first page: what
+ * an earlier page showed running may have ended before a later one is read.
+ */
+function readListPlace(text: string): { readonly pageToken: string; readonly resumeToken: string } {
+  const [pageToken = "", token] = text.split(LIST_PLACE_SEPARATOR, 2);
+  return token === undefined || placeOfToken(token) === null
+    ? { pageToken: text, resumeToken: "" }
+    : { pageToken, resumeToken: token };
+}
+
+async function watchExecutions(
+  deps: ExecutionServiceDeps,
+  request: WatchExecutionsRequest,
+  stream: SendStream<WatchExecutionsResponse>,
+  context: CallContext,
+) {
+  const wanted = readWatchRequest(request);
+  const { executionId } = wanted;
+  await deps.feed.watch((open) =>
+    executionId === null
+      ? new FilteredWatch(deps, wanted, stream, context).run(open())
+      : watchOne(deps, executionId, wanted, stream, context),
+  );
 }
 
 async function countExecutions(deps: ExecutionServiceDeps, request: CountExecutionsRequest) {

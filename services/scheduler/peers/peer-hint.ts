@@ -26,6 +26,7 @@ export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route
       return { kind: { $case: "output", value: outputToMessage(hint.piece) } };
     case "due":
     case "pending":
+    case "moved":
       return null;
   }
 }

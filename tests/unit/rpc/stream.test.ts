@@ -178,6 +178,31 @@ test("ready waits for room in a server stream", async () => {
   assert.equal(seen, 400);
 });
 
+test("a few large messages are enough to hold a sender back, and it goes on when they are gone", async () => {
+  const LARGE = 1024 * 1024;
+  let longest = 0;
+  let held = 0;
+  await using mesh = await setup({
+    execution: {
+      readLogs: async (_, stream) => {
+        const content = { $case: "data", value: Buffer.alloc(LARGE) } as const;
+        for (let count = 0; count < 40; count++) {
+          const hasRoom = stream.send(ReadLogsResponse.fromPartial({ content }), LARGE);
+          longest = Math.max(longest, stream.buffered);
+          if (hasRoom) continue;
+          held += 1;
+          await stream.ready();
+        }
+      },
+    },
+  });
+  let seen = 0;
+  for await (const _ of mesh.channel.serverStream(Executions.readLogs, ReadLogsRequest.create({}))) seen++;
+  assert.equal(seen, 40);
+  assert.ok(held > 0, "the sender was held back");
+  assert.ok(longest <= 6, `${longest} MiB waited`);
+});
+
 test("both sides notice a peer that went silent, by keepalive", async () => {
   const sockets: Socket[] = [];
   let target = "";

@@ -26,6 +26,7 @@ import { payloadCheck } from "../../../services/scheduler/api/payload-check.ts";
 import { RunMethods } from "../../../services/scheduler/api/run-methods.ts";
 import { SubmissionReader } from "../../../services/scheduler/api/submission-reader.ts";
 import { type SubmissionSink, Submissions } from "../../../services/scheduler/api/submissions.ts";
+import { ExecutionFeed, type FeedLimits } from "../../../services/scheduler/feed/execution-feed.ts";
 import type { SchedulerView } from "../../../services/scheduler/scheduler-views.ts";
 import { type CoreOptions, schedulerCore } from "../../support/scheduler-core.ts";
 import { testCalls } from "./calls.ts";
@@ -38,6 +39,7 @@ export type ApiOptions = CoreOptions & {
   readonly server?: Partial<RpcServerConfig>;
   readonly maxWaiters?: number;
   readonly maxLogReaders?: number;
+  readonly feed?: FeedLimits;
 };
 
 /** The API of one scheduler: real handlers, served over a real connection, on a real store in memory; time moves by hand. */
@@ -53,6 +55,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const types = new KnownTypes(store.descriptors, clock);
   const checkPayload = payloadCheck(types, new RunMethods(store.executors, clock));
   const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
+  const feed = new ExecutionFeed({ store, hints, clock, log: silentLogger }, options.feed);
   const submissions = new Submissions({
     reader: new SubmissionReader({ store, meshClock, random, checkPayload, log }),
     sink: options.sink?.(core.submitter) ?? core.submitter,
@@ -70,7 +73,10 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     { listen: "127.0.0.1:0", ...options.server },
   )
     .addService(JobServiceService, jobHandlers({ keeper, submissions, meshClock }))
-    .addService(ExecutionServiceService, executionHandlers({ store, hints, held, waits, submissions, logs, types }))
+    .addService(
+      ExecutionServiceService,
+      executionHandlers({ store, hints, held, waits, feed, submissions, logs, types }),
+    )
     .addService(
       MeshServiceService,
       meshHandlers({
@@ -89,10 +95,12 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
     client.close();
     await waits.stop();
     await server.stop(0);
+    await feed.stop();
   });
   return {
     ...core,
     waits,
+    feed,
     keeper,
     server,
     address,

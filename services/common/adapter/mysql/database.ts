@@ -23,6 +23,13 @@ const ACQUIRE_TIMEOUT_MS = 2_000;
 /** A transaction that lost waits up to so long, times the runs it had, before it runs again. */
 const AGAIN_STEP_MS = 5;
 
+/**
+ * A transaction that has been open for longer is not committed. With what the
+ * server gives it after its last statement (connection.ts) it ends within 15 s,
+ * and so before the feed looks at its time for the last time (rule 34).
+ */
+const MAX_TRANSACTION_MS = 10_000;
+
 /** What a MysqlDatabase works with. */
 export type MysqlDatabaseDeps = {
   /** Initialized; its pool is used, without the ORM around it: hot paths are multi-row SQL. */
@@ -84,9 +91,10 @@ export class MysqlDatabase implements SqlDatabase {
     const connection = await this.#acquire();
     const session = new MysqlSession(connection, name, this.#deps);
     try {
+      const startMs = this.#deps.clock.monotonicMs();
       await this.#begin(session);
       const result = await body(session);
-      await this.#commit(session);
+      await this.#commit(session, startMs);
       return result;
     } catch (error) {
       await rollback(session);
@@ -120,9 +128,12 @@ export class MysqlDatabase implements SqlDatabase {
     }
   }
 
-  async #commit(session: MysqlSession): Promise<void> {
+  async #commit(session: MysqlSession, startMs: number): Promise<void> {
     // A body may have swallowed what undid its transaction.
     if (session.fault !== undefined) throw session.fault;
+    if (this.#deps.clock.monotonicMs() - startMs > MAX_TRANSACTION_MS) {
+      throw new StoreUnavailable(`a transaction was not done within ${MAX_TRANSACTION_MS} ms`);
+    }
     try {
       await session.control("COMMIT");
     } catch (error) {

@@ -6,6 +6,7 @@ import type {
   RetentionStore,
   RetentionSweep,
 } from "../../port/store-retention.ts";
+import { markDeleted } from "./feed.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
@@ -104,14 +105,15 @@ function deleteOutput(session: SqlSession, ids: ValueList<string>): Promise<numb
 }
 
 /**
- * Executions by their identifiers, then job_logs (rule 1); only what has ended. Output that came since it was deleted
- * goes with them: what comes later waits for these locks and finds nothing. Null when too much had come.
+ * Executions by their identifiers, then job_logs (rule 1), then the feed's mark (rule 34); only what has ended. Output
+ * that came since it was deleted goes with them: what comes later waits for these locks and finds nothing. Null when too
+ * much had come.
  */
 async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]): Promise<number | null> {
   const [all] = valueLists(ids);
   if (all === undefined) return 0;
   const rows = await session.query(
-    `SELECT execution_id FROM executions WHERE execution_id IN (${all.sql}) AND ended_us IS NOT NULL
+    `SELECT execution_id, ended_us FROM executions WHERE execution_id IN (${all.sql}) AND ended_us IS NOT NULL
       ORDER BY execution_id${session.dialect.forUpdate}`,
     all.values,
   );
@@ -120,6 +122,7 @@ async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]
   if ((await deleteOutput(session, ended)) >= MAX_PIECES) return null;
   await session.execute(`DELETE FROM executions WHERE execution_id IN (${ended.sql})`, ended.values);
   await session.execute(`DELETE FROM job_logs WHERE execution_id IN (${ended.sql})`, ended.values);
+  await markDeleted(session, Math.max(...rows.map((row) => int(row, "ended_us"))));
   return rows.length;
 }
 

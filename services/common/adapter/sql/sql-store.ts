@@ -5,6 +5,7 @@ import { SampledCounts } from "./counts.ts";
 import { SqlDescriptorStore } from "./descriptors.ts";
 import { SqlExecutionStore } from "./executions.ts";
 import { SqlExecutorStore } from "./executors.ts";
+import { SqlFeedStore } from "./feed.ts";
 import { SqlJobStore } from "./jobs.ts";
 import { LateDatabase } from "./late-database.ts";
 import { SqlOffsetStore } from "./offsets.ts";
@@ -56,6 +57,7 @@ export class SqlStore implements Store {
   readonly output: SqlOutputStore;
   readonly descriptors: SqlDescriptorStore;
   readonly retention: SqlRetentionStore;
+  readonly feed: SqlFeedStore;
   readonly #deps: SqlStoreDeps;
   readonly #database = new LateDatabase();
   readonly #counts: SampledCounts;
@@ -73,6 +75,7 @@ export class SqlStore implements Store {
     this.output = new SqlOutputStore(database);
     this.descriptors = new SqlDescriptorStore(database);
     this.retention = new SqlRetentionStore(database);
+    this.feed = new SqlFeedStore(database, deps.kind);
     this.#counts = new SampledCounts(database, deps.clock);
   }
 
