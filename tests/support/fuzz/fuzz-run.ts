@@ -1,10 +1,10 @@
-import type { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
-import { JobmeshError as Failure } from "../../../services/common/error/jobmesh-error.ts";
+import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import type { RpcChannel } from "../../../services/common/rpc/rpc-channel.ts";
 import type { SeededRandom } from "../../sim/random.ts";
 import { type ContractMethod, contractMethods } from "./fuzz-contract.ts";
+import { fuzzSession } from "./fuzz-session.ts";
 import { RandomMessage } from "./random-message.ts";
-import { validHello, validRequests } from "./valid-requests.ts";
+import { validRequests } from "./valid-requests.ts";
 
 /** What a run of requests is made of. */
 export type FuzzPlan = {
@@ -32,7 +32,7 @@ export type FuzzReport = {
 /** Calls that run at once. */
 const IN_FLIGHT = 150;
 /** Messages of one stream, at most. */
-const MAX_STREAM_MESSAGES = 40;
+const MAX_STREAM_MESSAGES = 8;
 /** A call that has no reason to wait ends within this, whatever else runs. */
 const CALL_LIMIT_MS = 60_000;
 /** For calls that wait for what may never come: they are left. */
@@ -56,7 +56,7 @@ class FuzzRun {
   readonly #ends: Record<string, number> = {};
   readonly #faults = new Map<string, string>();
   #sent = 0;
-  #hellos = 0;
+  #sessions = 0;
 
   constructor(plan: FuzzPlan) {
     this.#plan = plan;
@@ -90,21 +90,29 @@ class FuzzRun {
     }
   }
 
-  /** What one call sends: one message, or those of a stream, a Session mostly with a Hello that is taken. */
+  /** What one call sends: one message, or those of a stream. */
   #messages(method: ContractMethod, valid: readonly Uint8Array[], left: number): readonly Buffer[] {
     const { random } = this.#plan;
     const { input } = method.desc;
     const wanted = method.raw.requestStream ? 1 + random.below(Math.min(MAX_STREAM_MESSAGES, left)) : 1;
-    const messages = Array.from({ length: wanted }, () => this.#requests.request(input, valid));
-    if (method.desc.name !== "Session" || random.chance(0.2)) return messages;
-    this.#hellos += 1;
-    return [Buffer.from(method.bytesOf(validHello(this.#hellos))), ...messages.slice(1)];
+    // A message that cannot be read ends its stream: mostly the last may be one.
+    const messages = Array.from({ length: wanted }, (_, place) =>
+      place < wanted - 1 && random.chance(0.9)
+        ? this.#requests.likely(input, valid)
+        : this.#requests.request(input, valid),
+    );
+    return messages;
   }
 
-  #call({ name, raw }: ContractMethod, messages: readonly Buffer[]): Promise<JobmeshError | null> {
+  #call(method: ContractMethod, messages: readonly Buffer[]): Promise<JobmeshError | null> {
+    const { name, raw } = method;
     const { channel } = this.#plan;
     const timeoutMs = WAITING.test(name) ? WAIT_LIMIT_MS : CALL_LIMIT_MS;
     const [first = Buffer.alloc(0)] = messages;
+    if (method.desc.name === "Session" && this.#plan.random.chance(0.8)) {
+      this.#sessions += 1;
+      return fuzzSession(channel, method, { number: this.#sessions, requests: this.#requests, messages });
+    }
     if (raw.requestStream) {
       return new Promise((resolve) => {
         const stream = channel.bidi(raw, { timeoutMs });
@@ -119,7 +127,7 @@ class FuzzRun {
       : channel.unary(raw, first, { timeoutMs });
     return answered.then(
       () => null,
-      (thrown: unknown) => Failure.from(thrown),
+      (thrown: unknown) => JobmeshError.from(thrown),
     );
   }
 

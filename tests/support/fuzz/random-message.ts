@@ -6,6 +6,8 @@ import { messageOf, readParts, varint, type WirePart, wireTypeOf, writeParts } f
 
 /** Messages within messages that are made at random; google.protobuf.Value goes deeper by itself. */
 const MAX_DEPTH = 5;
+/** How often a field of a valid request is changed: one change goes deepest, many tell of many faults at once. */
+const CHANGE_RATES = [0.01, 0.03, 0.1, 0.3];
 /** How deep a deep Value is: more than a program's stack may like. */
 const DEEP = [60, 101, 1_500, 6_000];
 
@@ -13,6 +15,7 @@ const DEEP = [60, 101, 1_500, 6_000];
 export class RandomMessage {
   readonly #random: SeededRandom;
   readonly #executionIds: readonly string[];
+  #changeRate = 0;
 
   /** @param executionIds of executions that are there. */
   constructor(random: SeededRandom, executionIds: readonly string[]) {
@@ -23,11 +26,17 @@ export class RandomMessage {
   /** A request: random from nothing, a valid one with a few fields changed, or its bytes spoilt. */
   request(message: DescMessage, valid: readonly Uint8Array[]): Buffer {
     const drawn = this.#random.unit();
-    const pattern = valid.length === 0 ? Buffer.alloc(0) : this.#pick(valid);
     if (valid.length === 0 || drawn < 0.2) return writeParts(this.#message(message, 0));
-    if (drawn < 0.4) return Buffer.from(pattern);
-    if (drawn < 0.9) return writeParts(this.#mutated(readParts(pattern, message), message, 0));
-    return this.#spoilt(Buffer.from(pattern));
+    return drawn < 0.85 ? this.likely(message, valid) : this.#spoilt(Buffer.from(this.#pick(valid)));
+  }
+
+  /** A valid one as it is, or with a few fields changed: where what comes behind it is to be looked at too. */
+  likely(message: DescMessage, valid: readonly Uint8Array[]): Buffer {
+    if (valid.length === 0) return writeParts(this.#message(message, 0));
+    const pattern = this.#pick(valid);
+    if (this.#random.chance(0.1)) return Buffer.from(pattern);
+    this.#changeRate = this.#pick(CHANGE_RATES);
+    return writeParts(this.#mutated(readParts(pattern, message), message, 0));
   }
 
   #message(message: DescMessage, depth: number): WirePart[] {
@@ -41,16 +50,16 @@ export class RandomMessage {
     return parts;
   }
 
-  /** Changes about one field in eight, and now and then adds one. */
+  /** Changes fields at the rate that was drawn, and adds some at the same. */
   #mutated(parts: readonly WirePart[], message: DescMessage, depth: number): WirePart[] {
     const changed = parts.flatMap((part): readonly WirePart[] => {
       const field = message.fields.find(({ number }) => number === part.number);
       const inner = messageOf(field);
-      if (this.#random.chance(0.12)) return this.#change(part, field, depth);
+      if (this.#random.chance(this.#changeRate)) return this.#change(part, field, depth);
       if (inner === null || part.value instanceof Uint8Array) return [part];
       return [{ ...part, value: this.#mutated(part.value, inner, depth + 1) }];
     });
-    if (message.fields.length > 0 && this.#random.chance(0.25)) {
+    if (message.fields.length > 0 && this.#random.chance(this.#changeRate)) {
       changed.push(...this.#field(this.#pick(message.fields), depth));
     }
     if (this.#random.chance(0.02)) changed.push(this.#unknown());

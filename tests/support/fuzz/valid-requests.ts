@@ -18,7 +18,9 @@ const GRPC = { grpc: { address: "127.0.0.1:1", method: "a.B/C", request: "", met
 const GRPC_JSON = { grpc: { address: "127.0.0.1:1", method: "a.B/C", requestJson: { a: { b: ["c"] } } } };
 const HANDLER = { handler: { method: "acme.report.v1.ReportService/Render", requestJson: { title: "t", rows: [] } } };
 const HANDLER_BYTES = { handler: { method: "acme.report.v1.ReportService/Render", request: "CgF0" } };
-const TARGETS = [COMMAND, HTTP, GRPC, GRPC_JSON, HANDLER, HANDLER_BYTES];
+/** Only the fuzzer's own executors have it. */
+const FAKED = { handler: { method: "a.B/C", request: "" } };
+const TARGETS = [FAKED, COMMAND, HTTP, GRPC, GRPC_JSON, HANDLER, HANDLER_BYTES];
 const NAMED = { namespace: "fuzz", jobId: "kept" };
 const FILTER = {
   ...{ namespace: "fuzz", jobId: "kept", states: ["EXECUTION_STATE_READY", "EXECUTION_STATE_FAILED"] },
@@ -161,47 +163,61 @@ function meshRequests(name: string): readonly JsonObject[] {
   }
 }
 
-/** The service a.B with its method C; in base64, as JSON has bytes. */
-const DESCRIPTOR_SET = Buffer.from(descriptorSet({ pkg: "a", service: "B", methods: ["C"] }).bytes).toString("base64");
+const SERVICE = descriptorSet({ pkg: "a", service: "B", methods: ["C"] });
+/** The service a.B with its method C; bytes are in base64, as JSON has them. */
+const DESCRIPTOR_SET = Buffer.from(SERVICE.bytes).toString("base64");
+const DESCRIPTOR_HASH = Buffer.from(SERVICE.hash, "hex").toString("base64");
+
+const KEY = { attempt: 1, fence: "7" };
 
 function sessionMessages(executionId: string): readonly JsonObject[] {
-  const key = { executionId, attempt: 1, fence: "7" };
-  const event = { key, executorId: "e1", incarnation: "i1", state: "EXECUTION_STATE_SUCCEEDED", output: "out" };
-  const failed = { ...event, state: "EXECUTION_STATE_FAILED", error: { code: 9, message: "no" }, exitCode: 3 };
   return [
-    { heartbeat: { sequence: "1", slots: [{ free: 1, receivedCount: "0" }], cpuLoad: 0.5, sendTime: TIME } },
-    { attemptStarted: { key, startTime: TIME } },
-    { attemptOutput: { key, stream: "LOG_STREAM_STDOUT", sequence: "1", data: "b3V0", time: TIME } },
-    { attemptProgress: { key, fraction: 0.5, message: "half" } },
-    { result: { sequence: "1", event } },
-    { result: { sequence: "2", event: failed } },
-    {
-      result: {
-        sequence: "3",
-        event: { ...event, state: "EXECUTION_STATE_SKIPPED", returnReason: "RETURN_REASON_CUT_OFF" },
-      },
-    },
+    beat(1),
+    ...reportsOf({ ...KEY, executionId }, { executorId: "e1", incarnation: "i1" }),
     { descriptors: { descriptorSets: [DESCRIPTOR_SET] } },
     { leaving: { reason: "bye" } },
   ];
 }
 
-/** The Hello of an executor that no scheduler has reason to refuse. @param number from 0, another for each. */
-export function validHello(number: number): JsonObject {
-  const [place, life] = [number % LIVES, Math.floor(number / LIVES)];
-  const capabilities: JsonObject[] = [{ handler: { method: "a.B/C", descriptorHash: "", slots: 2 } }, { grpc: false }];
+function beat(sequence: number): JsonObject {
   return {
-    hello: {
-      ...{ executorId: `f${place}`, incarnation: `life-${life}`, sessionNumber: String(number + 1), slots: 3 },
-      ...(life > 0 ? { previousIncarnation: `life-${life - 1}` } : {}),
-      capabilities: number % 4 === 0 ? [{ command: true }, ...capabilities] : capabilities,
-      labels: { a: "b" },
-    },
+    heartbeat: { sequence: String(sequence), slots: [{ free: 3, receivedCount: "0" }], cpuLoad: 0.5, sendTime: TIME },
   };
 }
 
-/** Executors that one run of Hellos is of. */
-const LIVES = 40;
+/** What an executor may say of an attempt that it was given. */
+export function reportsOf(key: JsonObject, executor: JsonObject): readonly JsonObject[] {
+  const event = { key, ...executor, state: "EXECUTION_STATE_SUCCEEDED", output: "out", endTime: TIME };
+  const failed = { ...event, state: "EXECUTION_STATE_FAILED", error: { code: 9, message: "no" }, exitCode: 3 };
+  const returned = { key, ...executor, returnReason: "RETURN_REASON_CUT_OFF" };
+  return [
+    { attemptStarted: { key, startTime: TIME } },
+    { attemptOutput: { key, stream: "LOG_STREAM_STDOUT", sequence: "1", data: "b3V0", time: TIME } },
+    { attemptProgress: { key, fraction: 0.5, message: "half" } },
+    { result: { sequence: "1", event } },
+    { result: { sequence: "2", event: { ...failed, retryDelay: "0.010s" } } },
+    { result: { sequence: "3", event: returned } },
+  ];
+}
+
+/** Who the fuzzer's executor of a number is. @param number from 0, another for each session. */
+export function fakeExecutor(number: number): { readonly executorId: string; readonly incarnation: string } {
+  return { executorId: `f${number % EXECUTORS}`, incarnation: `life-${Math.floor(number / EXECUTORS)}` };
+}
+
+/** The Hello and the first heartbeat of that executor, which no scheduler has reason to refuse. */
+export function firstWords(number: number): readonly JsonObject[] {
+  const handler: JsonObject = { handler: { method: "a.B/C", descriptorHash: DESCRIPTOR_HASH, slots: 2 } };
+  const previous = number < EXECUTORS ? "" : fakeExecutor(number - EXECUTORS).incarnation;
+  const hello: JsonObject = {
+    ...{ ...fakeExecutor(number), sessionNumber: String(number + 1), slots: 3, previousIncarnation: previous },
+    ...{ capabilities: [handler, ...(number % 4 === 0 ? [{ command: true }] : [])], labels: { a: "b" } },
+  };
+  return [{ hello }, beat(1)];
+}
+
+/** Executors at once; a later session of one is a new life of it. */
+const EXECUTORS = 400;
 
 function hints(executionId: string): readonly JsonObject[] {
   return [

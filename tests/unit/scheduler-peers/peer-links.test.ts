@@ -228,10 +228,11 @@ test("a hint that names no attempt or stream ends its link as malformed; other l
   const channel = new RpcChannel({ clock: new SystemClock() }, { target: one.address });
   t.after(() => channel.close());
   const key = { executionId: "", attempt: 1, fence: 7n };
-  for (const value of [
-    { stream: 1, key },
-    { stream: 9, key: { ...key, executionId: "e" } },
-  ]) {
+  const values = [
+    { stream: LogStream.LOG_STREAM_STDOUT, key },
+    { stream: LogStream.LOG_STREAM_UNSPECIFIED, key: { ...key, executionId: "e" } },
+  ];
+  for (const value of values) {
     const link = channel.bidi(PeerServiceService.link);
     const closed = new Promise((resolve) => link.onClosed((error) => resolve(error?.reason)));
     link.send(LinkRequest.fromPartial({ hint: { kind: { $case: "output", value } } }));
