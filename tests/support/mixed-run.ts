@@ -90,6 +90,7 @@ export class Cancels {
   }
 }
 
+/** Waits for the end of each, three minutes at most, and reads its attempts. */
 export async function endedAll(client: MeshClient, submitted: readonly Submitted[]): Promise<readonly Ended[]> {
   const ended: Ended[] = [];
   await each(submitted, async (one) => {
@@ -112,6 +113,7 @@ async function each<T>(all: readonly T[], visit: (one: T) => Promise<void>): Pro
   await Promise.all(Array.from({ length: WINDOW }, worker));
 }
 
+/** Throws unless there are `count` executions, all different, each in a state that its kind may end in. */
 export function checkStates(ended: readonly Ended[], count: number): void {
   assert.equal(ended.length, count);
   assert.equal(new Set(ended.map(({ executionId }) => executionId)).size, count, "two submissions are one execution");
@@ -123,6 +125,7 @@ export function checkStates(ended: readonly Ended[], count: number): void {
   }
 }
 
+/** Throws where the outside record knows of a run that the mesh does not, of one that is doubled, or of none for a success. */
 export function checkTruth(ended: readonly Ended[], truth: Truth): void {
   assert.equal(new Set(truth.starts).size, truth.starts.length, "an attempt started twice under one key");
   for (const { kind, executionId, execution, attempts } of ended) {
@@ -146,10 +149,12 @@ export function checkTruth(ended: readonly Ended[], truth: Truth): void {
   }
 }
 
+/** Such as "SUCCEEDED". */
 export function stateName(state: ExecutionState): string {
   return executionStateToJSON(state).replace("EXECUTION_STATE_", "");
 }
 
+/** How many there are of each name. */
 export function countBy<T>(all: readonly T[], nameOf: (one: T) => string): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const one of all) counts[nameOf(one)] = (counts[nameOf(one)] ?? 0) + 1;
