@@ -203,6 +203,8 @@ export class KeptResults {
       (position) => this.#acknowledged(kept, own, position),
       () => this.#refused(kept),
     );
+    // Waiting for a bus that is known to be away would hold the slot for as long; what it takes all the same does no harm.
+    if (!bus.health().healthy && !kept.relayed) this.#relayed(kept);
   }
 
   #acknowledged(kept: KeptResult, own: ResultPartition, position: ResultPosition): void {

@@ -117,7 +117,8 @@ export class Scheduler {
     const guard = (): void => {
       if (!this.#isMeasured) throw notRunning();
     };
-    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock, types };
+    const { clock } = this.#deps;
+    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock, types, clock };
     return [
       served(JobServiceService, guarded(guard, jobHandlers({ keeper, submissions, meshClock }))),
       served(ExecutionServiceService, guarded(guard, executions)),

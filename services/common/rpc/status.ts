@@ -21,6 +21,10 @@ const MAX_DETAILS_BYTES = 3072;
 /** Most characters of one violation's description. */
 const MAX_DESCRIPTION_LENGTH = 512;
 
+/** Most facts of an ErrorInfo, and most characters of one: some are what the caller sent. */
+const MAX_FACTS = 16;
+const MAX_FACT_LENGTH = 256;
+
 /** What grpc-js ends a call with. */
 export interface StatusParts {
   readonly code: number;
@@ -35,7 +39,7 @@ export function toStatus(error: JobmeshError): Status {
     pack("google.rpc.ErrorInfo", ErrorInfo, {
       reason: error.reason,
       domain: ERROR_DOMAIN,
-      metadata: { ...error.metadata },
+      metadata: factsOf(error),
     }),
   ];
   if (error.retryDelayMs !== null) {
@@ -137,6 +141,12 @@ function codeName(number: number): StatusCode {
 
 function isServiceError(thrown: unknown): thrown is ServiceError {
   return thrown instanceof Error && "code" in thrown && typeof thrown.code === "number" && "details" in thrown;
+}
+
+/** A larger trailer than the connection takes ends it, and with it every other call on it. */
+function factsOf({ metadata }: JobmeshError): Record<string, string> {
+  const facts = Object.entries(metadata).slice(0, MAX_FACTS);
+  return Object.fromEntries(facts.map(([name, fact]) => [name, clip(fact, MAX_FACT_LENGTH)]));
 }
 
 function badRequest(violations: readonly FieldViolation[], shown: number): Any {

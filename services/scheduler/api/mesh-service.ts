@@ -8,6 +8,7 @@ import {
 } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
 import type { Health } from "../../common/port/bus.ts";
+import type { Clock } from "../../common/port/clock.ts";
 import type { Registry } from "../../common/port/registry.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Handlers } from "../../common/rpc/contract.ts";
@@ -34,6 +35,10 @@ const SHOWN_STATES: readonly ExecutorState[] = [
   ExecutorState.EXECUTOR_STATE_DRAINING,
 ];
 
+/** Between two looks at whether a store that has not answered yet is known to be away. */
+const LOOK_MS = 100;
+const LATE = Symbol("late");
+
 /** What MeshService is made of. */
 export type MeshServiceDeps = {
   readonly store: Store;
@@ -42,6 +47,7 @@ export type MeshServiceDeps = {
   readonly backends: readonly Backend[];
   readonly meshClock: MeshClock;
   readonly types: KnownTypes;
+  readonly clock: Clock;
   /** Silence after which an executor is shown as suspect, in milliseconds. */
   readonly suspectAfterMs: number;
 };
@@ -114,7 +120,7 @@ function executorToMessage(deps: MeshServiceDeps, record: ExecutorRecord): Execu
 
 /** Who lives is the registry's to say: without the store only the sessions are not counted. */
 async function listSchedulers(deps: MeshServiceDeps) {
-  const executors = (await unlessAway(deps.store.executors.live())) ?? [];
+  const executors = (await unlessAway(deps, deps.store.executors.live())) ?? [];
   return {
     schedulers: deps.schedulers.all().map((view) => ({
       schedulerId: view.schedulerId,
@@ -129,7 +135,7 @@ async function listSchedulers(deps: MeshServiceDeps) {
 
 /** Answers also while backends are away: that is when people ask. */
 async function getMeshStatus(deps: MeshServiceDeps) {
-  const read = await unlessAway(Promise.all([deps.store.counts(), deps.store.executors.live()]));
+  const read = await unlessAway(deps, Promise.all([deps.store.counts(), deps.store.executors.live()]));
   const [counts, executors] = read ?? [null, []];
   const active = executors.filter(({ draining }) => !draining);
   const oldestUs = counts?.oldestReadyUs ?? null;
@@ -145,10 +151,21 @@ async function getMeshStatus(deps: MeshServiceDeps) {
   };
 }
 
-/** null while the store is away. */
-function unlessAway<T>(reading: Promise<T>): Promise<T | null> {
-  return reading.catch((error: unknown) => {
+/**
+ * null while the store is away. One that is silent is not waited for longer than it takes to know that: a statement
+ * has seconds, and people ask just then.
+ */
+async function unlessAway<T>({ clock, backends }: MeshServiceDeps, reading: Promise<T>): Promise<T | null> {
+  const read = reading.catch((error: unknown) => {
     if (error instanceof StoreUnavailable) return null;
     throw error;
   });
+  const isAway = (): boolean => backends.some(({ role, health }) => role === "store" && !health().healthy);
+  for (;;) {
+    const over = new AbortController();
+    const late = clock.sleep(LOOK_MS, over.signal).then(() => LATE);
+    const first = await Promise.race([read, late]).finally(() => over.abort());
+    if (first !== LATE) return first as T | null;
+    if (isAway()) return null;
+  }
 }

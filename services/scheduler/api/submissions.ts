@@ -116,8 +116,10 @@ export class Submissions {
     try {
       return await this.#store((trace) => this.#deps.reader.run(request, trace), call);
     } catch (thrown) {
+      // Only a request that was checked can be hashed: a time may be none that JSON has.
+      if (!(thrown instanceof JobmeshError) || thrown.reason !== "JOB_NOT_FOUND") throw thrown;
       const claim = this.#deps.reader.runClaim(request);
-      if (!(thrown instanceof JobmeshError) || thrown.reason !== "JOB_NOT_FOUND" || claim === null) throw thrown;
+      if (claim === null) throw thrown;
       const repeat = await this.#deps.store.executions.repeatOf(claim);
       if (repeat === null) throw thrown;
       return answerOf(claim, repeat);

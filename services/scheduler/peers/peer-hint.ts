@@ -1,7 +1,10 @@
+import type { AttemptOutput } from "../../../gen/jobmesh/v1/executor_service.ts";
 import type { PeerHint } from "../../../gen/jobmesh/v1/peer_service.ts";
+import type { OutputPiece } from "../../common/domain/attempt.ts";
 import type { ExecutionId, JobUid, RouteId } from "../../common/domain/identifier.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import { outputFromMessage, outputToMessage } from "../../common/wire/output.ts";
 import type { Hint } from "../hints.ts";
 
@@ -31,7 +34,7 @@ export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route
   }
 }
 
-/** A peer's hint; null for one of a later version. */
+/** A peer's hint; null for one of a later version. Throws MALFORMED_REQUEST where it names no attempt or stream. */
 export function hintFromMessage(message: PeerHint): Hint | null {
   const { kind } = message;
   switch (kind?.$case) {
@@ -48,8 +51,16 @@ export function hintFromMessage(message: PeerHint): Hint | null {
     case "changedJobUid":
       return { kind: "changed", jobUid: kind.value as JobUid };
     case "output":
-      return { kind: "output", piece: outputFromMessage(kind.value) };
+      return { kind: "output", piece: pieceOf(kind.value) };
     case undefined:
       return null;
+  }
+}
+
+function pieceOf(message: AttemptOutput): OutputPiece {
+  try {
+    return outputFromMessage(message);
+  } catch (cause) {
+    throw new JobmeshError("MALFORMED_REQUEST", { cause });
   }
 }

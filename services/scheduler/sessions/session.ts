@@ -18,7 +18,7 @@ import type { IntakeQueue } from "./intake-queue.ts";
 import { KnownAttempts } from "./known-attempts.ts";
 import { OutputAcks } from "./output-acks.ts";
 import { RelayedResults } from "./relayed-results.ts";
-import { checkHeartbeat, checkOutput } from "./report-check.ts";
+import { checkHeartbeat, checkOutput, checkResult } from "./report-check.ts";
 import type { Roster } from "./roster.ts";
 import type { SessionConfig } from "./session-config.ts";
 import type { SessionPeer } from "./session-peer.ts";
@@ -215,10 +215,10 @@ export class Session implements SessionLink {
   }
 
   #heartbeat(beat: HeartbeatMessage): void {
+    checkHeartbeat(beat);
     if (beat.sequence <= this.#lastSequence) {
       throw new JobmeshError("PROTOCOL_VIOLATION", { message: "the sequence of a heartbeat did not rise" });
     }
-    checkHeartbeat(beat);
     this.#lastSequence = beat.sequence;
     this.#load = { cpuLoad: beat.cpuLoad, memoryBytes: beat.memoryBytes };
     this.#scope.roster.beat(this.executor, beat.slots);
@@ -254,6 +254,7 @@ export class Session implements SessionLink {
     if (result.executorId !== this.profile.executorId) {
       throw new JobmeshError("PROTOCOL_VIOLATION", { message: "a result of another executor" });
     }
+    checkResult(sequence, result);
     const wasStopped = this.#stopped.delete(keyText(result.key));
     const { outcome } = result;
     const cameBack = outcome.kind === "returned" && outcome.reason === "NOT_STARTED";

@@ -10,11 +10,12 @@ class HeldBus implements ExecutorBus {
   readonly kind = "memory";
   readonly resultPartitions = 1;
   readonly sends: PromiseWithResolvers<ResultPosition>[] = [];
+  healthy = true;
 
   async start(): Promise<void> {}
   async stop(): Promise<void> {}
   health() {
-    return { healthy: true, message: "" };
+    return { healthy: this.healthy, message: "" };
   }
   onOrder(): void {}
   sendResult(): Promise<ResultPosition> {
@@ -225,6 +226,22 @@ test("rule 19: a send that never settles is overtaken by the session within abou
   bus.sends[0]?.resolve({ partition: 0, offset: 0 });
   await rig.clock.settle();
   assert.equal(rig.executor.status.keptResults, 0, "what Kafka says later changes nothing");
+});
+
+test("while the bus is known to be away a result goes by the session at once, and holds no slot meanwhile", async (t) => {
+  const bus = new HeldBus();
+  const rig = await setup(t, { deps: { bus }, manners: { stored: [{ partition: 0, generation: 0, nextOffset: 0 }] } });
+  bus.healthy = false;
+  const { key } = await rig.dispatch();
+  await rig.clock.advance(10);
+  assert.deepEqual(
+    rig.homes.all("result").map(({ result }) => result.key),
+    [key],
+  );
+  assert.equal(rig.executor.status.keptResults, 0);
+  bus.sends[0]?.reject(new Error("away"));
+  await rig.clock.settle();
+  assert.equal(rig.homes.all("result").length, 1, "it is sent once");
 });
 
 test("results that wait for a home are sent in order when one is there, numbered from 1", async (t) => {

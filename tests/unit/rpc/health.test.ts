@@ -43,6 +43,16 @@ test("an unknown service is NOT_FOUND to check", async () => {
   await assert.rejects(mesh.client.check({ service: "no.Such" }), { code: "NOT_FOUND", reason: "SERVICE_NOT_FOUND" });
 });
 
+test("an unknown service of a long name is NOT_FOUND, and the connection stands for the calls beside it", async () => {
+  await using mesh = await setup();
+  const watch = mesh.client.watch({ service: "" });
+  await watch.next();
+  await assert.rejects(mesh.client.check({ service: "ü".repeat(70_000) }), { reason: "SERVICE_NOT_FOUND" });
+  mesh.health.setAll("SERVING");
+  assert.equal((await watch.next()).value?.status, Status.SERVING);
+  await watch.return();
+});
+
 test("a watch tells each change, once, and ends when the server stops", async () => {
   await using mesh = await setup();
   const seen: number[] = [];

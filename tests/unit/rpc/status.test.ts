@@ -36,6 +36,17 @@ test("many violations and long texts stay within what trailers take", () => {
   assert.equal(back.fieldViolations[0]?.field, "items[0]");
 });
 
+test("facts of an error that a caller made long stay within what trailers take", () => {
+  const metadata = Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`f${at}`, "ü".repeat(70_000)]));
+  const packed = toStatusParts(new JobmeshError("SERVICE_NOT_FOUND", { metadata })).metadata.get(
+    "grpc-status-details-bin",
+  )[0];
+  assert.ok(packed instanceof Uint8Array);
+  assert.ok(packed.length <= 16 * 2 * 300, `${packed.length} bytes`);
+  const back = errorFromStatus(Status.decode(packed));
+  assert.deepEqual([Object.keys(back.metadata).length, back.metadata.f0?.length], [16, 256]);
+});
+
 test("a message with a lone surrogate or control characters can be sent", () => {
   const parts = toStatusParts(new JobmeshError("INTERNAL", { message: "a\uD800b\r\nc" }));
   assert.equal(parts.details, "a\uFFFDb\r\nc");

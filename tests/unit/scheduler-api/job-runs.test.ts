@@ -117,6 +117,17 @@ test("rule 5: a repeat of RunJob is answered also when its job has been deleted 
   assert.equal((await errorOf(api.runJob({ jobId: "j" }))).reason, "JOB_NOT_FOUND");
 });
 
+test("a time that no clock has is refused by its name, with a request_id as without", async (t) => {
+  const api = await testApi(t);
+  await api.createJob({ jobId: "j" });
+  for (const seconds of [2n ** 53n, 2n ** 63n - 1n, -(2n ** 63n)]) {
+    const request = { jobId: "j", scheduledTime: { seconds, nanos: 0 } };
+    assert.deepEqual(Object.keys(await faultsOf(api.runJob(request))), ["scheduled_time"]);
+    assert.deepEqual(Object.keys(await faultsOf(api.runJob({ ...request, requestId: "r" }))), ["scheduled_time"]);
+  }
+  assert.deepEqual(await runsOf(api, "j"), []);
+});
+
 test("a deleted job leaves its executions; with cancel_executions those that have not ended are asked to end", async (t) => {
   const api = await testApi(t);
   const executor = await api.join("e", 1);

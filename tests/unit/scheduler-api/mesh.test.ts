@@ -190,6 +190,22 @@ test("while the store is away the mesh's status and schedulers answer, and every
   assert.equal((await api.listJobs()).jobs.length, 1, "nothing was stored or removed");
 });
 
+test("while the store is silent the mesh's status and schedulers answer as soon as that is known", async (t) => {
+  const api = await testApi(t, { schedulers: [view] });
+  const silence = Promise.withResolvers<void>();
+  const reached = Promise.withResolvers<void>();
+  api.base.before.statement = async () => {
+    reached.resolve();
+    await silence.promise;
+  };
+  const asked = Promise.all([api.mesh.getMeshStatus({}), api.mesh.listSchedulers({})]);
+  await reached.promise;
+  api.outage.names = [];
+  const [status, { schedulers }] = await asked;
+  assert.deepEqual([status.backends[0]?.healthy, schedulers.length], [false, 1]);
+  silence.resolve();
+});
+
 test("what a later version brings answers UNIMPLEMENTED by its name", async (t) => {
   const api = await testApi(t);
   const filter = undefined;

@@ -86,6 +86,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
         backends: [{ role: "store", kind: "sqlite", health: healthy }],
         meshClock,
         types,
+        clock: new SystemClock(),
         suspectAfterMs: 3_000,
       }),
     );

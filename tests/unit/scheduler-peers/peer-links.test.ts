@@ -1,7 +1,8 @@
 /** Links between schedulers over real gRPC. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { PeerServiceService } from "../../../gen/jobmesh/v1/peer_service.ts";
+import { LogStream } from "../../../gen/jobmesh/v1/execution_service.ts";
+import { LinkRequest, PeerServiceService } from "../../../gen/jobmesh/v1/peer_service.ts";
 import type { ExecutionId, JobUid, RouteId } from "../../../services/common/domain/identifier.ts";
 import { routeIdOf, routeText } from "../../../services/common/domain/route.ts";
 import { RpcChannel } from "../../../services/common/rpc/rpc-channel.ts";
@@ -220,4 +221,22 @@ test("start and stop are idempotent, and a stopped one sends nothing", async (t)
   second.hints.tell(ended("mark"));
   await first.hears((hint) => hint.kind === "ended" && hint.executionId === "mark");
   assert.equal(second.heard.filter(({ origin }) => origin === "peer").length, 2);
+});
+
+test("a hint that names no attempt or stream ends its link as malformed; other links stand", async (t) => {
+  const [one, two] = await peers(t, 2);
+  const channel = new RpcChannel({ clock: new SystemClock() }, { target: one.address });
+  t.after(() => channel.close());
+  const key = { executionId: "", attempt: 1, fence: 7n };
+  const values = [
+    { stream: LogStream.LOG_STREAM_STDOUT, key },
+    { stream: LogStream.LOG_STREAM_UNSPECIFIED, key: { ...key, executionId: "e" } },
+  ];
+  for (const value of values) {
+    const link = channel.bidi(PeerServiceService.link);
+    const closed = new Promise((resolve) => link.onClosed((error) => resolve(error?.reason)));
+    link.send(LinkRequest.fromPartial({ hint: { kind: { $case: "output", value } } }));
+    assert.equal(await closed, "MALFORMED_REQUEST");
+  }
+  await two.reaches(one, "after");
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { OutputPiece } from "../../../services/common/domain/attempt.ts";
+import type { AttemptResult, OutputPiece } from "../../../services/common/domain/attempt.ts";
+import type { ExecutorProfile } from "../../../services/common/domain/executor.ts";
 import type { AttemptKey } from "../../../services/common/domain/identifier.ts";
 import type { SessionUp } from "../../../services/common/domain/session.ts";
 import { type Logger, silentLogger } from "../../../services/common/runtime/log.ts";
@@ -36,6 +37,13 @@ function piece(key: AttemptKey, sequence: number, text = "line\n"): OutputPiece 
     level: "UNSPECIFIED",
     fieldsJson: "",
     spanId: "",
+  };
+}
+
+function bareResult(key: AttemptKey, { executorId, incarnation }: ExecutorProfile): AttemptResult {
+  return {
+    ...{ key, executorId, incarnation, outcome: { kind: "succeeded", result: new Uint8Array() } },
+    ...{ startUs: null, endUs: 0, exitCode: null, output: "", errorOutput: "", outputPieceCount: 0, traceparent: "" },
   };
 }
 
@@ -131,19 +139,7 @@ test("a result of another executor, or one whose sequence does not rise, ends th
   other.say({
     kind: "result",
     sequence: 1,
-    result: {
-      key,
-      executorId: other.profile.executorId,
-      incarnation: other.profile.incarnation,
-      outcome: { kind: "succeeded", result: new Uint8Array() },
-      startUs: null,
-      endUs: 0,
-      exitCode: null,
-      output: "",
-      errorOutput: "",
-      outputPieceCount: 0,
-      traceparent: "",
-    },
+    result: bareResult(key, other.profile),
   });
   await core.clock.settle();
   assert.equal(other.closedBy?.reason, "PROTOCOL_VIOLATION");
@@ -160,12 +156,26 @@ test("output and counts beyond their limits end the session, and at their limits
     { kind: "output", piece: piece(key, 0) },
     { kind: "heartbeat", sequence: 9, slots: [count(-1, 0)], cpuLoad: 0, memoryBytes: 0, sendUs: 0 },
     { kind: "heartbeat", sequence: 9, slots: [count(0, Number.NaN)], cpuLoad: 0, memoryBytes: 0, sendUs: 0 },
+    // What 64 bits hold and a number does not would be acknowledged as another, or not be writable at all.
+    { kind: "heartbeat", sequence: 2 ** 64, slots: [], cpuLoad: 0, memoryBytes: 0, sendUs: 0 },
+    { kind: "heartbeat", sequence: 9, slots: [], cpuLoad: 0, memoryBytes: -1, sendUs: 0 },
+    { kind: "output", piece: piece(key, 2 ** 64) },
+    { kind: "output", piece: { ...piece(key, 1), droppedBytes: -1 } },
   ];
   for (const [index, message] of wrong.entries()) {
     const other = await core.join(`other-${index}`, 1);
     other.say(message);
     await core.clock.settle();
     assert.equal(other.closedBy?.code, "INVALID_ARGUMENT", `case ${index}`);
+  }
+  for (const [sequence, outputPieceCount] of [
+    [2 ** 64, 0],
+    [1, 2 ** 64],
+  ] as const) {
+    const other = await core.join(`result-${sequence}`, 1);
+    other.say({ kind: "result", sequence, result: { ...bareResult(key, other.profile), outputPieceCount } });
+    await core.clock.settle();
+    assert.equal(other.closedBy?.reason, "INVALID_FIELD", `result ${sequence}`);
   }
 });
 
