@@ -1,4 +1,9 @@
-import { MAX_OUTPUT_PIECE_BYTES, type OutputPiece } from "../../common/domain/attempt.ts";
+import {
+  type AttemptProgress,
+  MAX_OUTPUT_PIECE_BYTES,
+  MAX_PROGRESS_MESSAGE_CHARS,
+  type OutputPiece,
+} from "../../common/domain/attempt.ts";
 import type { HeartbeatMessage } from "../../common/domain/session.ts";
 import { type FieldViolation, JobmeshError } from "../../common/error/jobmesh-error.ts";
 
@@ -24,6 +29,19 @@ export function checkOutput({ sequence, data }: OutputPiece): void {
   if (!isCount(sequence) || sequence === 0) report("sequence", `must be at least 1; was ${sequence}`);
   if (data.length > MAX_OUTPUT_PIECE_BYTES) {
     report("data", `must be at most ${MAX_OUTPUT_PIECE_BYTES} bytes; was ${data.length}`);
+  }
+  if (faults.length > 0) throw JobmeshError.invalid(...faults);
+}
+
+/** Checks how far an attempt says it is. Throws INVALID_FIELD. */
+export function checkProgress({ fraction, message }: Pick<AttemptProgress, "fraction" | "message">): void {
+  const faults: FieldViolation[] = [];
+  if (!(fraction >= 0 && fraction <= 1)) {
+    faults.push({ field: "attempt_progress.fraction", description: `must be from 0 to 1; was ${fraction}` });
+  }
+  if (message.length > MAX_PROGRESS_MESSAGE_CHARS) {
+    const description = `must be at most ${MAX_PROGRESS_MESSAGE_CHARS} characters; was ${message.length}`;
+    faults.push({ field: "attempt_progress.message", description });
   }
   if (faults.length > 0) throw JobmeshError.invalid(...faults);
 }

@@ -6,6 +6,7 @@ import type {
   RetentionStore,
   RetentionSweep,
 } from "../../port/store-retention.ts";
+import { deleteLabels } from "./execution-labels.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
@@ -114,6 +115,7 @@ async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]
   const [ended] = valueLists(rows.map((row) => text(row, "execution_id")));
   if (ended === undefined) return 0;
   await session.execute(`DELETE FROM executions WHERE execution_id IN (${ended.sql})`, ended.values);
+  await deleteLabels(session, ended);
   await session.execute(`DELETE FROM job_logs WHERE execution_id IN (${ended.sql})`, ended.values);
   return rows.length;
 }

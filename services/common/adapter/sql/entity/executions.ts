@@ -78,6 +78,8 @@ export const executions: Table = {
     live_unique_key: nullable(column("char", 64)),
     /** The execution that it repeats. */
     retry_of: nullable(uuid),
+    /** JSON of the attempt that said so, how far it is and its words. */
+    progress: nullable(column("text")),
   },
   indexes: [
     sparse("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),
