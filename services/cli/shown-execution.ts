@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { type Execution, ExecutionView, executionStateToJSON } from "../../gen/jobmesh/v1/execution.ts";
+import { type Attempt, type Execution, ExecutionView, executionStateToJSON } from "../../gen/jobmesh/v1/execution.ts";
 import type { MeshClient } from "../client/mesh-client.ts";
 import { JobmeshError } from "../common/error/jobmesh-error.ts";
 import { SystemClock } from "../common/runtime/system-clock.ts";
@@ -45,9 +45,28 @@ async function exitCodeOf(client: MeshClient, execution: Execution): Promise<num
   const [, signal] = /^signal:(\w+)$/.exec(error === undefined ? "" : failureFromStatus(error).reason) ?? [];
   const number = Object.entries(constants.signals).find(([name]) => name === `SIG${signal}`)?.[1];
   if (number !== undefined) return FIRST_SIGNAL_EXIT + number;
-  const { attempts } = await client.executions.listAttempts({ executionId, pageSize: 1_000, pageToken: "" });
-  return attempts.at(-1)?.exitCode ?? EXIT_NOT_ENDED;
+  return (await lastExitCode(client, executionId)) ?? EXIT_NOT_ENDED;
 }
+
+/** Of the last attempt, which is on the last page. */
+async function lastExitCode(client: MeshClient, executionId: string): Promise<number | undefined> {
+  let last: Attempt | undefined;
+  let pageToken = "";
+  do {
+    const page = await client.executions.listAttempts({ executionId, pageSize: 1_000, pageToken });
+    last = page.attempts.at(-1) ?? last;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return last?.exitCode;
+}
+
+/** "50 %: half of it", as an attempt says how far it is; empty when it has said nothing. */
+export function progressWords({ progressFraction, progressMessage }: ShownProgress): string {
+  if (progressFraction === 0 && progressMessage === "") return "";
+  return `${Math.round(progressFraction * 100)} %${progressMessage === "" ? "" : `: ${progressMessage}`}`;
+}
+
+type ShownProgress = Pick<Execution, "progressFraction" | "progressMessage">;
 
 /** "SUCCEEDED", as people read a state. */
 export function stateWord({ state }: Pick<Execution, "state">): string {

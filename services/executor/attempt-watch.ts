@@ -15,6 +15,8 @@ import type { RunningAttempt } from "./running-attempt.ts";
 
 /** Between two looks. */
 const LOOK_MS = 50;
+/** Between two reports of one attempt's progress: the home stores them once a beat. */
+const PROGRESS_GAP_MS = 1_000;
 
 /** What an AttemptWatch needs. */
 export interface AttemptWatchDeps {
@@ -64,7 +66,10 @@ export class AttemptWatch {
 
   /** After a Hello: all that run are to be reported again. */
   reportAgain(): void {
-    for (const attempt of this.#deps.running()) attempt.reported = false;
+    for (const attempt of this.#deps.running()) {
+      attempt.reported = false;
+      attempt.toldProgress = null;
+    }
     this.#look();
   }
 
@@ -85,13 +90,19 @@ export class AttemptWatch {
         attempt.reported = true;
         this.#deps.say({ kind: "started", key: attempt.order.key, startUs: attempt.startUs });
       }
-      if (attempt.progress !== null) {
-        this.#deps.say({ kind: "progress", key: attempt.order.key, ...attempt.progress });
-        attempt.progress = null;
-      }
+      if (attempt.progress !== attempt.toldProgress) this.#tellProgress(attempt, nowMs);
       if (attempt.deadlineMs - nowMs <= 2 * LOOK_MS) this.#arm(attempt, nowMs);
       if (nowMs >= attempt.graceEndMs) this.#unsettled(attempt, nowMs);
     }
+  }
+
+  /** The newest word of an attempt, however often it says one. */
+  #tellProgress(attempt: RunningAttempt, nowMs: number): void {
+    const { progress } = attempt;
+    if (progress === null || nowMs - attempt.progressTellMs < PROGRESS_GAP_MS) return;
+    attempt.toldProgress = progress;
+    attempt.progressTellMs = nowMs;
+    this.#deps.say({ kind: "progress", key: attempt.order.key, ...progress });
   }
 
   #arm(attempt: RunningAttempt, nowMs: number): void {

@@ -58,7 +58,10 @@ export class RunningAttempt {
   /** Bytes of output taken, and left out since the last piece. */
   outputBytes = 0;
   droppedBytes = 0;
+  /** The newest that it said, the one that its home heard, and when that was said, by the monotonic clock. */
   progress: Progress | null = null;
+  toldProgress: Progress | null = null;
+  progressTellMs = Number.NEGATIVE_INFINITY;
   /** When a stopped one should have settled, and whether the log says that it has not. */
   graceEndMs = Number.POSITIVE_INFINITY;
   warned = false;

@@ -17,6 +17,7 @@ import { Sender } from "../../services/scheduler/dispatch/sender.ts";
 import { Submitter } from "../../services/scheduler/dispatch/submitter.ts";
 import { WaitingView } from "../../services/scheduler/dispatch/waiting.ts";
 import { WaitingLimit } from "../../services/scheduler/dispatch/waiting-limit.ts";
+import type { GroupLimits } from "../../services/scheduler/group-queue.ts";
 import { Hints } from "../../services/scheduler/hints.ts";
 import type { MeshClock } from "../../services/scheduler/mesh-clock.ts";
 import { ResultSpans } from "../../services/scheduler/results/result-spans.ts";
@@ -47,6 +48,8 @@ export type CoreBase = {
 
 /** How a core is made. */
 export type CoreOptions = {
+  /** What may wait to be stored; as the product has it where it is not given. */
+  readonly submitLimits?: GroupLimits;
   readonly bus?: SchedulerBus;
   readonly resultPartitions?: number;
   readonly log?: Logger;
@@ -156,7 +159,14 @@ function dispatchParts(shared: Shared, options: CoreOptions) {
   const sender = new Sender({ roster, bus: options.bus ?? null, clock, tracing, log });
   const limit = new WaitingLimit({ store, clock }, options.maxWaiting ?? 1_000_000);
   const parts = { ...shared, roster, routes, waiting, sender, limit };
-  return { roster, routes, waiting, sender, submitter: new Submitter(parts), dispatcher: new Dispatcher(parts) };
+  return {
+    roster,
+    routes,
+    waiting,
+    sender,
+    submitter: new Submitter(parts, options.submitLimits),
+    dispatcher: new Dispatcher(parts),
+  };
 }
 
 function sessionParts(

@@ -679,7 +679,7 @@ export interface Execution {
   nextAttemptTime:
     | Timestamp
     | undefined;
-  /** How far its attempt says it is, 0 to 1; this version leaves it 0. */
+  /** How far its current or last attempt says it is, 0 to 1: the newest that was stored while it ran, once a beat. */
   progressFraction: number;
   /** What its attempt says of that. */
   progressMessage: string;

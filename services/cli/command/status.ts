@@ -5,6 +5,7 @@ import type {
   Scheduler,
 } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import { executorStateToJSON, ListExecutorsRequest } from "../../../gen/jobmesh/v1/mesh_service.ts";
+import type { MeshClient } from "../../client/mesh-client.ts";
 import { msOfDuration } from "../../common/wire/time.ts";
 import { withConnection } from "../connection.ts";
 import { refuseArguments } from "../no-arguments.ts";
@@ -17,16 +18,28 @@ const MAX_EXECUTORS = 1_000;
 export function run(argv: readonly string[]): Promise<number> {
   return withConnection(argv, "jobmesh status [options]", async ({ client: { mesh }, rest }) => {
     refuseArguments("status", rest);
-    const [status, { schedulers }, { executors }] = await Promise.all([
+    const [status, { schedulers }, executors] = await Promise.all([
       mesh.getMeshStatus({}),
       mesh.listSchedulers({}),
-      mesh.listExecutors(ListExecutorsRequest.fromPartial({ pageSize: MAX_EXECUTORS })),
+      firstExecutors(mesh),
     ]);
     process.stdout.write(
       `${[...summary(status), "", ...schedulerTable(schedulers), "", ...executorTable(executors)].join("\n")}\n`,
     );
     return status.backends.every(({ healthy }) => healthy) ? 0 : 1;
   });
+}
+
+async function firstExecutors(mesh: MeshClient["mesh"]): Promise<Executor[]> {
+  const executors: Executor[] = [];
+  let pageToken = "";
+  do {
+    const request = ListExecutorsRequest.fromPartial({ pageSize: MAX_EXECUTORS - executors.length, pageToken });
+    const page = await mesh.listExecutors(request);
+    executors.push(...page.executors);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && executors.length < MAX_EXECUTORS);
+  return executors;
 }
 
 function summary(status: GetMeshStatusResponse): string[] {

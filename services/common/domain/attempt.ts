@@ -71,6 +71,11 @@ export type Attempt = {
   readonly returnReason: ReturnReason | null;
 };
 
+/** At most this many characters of what an attempt says of its progress. */
+export const MAX_PROGRESS_MESSAGE_CHARS = 1_024;
+/** How far an attempt says it is: 0 to 1, and a few words for a person. */
+export type AttemptProgress = { readonly key: AttemptKey; readonly fraction: number; readonly message: string };
+
 /** Where an attempt's output was written. */
 export type OutputStream = "STDOUT" | "STDERR" | "HANDLER";
 /** Level of a line that a handler logged. */

@@ -151,6 +151,8 @@ export type Execution = Omit<NewExecution, "readyUs" | "retryOf"> & {
   readonly failure: Failure | null;
   /** The first of its gates without room; null when it waits for none. */
   readonly blockedKey: string | null;
+  /** How far its current or last attempt says it is, 0 to 1; null when that has said nothing. */
+  readonly progress: { readonly fraction: number; readonly message: string } | null;
   /** Counts its changes, from 1. */
   readonly changeNumber: number;
 };

@@ -1,4 +1,4 @@
-import type { Attempt, AttemptResult } from "../domain/attempt.ts";
+import type { Attempt, AttemptProgress, AttemptResult } from "../domain/attempt.ts";
 import type { Cause, Execution, ExecutionState, NewExecution, StateReason, StopReason } from "../domain/execution.ts";
 import type { HeldFire, HeldOutcome } from "../domain/held-fire.ts";
 import type {
@@ -147,6 +147,8 @@ export type ExecutionFilter = {
   readonly executorId: string;
   readonly handlerMethod: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Only what this execution made; no execution of this version is made by another one, so that none is found. */
+  readonly parentExecutionId?: ExecutionId | null;
 };
 
 /** A state that a waiter may look for. */
@@ -184,6 +186,8 @@ export interface ExecutionStore {
   storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome>;
   /** DISPATCHED becomes RUNNING with its start time; other keys and states change nothing. */
   markStarted(started: readonly { readonly key: AttemptKey; readonly startUs: number }[]): Promise<void>;
+  /** How far current attempts are, all in one statement; other keys change nothing. */
+  storeProgress(reports: readonly AttemptProgress[]): Promise<void>;
   /**
    * Rule 15: ends up to `limit` current attempts of a lost incarnation as LOST, and by policy readies the next; only
    * those under `policy` when it is given.

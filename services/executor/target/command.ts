@@ -6,6 +6,7 @@ import type { CommandIo, CommandResult, CommandSpec, OutputStream } from "../spa
 import type { Spawner } from "../spawner/spawner.ts";
 import type { AttemptEnding } from "../target-runner.ts";
 import { type CommandAttempt, commandEnvironment } from "./command-environment.ts";
+import { failed } from "./outcome.ts";
 
 /** Settings of the command target. */
 export interface CommandConfig {
@@ -101,10 +102,10 @@ function attemptOutcome(result: CommandResult): AttemptOutcome {
   switch (outcome.kind) {
     case "exited":
       if (outcome.exitCode === 0) return { kind: "succeeded", result: new Uint8Array() };
-      return failed(FailureCode.UNKNOWN, `exit code ${outcome.exitCode}`, `exit:${outcome.exitCode}`);
+      return failed(FailureCode.UNKNOWN, `exit code ${outcome.exitCode}`, `exit:${outcome.exitCode}`, false);
     case "signaled": {
       const name = outcome.signal.replace(/^SIG/, "");
-      return failed(FailureCode.UNKNOWN, `killed by signal ${name}`, `signal:${name}`);
+      return failed(FailureCode.UNKNOWN, `killed by signal ${name}`, `signal:${name}`, false);
     }
     case "timed_out":
       return { kind: "timed_out", failure: failure(FailureCode.DEADLINE_EXCEEDED, "ran past its timeout", "TIMEOUT") };
@@ -122,19 +123,15 @@ function attemptOutcome(result: CommandResult): AttemptOutcome {
       };
     case "spawn_failed":
       if (FULL_MACHINE.has(outcome.code)) return { kind: "returned", reason: "NOT_STARTED", message: outcome.message };
-      return {
-        kind: "failed",
-        failure: failure(FailureCode.INVALID_ARGUMENT, outcome.message, `spawn:${outcome.code}`),
-        nonRetryable: BAD_COMMAND.has(outcome.code),
-        retryDelayMs: null,
-      };
+      return failed(
+        FailureCode.INVALID_ARGUMENT,
+        outcome.message,
+        `spawn:${outcome.code}`,
+        BAD_COMMAND.has(outcome.code),
+      );
     default:
       return unreachable(outcome);
   }
-}
-
-function failed(code: number, message: string, reason: string): AttemptOutcome {
-  return { kind: "failed", failure: failure(code, message, reason), nonRetryable: false, retryDelayMs: null };
 }
 
 function failure(code: number, message: string, reason: string): Failure {

@@ -1,5 +1,6 @@
-import type { OutputLevel } from "../../common/domain/attempt.ts";
+import { MAX_PROGRESS_MESSAGE_CHARS, type OutputLevel } from "../../common/domain/attempt.ts";
 import { parameterMap } from "../../common/domain/parameter.ts";
+import { storableText } from "../../common/domain/storable-text.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
 
 /** Fields beside a line: anything that JSON can say. */
@@ -42,9 +43,6 @@ export interface HandlerContext {
   /** Says how far it is, 0 to 1, with a few words for a person. */
   progress(fraction: number, message?: string): void;
 }
-
-/** At most this many characters of a progress message. */
-const MAX_PROGRESS_MESSAGE = 1_024;
 
 /** The context of a running attempt; nothing in it is made before it is asked for. */
 export class AttemptContext implements HandlerContext, HandlerLog {
@@ -112,7 +110,7 @@ export class AttemptContext implements HandlerContext, HandlerLog {
 
   progress(fraction: number, message = ""): void {
     const bounded = Math.min(Math.max(Number.isFinite(fraction) ? fraction : 0, 0), 1);
-    this.#attempt.progress = { fraction: bounded, message: message.slice(0, MAX_PROGRESS_MESSAGE).toWellFormed() };
+    this.#attempt.progress = { fraction: bounded, message: storableText(message, MAX_PROGRESS_MESSAGE_CHARS) };
   }
 
   debug(message: string, fields?: HandlerFields): void {

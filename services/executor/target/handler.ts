@@ -9,7 +9,7 @@ import { renderTail } from "../spawner/tail.ts";
 import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
 import { AttemptContext, type HandlerContext } from "./handler-context.ts";
 import { HandlerError } from "./handler-error.ts";
-import { clip, failed, isTooLate, stoppedOutcome } from "./outcome.ts";
+import { failed, isTooLate, stoppedOutcome } from "./outcome.ts";
 
 /**
  * Rule 22, for handlers: one is told to end by its signal only, and its result
@@ -97,10 +97,10 @@ export class HandlerRunner implements TargetRunner {
     if (attempt.cause !== null) return this.#stopped(attempt, stack);
     if (thrown instanceof HandlerError) {
       const { nonRetryable, retryDelayMs } = thrown;
-      const failure = { code: FailureCode.UNKNOWN, message: clip(thrown.message), reason: clip(thrown.reason) };
-      return this.#ending(attempt, { kind: "failed", failure, nonRetryable, retryDelayMs }, stack);
+      const outcome = failed(FailureCode.UNKNOWN, thrown.message, thrown.reason, nonRetryable, retryDelayMs);
+      return this.#ending(attempt, outcome, stack);
     }
-    const reason = thrown instanceof Error ? clip(thrown.name) : "Error";
+    const reason = thrown instanceof Error ? thrown.name : "Error";
     return this.#ending(attempt, failed(FailureCode.UNKNOWN, textOf(thrown), reason, false), stack);
   }
 

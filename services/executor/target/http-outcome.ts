@@ -1,9 +1,8 @@
 import { STATUS_CODES } from "node:http";
 import type { AttemptOutcome } from "../../common/domain/attempt.ts";
 import { FailureCode } from "../../common/domain/failure.ts";
-import { storableText } from "../../common/domain/storable-text.ts";
 import type { HttpFault, HttpFaultReason } from "./http-exchange.ts";
-import { askedDelayMs, MAX_MESSAGE } from "./outcome.ts";
+import { askedDelayMs, failed } from "./outcome.ts";
 
 /** Faults that no other try mends. */
 const HOPELESS: ReadonlySet<HttpFaultReason> = new Set(["TARGET_FORBIDDEN", "TARGET_INVALID"]);
@@ -16,9 +15,8 @@ const HOPELESS: ReadonlySet<HttpFaultReason> = new Set(["TARGET_FORBIDDEN", "TAR
  */
 export function statusFailure(status: number, why: string, retryDelayMs: number | null): AttemptOutcome {
   const text = [`HTTP ${status}`, STATUS_CODES[status] ?? ""].join(" ").trimEnd();
-  const message = storableText(why === "" ? text : `${text}: ${why}`, MAX_MESSAGE);
-  const failure = { code: FailureCode.UNKNOWN, message, reason: `http:${status}` };
-  return { kind: "failed", failure, nonRetryable: false, retryDelayMs };
+  const message = why === "" ? text : `${text}: ${why}`;
+  return failed(FailureCode.UNKNOWN, message, `http:${status}`, false, retryDelayMs);
 }
 
 /** What it means that no whole answer came. */
@@ -26,8 +24,7 @@ export function faultFailure(fault: HttpFault): AttemptOutcome {
   const { reason } = fault;
   const nonRetryable = HOPELESS.has(reason);
   const code = nonRetryable ? FailureCode.INVALID_ARGUMENT : FailureCode.UNAVAILABLE;
-  const failure = { code, message: storableText(fault.message, MAX_MESSAGE), reason };
-  return { kind: "failed", failure, nonRetryable, retryDelayMs: null };
+  return failed(code, fault.message, reason, nonRetryable);
 }
 
 /**

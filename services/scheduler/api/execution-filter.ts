@@ -11,7 +11,7 @@ export function readNamespaceFilter(faults: FieldFaults, field: string, value: s
 
 /** Reads a filter; what is unset selects all of the default namespace. */
 export function readExecutionFilter(faults: FieldFaults, message: FilterMessage | undefined): ExecutionFilter {
-  faults.unsupported("filter.parent_execution_id", (message?.parentExecutionId ?? "") !== "");
+  const parent = message?.parentExecutionId ?? "";
   return {
     namespace: readNamespaceFilter(faults, "filter.namespace", message?.namespace ?? ""),
     jobId: message?.jobId === undefined ? "" : faults.identifier("filter.job_id", message.jobId, ""),
@@ -24,6 +24,7 @@ export function readExecutionFilter(faults: FieldFaults, message: FilterMessage 
       message?.executorId === undefined ? "" : faults.identifier("filter.executor_id", message.executorId, ""),
     handlerMethod: faults.text("filter.handler_method", message?.handlerMethod ?? "", 255),
     labels: faults.labels("filter.labels", message?.labels ?? {}),
+    parentExecutionId: parent === "" ? null : faults.executionId("filter.parent_execution_id", parent),
   };
 }
 

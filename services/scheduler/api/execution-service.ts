@@ -1,4 +1,8 @@
-import { ExecutionView } from "../../../gen/jobmesh/v1/execution.ts";
+import {
+  Attempt as AttemptMessage,
+  Execution as ExecutionMessage,
+  ExecutionView,
+} from "../../../gen/jobmesh/v1/execution.ts";
 import type {
   CancelExecutionRequest,
   CountExecutionsRequest,
@@ -119,7 +123,7 @@ async function listExecutions(deps: ExecutionServiceDeps, request: ListExecution
       const { items, nextToken } = await deps.store.executions.list(filter, size, token, full);
       return { items: await explainedPage(deps.store, items), nextToken };
     },
-    (execution) => executionToMessage(execution, full),
+    { toMessage: (execution) => executionToMessage(execution, full), type: ExecutionMessage },
   );
   const nextPageToken = page.nextPageToken === "" ? "" : `${page.nextPageToken}${LIST_PLACE_SEPARATOR}${token}`;
   return { executions: page.messages, nextPageToken, resumeToken: token };
@@ -169,7 +173,7 @@ async function listAttempts(deps: ExecutionServiceDeps, request: ListAttemptsReq
     pageSize,
     request.pageToken,
     (size, token) => deps.store.executions.attempts(executionId, size, token),
-    attemptToMessage,
+    { toMessage: attemptToMessage, type: AttemptMessage },
   );
   return { attempts: page.messages, nextPageToken: page.nextPageToken };
 }

@@ -11,14 +11,12 @@ import { timestampOfUs } from "../../common/wire/time.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { DEFAULT_NAMESPACE } from "./job-reader.ts";
 import type { KnownTypes } from "./known-types.ts";
-import { cutPage, readPageSize } from "./page.ts";
+import { MAX_PAGE_BYTES, readPage, readPageSize } from "./page.ts";
 
 /** Sets of descriptors that one page reads: one of 40 KiB takes 17 ms to parse, and one may have 1 MiB. */
 const MAX_PAGE_SETS = 16;
 /** Versions of one method that live executors have and that are compared, each with each. */
 const MAX_VERSIONS = 8;
-/** A page ends at about this many bytes, as the contract says. */
-const MAX_PAGE_BYTES = 1024 * 1024;
 
 /** What ListHandlers needs. */
 export type HandlerListDeps = { readonly store: Store; readonly types: KnownTypes };
@@ -31,18 +29,12 @@ export async function listHandlers(deps: HandlerListDeps, request: ListHandlersR
   faults.throwIfAny();
   const { descriptors, executors } = deps.store;
   const runners = runnersOf(await executors.live(), namespace);
-  const read = (size: number) =>
-    cutPage(
-      size,
-      request.pageToken,
-      (rows, token) => descriptors.methods(rows, token),
-      (row) => row,
-    );
+  const read = (size: number) => readPage(request.pageToken, (token) => descriptors.methods(size, token));
   const page = await read(pageSize);
-  const handlers = await new HandlerPage(deps.types, runners).fill(page.messages);
-  if (handlers.length === page.messages.length) return { handlers, nextPageToken: page.nextPageToken };
+  const handlers = await new HandlerPage(deps.types, runners).fill(page.items);
+  if (handlers.length === page.items.length) return { handlers, nextPageToken: page.nextToken ?? "" };
   // The page is full before its rows are: its token is that of as many rows as it has.
-  return { handlers, nextPageToken: (await read(handlers.length)).nextPageToken };
+  return { handlers, nextPageToken: (await read(handlers.length)).nextToken ?? "" };
 }
 
 /** An executor that runs a method, and the hash of its descriptors; empty when it has none. */

@@ -1,3 +1,4 @@
+import { Job as JobMessage } from "../../../gen/jobmesh/v1/job.ts";
 import type {
   CreateJobRequest,
   DeleteJobRequest,
@@ -97,12 +98,10 @@ async function listJobs(keeper: JobKeeper, request: ListJobsRequest) {
   };
   const pageSize = readPageSize(faults, request.pageSize);
   faults.throwIfAny();
-  const page = await cutPage(
-    pageSize,
-    request.pageToken,
-    (size, token) => keeper.list(filter, size, token),
-    jobToMessage,
-  );
+  const page = await cutPage(pageSize, request.pageToken, (size, token) => keeper.list(filter, size, token), {
+    toMessage: jobToMessage,
+    type: JobMessage,
+  });
   return { jobs: page.messages, nextPageToken: page.nextPageToken };
 }
 

@@ -1,10 +1,11 @@
 import {
-  type Executor as ExecutorMessage,
+  Executor as ExecutorMessage,
   ExecutorState,
   type ListExecutorsRequest,
   type ListHandlersRequest,
   type MeshServiceService,
   type PutDescriptorsRequest,
+  Scheduler as SchedulerMessage,
 } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
 import type { Health } from "../../common/port/bus.ts";
@@ -20,7 +21,7 @@ import { executorPage } from "./executor-page.ts";
 import { FieldFaults } from "./field-faults.ts";
 import { listHandlers } from "./handler-list.ts";
 import type { KnownTypes } from "./known-types.ts";
-import { cutPage, readPageSize } from "./page.ts";
+import { countFitting, cutPage, readPageSize } from "./page.ts";
 import { withStoreErrors } from "./store-errors.ts";
 
 /** A backend as GetMeshStatus names it. */
@@ -80,12 +81,10 @@ async function listExecutors(deps: MeshServiceDeps, request: ListExecutorsReques
     .filter(({ namespaces }) => namespace === "" || namespaces.length === 0 || namespaces.includes(namespace))
     .filter((record) => states.length === 0 || states.includes(stateOf(deps, record)))
     .filter((record) => capability === "" || capabilityNames(record).includes(capability));
-  const page = await cutPage(
-    pageSize,
-    request.pageToken,
-    async (size, token) => executorPage(shown, size, token),
-    (record) => executorToMessage(deps, record),
-  );
+  const page = await cutPage(pageSize, request.pageToken, async (size, token) => executorPage(shown, size, token), {
+    toMessage: (record) => executorToMessage(deps, record),
+    type: ExecutorMessage,
+  });
   return { executors: page.messages, nextPageToken: page.nextPageToken };
 }
 
@@ -118,19 +117,21 @@ function executorToMessage(deps: MeshServiceDeps, record: ExecutorRecord): Execu
   };
 }
 
-/** Who lives is the registry's to say: without the store only the sessions are not counted. */
+/**
+ * Who lives is the registry's to say: without the store only the sessions are
+ * not counted. The list has no pages: it ends at 1 MiB, which is thousands.
+ */
 async function listSchedulers(deps: MeshServiceDeps) {
   const executors = (await unlessAway(deps, deps.store.executors.live())) ?? [];
-  return {
-    schedulers: deps.schedulers.all().map((view) => ({
-      schedulerId: view.schedulerId,
-      address: view.address,
-      version: view.version,
-      shardCount: view.shardCount,
-      sessionCount: executors.filter(({ home }) => home === view.schedulerId).length,
-      startTime: timestampOfUs(view.startUs),
-    })),
-  };
+  const schedulers = deps.schedulers.all().map((view) => ({
+    schedulerId: view.schedulerId,
+    address: view.address,
+    version: view.version,
+    shardCount: view.shardCount,
+    sessionCount: executors.filter(({ home }) => home === view.schedulerId).length,
+    startTime: timestampOfUs(view.startUs),
+  }));
+  return { schedulers: schedulers.slice(0, countFitting(schedulers, SchedulerMessage)) };
 }
 
 /** Answers also while backends are away: that is when people ask. */

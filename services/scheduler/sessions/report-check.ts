@@ -1,4 +1,10 @@
-import { type AttemptResult, MAX_OUTPUT_PIECE_BYTES, type OutputPiece } from "../../common/domain/attempt.ts";
+import {
+  type AttemptProgress,
+  type AttemptResult,
+  MAX_OUTPUT_PIECE_BYTES,
+  MAX_PROGRESS_MESSAGE_CHARS,
+  type OutputPiece,
+} from "../../common/domain/attempt.ts";
 import type { HeartbeatMessage } from "../../common/domain/session.ts";
 import { type FieldViolation, JobmeshError } from "../../common/error/jobmesh-error.ts";
 
@@ -41,6 +47,19 @@ export function checkResult(sequence: number, { outputPieceCount }: AttemptResul
 function checkCount(faults: FieldViolation[], field: string, value: number): void {
   if (isCount(value)) return;
   faults.push({ field, description: `must be from 0 to ${Number.MAX_SAFE_INTEGER}; was ${value}` });
+}
+
+/** Checks how far an attempt says it is. Throws INVALID_FIELD. */
+export function checkProgress({ fraction, message }: Pick<AttemptProgress, "fraction" | "message">): void {
+  const faults: FieldViolation[] = [];
+  if (!(fraction >= 0 && fraction <= 1)) {
+    faults.push({ field: "attempt_progress.fraction", description: `must be from 0 to 1; was ${fraction}` });
+  }
+  if (message.length > MAX_PROGRESS_MESSAGE_CHARS) {
+    const description = `must be at most ${MAX_PROGRESS_MESSAGE_CHARS} characters; was ${message.length}`;
+    faults.push({ field: "attempt_progress.message", description });
+  }
+  if (faults.length > 0) throw JobmeshError.invalid(...faults);
 }
 
 function isCount(value: number): boolean {

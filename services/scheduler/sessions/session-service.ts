@@ -11,6 +11,7 @@ import type { Logger } from "../../common/runtime/log.ts";
 import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import type { ResultSink } from "../results/result-sink.ts";
+import { ProgressIntake } from "./attempt-progress.ts";
 import { descriptorHashes } from "./descriptor-intake.ts";
 import { checkHello } from "./hello-check.ts";
 import { IntakeQueue } from "./intake-queue.ts";
@@ -64,7 +65,6 @@ export class SessionService {
   #onDeparting: ((session: Session) => void) | null = null;
   readonly #tasks = new Set<Promise<void>>();
   #stopping = false;
-  #toldProgress = false;
 
   constructor(deps: SessionServiceDeps, config: SessionConfig) {
     this.#deps = deps;
@@ -92,9 +92,9 @@ export class SessionService {
         store: (pieces) => store.output.append(pieces),
         onStored: (piece) => hints.tell({ kind: "output", piece }),
       }),
+      progress: new ProgressIntake({ store: store.executions, clock, log }, config.heartbeatIntervalMs),
       onDeparting: (session) => this.#depart(session),
       onEnded: (session) => this.#ended(session),
-      onProgress: () => this.#tellProgress(),
     };
     roster.onRoomGrown(() => hints.tell({ kind: "free" }));
   }
@@ -148,7 +148,7 @@ export class SessionService {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.endAll(new JobmeshError("SHUTTING_DOWN"));
-    await Promise.all([this.#scope.starts.stop(), this.#scope.outputs.stop()]);
+    await Promise.all([this.#scope.starts.stop(), this.#scope.outputs.stop(), this.#scope.progress.stop()]);
     while (this.#tasks.size > 0) await Promise.allSettled([...this.#tasks]);
   }
 
@@ -249,12 +249,6 @@ export class SessionService {
     const { executorId, incarnation, slots, lane } = profile;
     const fields = { executorId, incarnation, sessionNumber, slots, lane, taken: taken.length };
     this.#deps.log.info(fields, "an executor joined");
-  }
-
-  #tellProgress(): void {
-    if (this.#toldProgress) return;
-    this.#toldProgress = true;
-    this.#deps.log.warn({}, "an executor reports progress of attempts, which this version does not keep");
   }
 
   #track(task: Promise<void>): Promise<void> {

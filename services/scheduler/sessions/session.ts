@@ -12,13 +12,14 @@ import type { Beat } from "../../common/port/store-executors.ts";
 import type { Logger } from "../../common/runtime/log.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import type { ResultSink } from "../results/result-sink.ts";
+import type { ProgressIntake } from "./attempt-progress.ts";
 import { readDescriptorSets, storeDescriptorSets } from "./descriptor-intake.ts";
 import { HomedExecutor, type SessionLink } from "./homed-executor.ts";
 import type { IntakeQueue } from "./intake-queue.ts";
 import { KnownAttempts } from "./known-attempts.ts";
 import { OutputAcks } from "./output-acks.ts";
 import { RelayedResults } from "./relayed-results.ts";
-import { checkHeartbeat, checkOutput, checkResult } from "./report-check.ts";
+import { checkHeartbeat, checkOutput, checkProgress, checkResult } from "./report-check.ts";
 import type { Roster } from "./roster.ts";
 import type { SessionConfig } from "./session-config.ts";
 import type { SessionPeer } from "./session-peer.ts";
@@ -37,6 +38,7 @@ export type SessionScope = {
   readonly roster: Roster;
   readonly starts: IntakeQueue<StartedAttempt>;
   readonly outputs: IntakeQueue<OutputPiece>;
+  readonly progress: ProgressIntake;
   readonly results: ResultSink;
   readonly descriptors: DescriptorStore;
   readonly offsets: StoredOffsetsView;
@@ -44,8 +46,6 @@ export type SessionScope = {
   readonly onDeparting: (session: Session) => void;
   /** A session is over. */
   readonly onEnded: (session: Session) => void;
-  /** Says once in this process that progress of attempts is not kept. */
-  readonly onProgress: () => void;
 };
 
 /** Stops that a session remembers to have sent. */
@@ -126,7 +126,8 @@ export class Session implements SessionLink {
       case "output":
         return this.#output(message.piece);
       case "progress":
-        return this.#scope.onProgress();
+        checkProgress(message);
+        return this.#scope.progress.put(message);
       case "leaving":
         return this.#leave(message.reason);
       case "result":

@@ -113,6 +113,7 @@ test("a filter at fault is refused field by field", async (t) => {
     executorId: "a b",
     handlerMethod: "h".repeat(256),
     labels: { "": "" },
+    parentExecutionId: "p",
   };
   const fields = [
     "filter.causes[0]",
@@ -121,6 +122,7 @@ test("a filter at fault is refused field by field", async (t) => {
     "filter.job_id",
     'filter.labels[""]',
     "filter.namespace",
+    "filter.parent_execution_id",
     "filter.reasons[0]",
     "filter.scheduled_after",
     "filter.scheduled_before",
@@ -129,11 +131,17 @@ test("a filter at fault is refused field by field", async (t) => {
   ];
   assert.deepEqual(Object.keys(await faultsOf(api.list({ filter: bad }))).sort(), fields);
   assert.deepEqual(Object.keys(await faultsOf(countOf(api, bad))).sort(), fields);
-  const later = await errorOf(api.list({ filter: { parentExecutionId: "p" } }));
-  assert.deepEqual(
-    [later.reason, later.fieldViolations[0]?.field],
-    ["FIELD_NOT_SUPPORTED", "filter.parent_execution_id"],
-  );
+});
+
+test("no execution has a parent yet: a repeated one is no child of the one that it repeats", async (t) => {
+  const api = await testApi(t);
+  await sample(api);
+  const [ended] = (await api.list({ filter: { states: [S.EXECUTION_STATE_CANCELLED] } })).executions;
+  const executionId = ended?.executionId ?? assert.fail();
+  const { execution } = await api.executions.retryExecution({ executionId, requestId: "" });
+  assert.deepEqual([execution?.retryOfExecutionId, execution?.parentExecutionId], [executionId, ""]);
+  assert.deepEqual(await namesOf(api, { parentExecutionId: executionId }), []);
+  assert.deepEqual((await countOf(api, { parentExecutionId: executionId })).counts, []);
 });
 
 test("page sizes are 1 to 1,000, 100 when unset, in every list", async (t) => {

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AttemptResult, OutputPiece } from "../../../services/common/domain/attempt.ts";
+import {
+  type AttemptResult,
+  MAX_PROGRESS_MESSAGE_CHARS,
+  type OutputPiece,
+} from "../../../services/common/domain/attempt.ts";
 import type { ExecutorProfile } from "../../../services/common/domain/executor.ts";
 import type { AttemptKey } from "../../../services/common/domain/identifier.ts";
 import type { SessionUp } from "../../../services/common/domain/session.ts";
-import { type Logger, silentLogger } from "../../../services/common/runtime/log.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { type CoreOptions, schedulerCore } from "../../support/scheduler-core.ts";
 
@@ -187,15 +190,49 @@ test("a started attempt is RUNNING with its start time", async (t) => {
   assert.equal(execution?.state, "RUNNING");
 });
 
-test("progress, which this version does not keep, is told in the log once", async (t) => {
-  const told: string[] = [];
-  const log: Logger = { ...silentLogger, warn: (_fields, message) => void told.push(message) };
-  const { core, executor, key } = await setup(t, 1, { log });
-  executor.say({ kind: "progress", key, fraction: 0.1, message: "" });
-  executor.say({ kind: "progress", key, fraction: 0.2, message: "" });
+test("progress is stored once a beat, the newest of each attempt, all in one transaction", async (t) => {
+  const { core, executor, keys } = await setup(t, 2);
+  const [one, two] = keys;
+  assert.ok(one && two);
+  const [store, written] = [core.store.executions, [] as number[]];
+  const storeProgress = store.storeProgress.bind(store);
+  store.storeProgress = (reports) => {
+    written.push(reports.length);
+    return storeProgress(reports);
+  };
+  for (const fraction of [0.1, 0.2, 0.3])
+    executor.say({ kind: "progress", key: one, fraction, message: `${fraction}` });
+  executor.say({ kind: "progress", key: two, fraction: 1, message: "" });
+  await core.clock.advance(999);
+  assert.deepEqual(written, [], "not before the beat");
+  await core.clock.advance(1);
+  assert.deepEqual(written, [2]);
+  const stored = await Promise.all(keys.map(({ executionId }) => store.get(executionId)));
+  assert.deepEqual(
+    stored.map((execution) => execution?.progress),
+    [
+      { fraction: 0.3, message: "0.3" },
+      { fraction: 1, message: "" },
+    ],
+  );
+  await core.clock.advance(5_000);
+  assert.deepEqual(written, [2], "nothing new, nothing written");
+});
+
+test("progress that is no part of the whole, or says too much, ends the session", async (t) => {
+  const { core, key } = await setup(t);
+  const fits = { kind: "progress", key, fraction: 1, message: "m".repeat(MAX_PROGRESS_MESSAGE_CHARS) } as const;
+  const good = await core.join("good", 1);
+  good.say(fits);
   await core.clock.settle();
-  assert.deepEqual(told, ["an executor reports progress of attempts, which this version does not keep"]);
-  assert.equal(executor.open, true);
+  assert.equal(good.open, true, "at the bound it is taken");
+  const wrong = [{ fraction: -0.1 }, { fraction: 1.1 }, { fraction: Number.NaN }, { message: `${fits.message}m` }];
+  for (const [index, change] of wrong.entries()) {
+    const other = await core.join(`other-${index}`, 1);
+    other.say({ ...fits, ...change });
+    await core.clock.settle();
+    assert.equal(other.closedBy?.code, "INVALID_ARGUMENT", `case ${index}`);
+  }
 });
 
 test("one that is leaving gets no work, and has left when its last attempt ended", async (t) => {

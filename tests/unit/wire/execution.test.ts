@@ -50,6 +50,7 @@ function execution(changes: Partial<Execution> = {}): Execution {
     result: null,
     failure: null,
     blockedKey: null,
+    progress: null,
     changeNumber: 1,
     ...changes,
   };

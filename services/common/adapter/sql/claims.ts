@@ -91,6 +91,7 @@ function dispatched(execution: Execution, slot: ClaimedSlot | undefined, nowUs: 
     stateReason: "UNSPECIFIED",
     stateMessage: "",
     attempt: execution.attempt + 1,
+    progress: null,
     fence: slot.fence,
     executorId: slot.executorId,
     incarnation: slot.incarnation,

@@ -4,6 +4,7 @@ import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { MAX_TARGET_BYTES } from "../../domain/target.ts";
 import type { ClaimedSlot } from "../../port/store-executions.ts";
+import { insertLabels } from "./execution-labels.ts";
 import {
   causeNumber,
   fenceText,
@@ -107,6 +108,7 @@ export function newRow(
     changeNumber: 1,
     retryOf: from.retryOf ?? null,
     parameters: from.parameters ?? null,
+    progress: null,
   };
   return { execution, beginning, uniqueHash: beginning.state === "SKIPPED" ? null : uniqueHash };
 }
@@ -186,7 +188,7 @@ function isClaimable({ execution }: NewRow): boolean {
 
 /**
  * Inserts rows in the order of their identifiers (rule 1). A row whose identifier is there fails the statement; where
- * one has a unique key, a row whose key is taken is left out.
+ * one has a unique key, a row whose key is taken is left out; the transaction is then taken back (checkInserted).
  */
 export async function insertExecutions(session: SqlSession, rows: readonly NewRow[]): Promise<void> {
   if (rows.length === 0) return;
@@ -198,5 +200,9 @@ export async function insertExecutions(session: SqlSession, rows: readonly NewRo
     columns.map(({ name }) => name),
     sorted.map((row) => columns.map(({ value }) => value(row))),
     sorted.some(({ uniqueHash }) => uniqueHash !== null) ? "execution_id" : undefined,
+  );
+  await insertLabels(
+    session,
+    sorted.map(({ execution }) => execution),
   );
 }

@@ -14,7 +14,7 @@ import {
 import type { ExecutionId, ExecutorId, Fence, Incarnation, JobUid, RouteId } from "../../domain/identifier.ts";
 import { SHARD_COUNT } from "../../domain/job.ts";
 import type { Target, TargetKind } from "../../domain/target.ts";
-import { parseFailure, parseLabels, parseParameters, parsePolicy } from "./execution-text.ts";
+import { parseFailure, parseLabels, parseParameters, parsePolicy, parseProgress } from "./execution-text.ts";
 import { big, bytes, bytesOrNull, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row } from "./session.ts";
 
@@ -53,7 +53,7 @@ const HEAD_COLUMNS = `execution_id, namespace, job_id, job_uid, job_revision, na
  claim_rank, scheduled_us, ready_us, overlap, gate_keys, waiting_gate, attempt, fence, executor_id, incarnation,
  dispatch_us, start_us, ended_us, create_us, counted_attempts, loss_count, return_streak, timeout_ms, stop_reason,
  stop_message, stop_us, failure, merged_count, merged_until_us, traceparent, tracestate, change_number,
- start_deadline_us, retry_of, parameters`;
+ start_deadline_us, retry_of, parameters, progress`;
 /** Columns of a whole execution. */
 export const FULL_COLUMNS = `${HEAD_COLUMNS}, target, result`;
 /** Columns of an execution without its target's bytes and its result. */
@@ -102,6 +102,7 @@ export function executionOf(row: Row): Execution {
     mergedCount: int(row, "merged_count"),
     mergedUntilUs: intOrNull(row, "merged_until_us"),
     retryOf: textOrNull(row, "retry_of") as ExecutionId | null,
+    progress: parseProgress(textOrNull(row, "progress"), int(row, "attempt")),
     traceparent: text(row, "traceparent"),
     tracestate: text(row, "tracestate"),
     changeNumber: int(row, "change_number"),

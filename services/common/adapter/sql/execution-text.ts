@@ -1,3 +1,5 @@
+import { type AttemptProgress, MAX_PROGRESS_MESSAGE_CHARS } from "../../domain/attempt.ts";
+import type { Execution } from "../../domain/execution.ts";
 import type { Failure } from "../../domain/failure.ts";
 import { mergedParameters, type Parameters } from "../../domain/parameter.ts";
 import { claimRank, defaultPolicy, type ExecutionPolicy } from "../../domain/policy.ts";
@@ -72,6 +74,18 @@ export function failureText(failure: Failure | null): string | null {
 /** The failure that the column stands for. */
 export function parseFailure(text: string | null): Failure | null {
   return text === null ? null : (JSON.parse(text) as Failure);
+}
+
+/** How far an attempt is, with its number, as JSON that fits its column. */
+export function progressText({ key, fraction, message }: AttemptProgress): string {
+  return JSON.stringify([key.attempt, fraction, storableText(message, MAX_PROGRESS_MESSAGE_CHARS)]);
+}
+
+/** What an attempt has said by the column; null when that was another attempt, or none. */
+export function parseProgress(text: string | null, attempt: number): Execution["progress"] {
+  if (text === null) return null;
+  const [sayer, fraction, message] = JSON.parse(text) as [number, number, string];
+  return sayer === attempt ? { fraction, message } : null;
 }
 
 /** Fields of `value` that are not as in `base`; both are plain data. */

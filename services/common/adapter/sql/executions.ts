@@ -1,4 +1,4 @@
-import type { Attempt, AttemptResult } from "../../domain/attempt.ts";
+import type { Attempt, AttemptProgress, AttemptResult } from "../../domain/attempt.ts";
 import type { Execution, ExecutionState, StopReason } from "../../domain/execution.ts";
 import type { HeldFire, HeldOutcome } from "../../domain/held-fire.ts";
 import type {
@@ -40,6 +40,7 @@ import { expire } from "./expiry.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
 import { pendingWork } from "./pending-work.ts";
+import { storeProgress } from "./progress.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
 import { findRequest, findRequestAnywhere, pruneRequests } from "./requests.ts";
 import { storeResults } from "./results.ts";
@@ -91,6 +92,10 @@ export class SqlExecutionStore implements ExecutionStore {
 
   markStarted(started: readonly { readonly key: AttemptKey; readonly startUs: number }[]): Promise<void> {
     return markStarted(this.#db, started);
+  }
+
+  storeProgress(reports: readonly AttemptProgress[]): Promise<void> {
+    return storeProgress(this.#db, reports);
   }
 
   endLost(

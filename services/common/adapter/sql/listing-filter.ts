@@ -1,5 +1,6 @@
 import type { ExecutionFilter } from "../../port/store-executions.ts";
 import { inList } from "./dialect.ts";
+import { labelHash } from "./execution-labels.ts";
 import { causeNumber, reasonNumber, stateNumber } from "./execution-row.ts";
 import type { SqlValue } from "./session.ts";
 
@@ -12,6 +13,8 @@ export type SqlFilter = {
   readonly indexedValues: readonly SqlValue[];
   /** True when there are conditions that few rows of the index may meet. */
   readonly isSelective: boolean;
+  /** What the index of labels finds it by; null when it names no label, or one of all namespaces. */
+  readonly label: bigint | null;
 };
 
 /** First and last identifier of a millisecond. */
@@ -20,6 +23,7 @@ const HIGHEST_TAIL = "-ffff-ffff-ffffffffffff";
 
 /** SQL of a filter, for what comes after an identifier. */
 export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFilter {
+  if (filter.parentExecutionId != null) return NOTHING;
   const indexed = new Conditions();
   const rest = new Conditions();
   // The index (job_id, namespace, execution_id) is in the list's order for one job alone; else the primary key is.
@@ -46,7 +50,25 @@ export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFi
     indexed: indexed.conditions,
     indexedValues: indexed.values,
     isSelective: rest.conditions.length > 0,
+    label: labelOf(filter),
   };
+}
+
+/** What no execution meets. */
+const NOTHING: SqlFilter = {
+  conditions: ["execution_id = ''"],
+  values: [],
+  indexed: ["execution_id = ''"],
+  indexedValues: [],
+  isSelective: false,
+  label: null,
+};
+
+/** By the first label, if its index is the better one: a job's executions have an index of their own. */
+function labelOf({ namespace, jobId, labels }: ExecutionFilter): bigint | null {
+  const [first] = Object.entries(labels);
+  if (first === undefined || namespace === null || jobId !== "") return null;
+  return labelHash(namespace, ...first);
 }
 
 /** The stored reasons; of what waits for an executor, which has none stored, the route says which reason it has. */

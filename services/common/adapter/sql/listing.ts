@@ -1,11 +1,11 @@
 import type { Execution, ExecutionState } from "../../domain/execution.ts";
 import { EXECUTION_ID_PATTERN } from "../../domain/execution-id.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
-import { parametersSize } from "../../domain/parameter.ts";
 import type { Clock } from "../../port/clock.ts";
 import { type Page, PageTokenFault } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
+import { labelParts } from "./label-scan.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
 import { LIVE_PART_COUNT, liveExecutions } from "./live-executions.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
@@ -66,17 +66,69 @@ export function listExecutions(
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
   return db.read("list_executions", async (session): Promise<Page<Execution>> => {
     const where = filterOf(filter, token === null ? null : placeOf(token));
-    const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
-    const rows = await session.query(
-      `SELECT ${full ? FULL_COLUMNS : BASIC_COLUMNS} FROM executions${whereText(downTo(where, floor))}
-        ORDER BY execution_id DESC LIMIT ?`,
-      [...where.values, ...(floor === null ? [] : [floor]), size + 1],
-    );
-    const items = shortened(rows.slice(0, size).map(executionOf));
-    const last = items.at(-1)?.executionId ?? null;
-    const next = items.length === rows.length ? floor : last;
-    return { items, nextToken: next === null ? null : pageToken([next]) };
+    const { rows, end } =
+      where.label === null ? await scan(session, where, size) : await scanLabel(session, where, size);
+    const items = rows.slice(0, size).map(executionOf);
+    const shown = full ? await withBytes(session, items) : items;
+    const next = shown.length === rows.length ? end : (shown.at(-1)?.executionId ?? end);
+    return { items: shown, nextToken: next === null ? null : pageToken([next]) };
   });
+}
+
+/** Rows of a page, one more than it takes when there are as many; `end` is where one goes on that looks for more. */
+type Scan = { readonly rows: readonly Row[]; readonly end: string | null };
+
+/** By the primary key or the index of a job, backwards. */
+async function scan(session: SqlSession, where: SqlFilter, size: number): Promise<Scan> {
+  const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
+  const rows = await session.query(
+    `SELECT ${BASIC_COLUMNS} FROM executions${whereText(downTo(where, floor))} ORDER BY execution_id DESC LIMIT ?`,
+    [...where.values, ...(floor === null ? [] : [floor]), size + 1],
+  );
+  return { rows, end: floor };
+}
+
+/** By the index of labels. */
+async function scanLabel(session: SqlSession, where: SqlFilter, size: number): Promise<Scan> {
+  const rows: Row[] = [];
+  let scanned = 0;
+  for await (const { ids, count, last } of labelParts(session, where, MAX_SCANNED_ROWS)) {
+    const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
+    const found = await session.query(
+      `SELECT ${BASIC_COLUMNS} FROM executions${whereText(conditions)} ORDER BY execution_id DESC LIMIT ?`,
+      [...ids.values, ...where.values, size + 1 - rows.length],
+    );
+    rows.push(...found);
+    scanned += count;
+    if (rows.length > size) return { rows, end: null };
+    if (scanned >= MAX_SCANNED_ROWS) return { rows, end: last };
+  }
+  return { rows, end: null };
+}
+
+/** The same with targets and results, as many of them as fit a page (rule 28); more are not read. */
+async function withBytes(session: SqlSession, items: readonly Execution[]): Promise<readonly Execution[]> {
+  const ids = items.map(({ executionId }) => executionId);
+  const sizes = new Map<string, number>();
+  for (const list of valueLists(ids)) {
+    const rows = await session.query(
+      `SELECT execution_id, LENGTH(target) + COALESCE(LENGTH(result), 0) + COALESCE(LENGTH(parameters), 0) AS size
+         FROM executions
+        WHERE execution_id IN (${list.sql})`,
+      list.values,
+    );
+    for (const row of rows) sizes.set(text(row, "execution_id"), int(row, "size"));
+  }
+  const whole = new Map<string, Execution>();
+  for (const list of valueLists(fitting(ids, sizes))) {
+    const rows = await session.query(
+      `SELECT ${FULL_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})`,
+      list.values,
+    );
+    for (const row of rows) whole.set(text(row, "execution_id"), executionOf(row));
+  }
+  // One that retention has deleted meanwhile is shown as it was read, without its bytes.
+  return fitting(ids, sizes).flatMap((id, index) => whole.get(id) ?? items[index] ?? []);
 }
 
 /** The identifier that a token names. Throws PageTokenFault, for a token of another list too. */
@@ -115,12 +167,30 @@ async function countPart(
   session: SqlSession,
   where: SqlFilter,
 ): Promise<{ readonly rows: readonly Row[]; readonly floor: ExecutionId | null }> {
+  if (where.label !== null) return await countLabelled(session, where);
   const floor = await floorOf(session, where, MAX_SCANNED_ROWS);
   const rows = await session.query(
     `SELECT state, COUNT(*) AS found FROM executions${whereText(downTo(where, floor))} GROUP BY state`,
     [...where.values, ...(floor === null ? [] : [floor])],
   );
   return { rows, floor };
+}
+
+async function countLabelled(session: SqlSession, where: SqlFilter): ReturnType<typeof countPart> {
+  const rows: Row[] = [];
+  let scanned = 0;
+  for await (const { ids, count, last } of labelParts(session, where, MAX_SCANNED_ROWS)) {
+    const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
+    rows.push(
+      ...(await session.query(
+        `SELECT state, COUNT(*) AS found FROM executions${whereText(conditions)} GROUP BY state`,
+        [...ids.values, ...where.values],
+      )),
+    );
+    scanned += count;
+    if (scanned >= MAX_SCANNED_ROWS) return { rows, floor: last };
+  }
+  return { rows, floor: null };
 }
 
 /** Executions of a job that have not ended. */
@@ -151,11 +221,11 @@ function whereText(conditions: readonly string[]): string {
 }
 
 /** Rule 28: as many as fit a page's bytes, at least one. */
-function shortened(executions: readonly Execution[]): readonly Execution[] {
+function fitting(ids: readonly ExecutionId[], sizes: ReadonlyMap<string, number>): readonly ExecutionId[] {
   let bytes = 0;
-  const end = executions.findIndex((execution, index) => {
-    bytes += execution.target.bytes.length + (execution.result?.length ?? 0) + parametersSize(execution.parameters);
+  const end = ids.findIndex((id, index) => {
+    bytes += sizes.get(id) ?? 0;
     return index > 0 && bytes > MAX_PAGE_BYTES;
   });
-  return end === -1 ? executions : executions.slice(0, end);
+  return end === -1 ? ids : ids.slice(0, end);
 }

@@ -6,6 +6,7 @@ import type {
   RetentionStore,
   RetentionSweep,
 } from "../../port/store-retention.ts";
+import { deleteLabels } from "./execution-labels.ts";
 import { markDeleted } from "./feed.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { int, text } from "./row-reader.ts";
@@ -121,6 +122,7 @@ async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]
   if (ended === undefined) return 0;
   if ((await deleteOutput(session, ended)) >= MAX_PIECES) return null;
   await session.execute(`DELETE FROM executions WHERE execution_id IN (${ended.sql})`, ended.values);
+  await deleteLabels(session, ended);
   await session.execute(`DELETE FROM job_logs WHERE execution_id IN (${ended.sql})`, ended.values);
   await markDeleted(session, Math.max(...rows.map((row) => int(row, "ended_us"))));
   return rows.length;

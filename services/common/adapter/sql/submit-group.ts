@@ -61,16 +61,22 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
 const MAX_ONE_STATEMENT_ROWS = 20;
 const MAX_ONE_STATEMENT_BYTES = 256 * 1024;
 
-/** True for a group whose only change is one INSERT: no requests, no gates, few rows. */
+/** True for a group whose only change is one INSERT: no requests, no gates, no labels, few rows. */
 export function isOneStatement(group: readonly Submission[]): boolean {
   const bytes = group.reduce((sum, { execution }) => sum + storedSize(execution), 0);
   return (
     group.length <= MAX_ONE_STATEMENT_ROWS &&
     bytes <= MAX_ONE_STATEMENT_BYTES &&
     group.every(
-      ({ request, execution, unique }) => request === null && unique == null && execution.gateKeys.length === 0,
+      ({ request, execution, unique }) =>
+        request === null && unique == null && execution.gateKeys.length === 0 && !hasLabels(execution),
     )
   );
+}
+
+function hasLabels({ labels }: NewExecution): boolean {
+  for (const _key in labels) return true;
+  return false;
 }
 
 /** How an execution begins that is stored now: waiting for its time, at its gate, claimable, or sent to a slot. */

@@ -80,6 +80,8 @@ export const executions: Table = {
     retry_of: nullable(uuid),
     /** JSON; NULL when there are none. */
     parameters: nullable(column("text")),
+    /** JSON of the attempt that said so, how far it is and its words. */
+    progress: nullable(column("text")),
   },
   indexes: [
     sparse("ix_executions_claim", "claim_route", "claim_rank", "ready_us", "execution_id"),

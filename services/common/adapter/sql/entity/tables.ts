@@ -1,4 +1,5 @@
 import type { Table } from "./column.ts";
+import { executionLabels } from "./execution-labels.ts";
 import { executions } from "./executions.ts";
 import { executors } from "./executors.ts";
 import { gates } from "./gates.ts";
@@ -13,6 +14,7 @@ export const tables: readonly Table[] = [
   jobs,
   jobRevisions,
   executions,
+  executionLabels,
   jobLogs,
   executors,
   gates,

@@ -1,6 +1,7 @@
 import { StoreTooNew } from "../../../port/store.ts";
 import { DeadlineSchema1795996800000 } from "./deadline-schema.ts";
 import { InitialSchema1795392000000 } from "./initial-schema.ts";
+import { ListSchema1796342400000 } from "./list-schema.ts";
 import { ParameterSchema1796515200000 } from "./parameter-schema.ts";
 import { UniqueSchema1796083200000 } from "./unique-schema.ts";
 
@@ -9,6 +10,7 @@ export const migrations = [
   InitialSchema1795392000000,
   DeadlineSchema1795996800000,
   UniqueSchema1796083200000,
+  ListSchema1796342400000,
   ParameterSchema1796515200000,
 ];
 

@@ -1,0 +1,39 @@
+import { createHash } from "node:crypto";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import { insertRows } from "./many-rows.ts";
+import type { SqlSession, SqlValue } from "./session.ts";
+import type { ValueList } from "./value-list.ts";
+
+/**
+ * Executions by their labels: a row for each label of those that have any,
+ * written and deleted in the transactions of the execution itself. Executions
+ * without labels have none, so that they cost nothing. A label stands as a hash
+ * of its namespace, key and value; what a list reads by it is compared with the
+ * labels themselves, so that two of one hash do no harm.
+ */
+
+/** An execution as far as its labels go. */
+export type Labelled = {
+  readonly executionId: ExecutionId;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+};
+
+/** The first 63 bits of the SHA-256 of a label. */
+export function labelHash(namespace: string, key: string, value: string): bigint {
+  const text = JSON.stringify([namespace, key, value]);
+  return createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n;
+}
+
+/** Writes the labels of executions that this transaction inserts; of those that are there already nothing changes. */
+export async function insertLabels(session: SqlSession, executions: readonly Labelled[]): Promise<void> {
+  const rows = executions.flatMap(({ executionId, namespace, labels }) =>
+    Object.entries(labels).map(([key, value]): SqlValue[] => [executionId, labelHash(namespace, key, value)]),
+  );
+  await insertRows(session, "execution_labels", ["execution_id", "label"], rows, "execution_id");
+}
+
+/** Deletes the labels of executions that this transaction deletes. */
+export async function deleteLabels(session: SqlSession, ids: ValueList<string>): Promise<void> {
+  await session.execute(`DELETE FROM execution_labels WHERE execution_id IN (${ids.sql})`, ids.values);
+}
