@@ -19,6 +19,7 @@ import type { SchedulerSettings } from "./scheduler-config.ts";
 import { AttemptWatch } from "./sessions/attempt-watch.ts";
 import { Beats } from "./sessions/beats.ts";
 import { Departures } from "./sessions/departures.ts";
+import { DrainSender } from "./sessions/drain-sender.ts";
 import { Roster } from "./sessions/roster.ts";
 import { type SessionConfig, sessionDefaults } from "./sessions/session-config.ts";
 import { SessionService } from "./sessions/session-service.ts";
@@ -90,6 +91,7 @@ export class DispatchLoops {
     this.#loops = [
       new Beats({ ...deps, sessions, roster, offsets }, config),
       new StopSender({ ...deps, sessions }, config),
+      new DrainSender({ ...deps, sessions }, config),
       new AttemptWatch({ ...deps, sessions, roster, sender }, config),
       new Departures({ ...deps, sessions }),
     ];

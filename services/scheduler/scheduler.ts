@@ -107,7 +107,7 @@ export class Scheduler {
     const guard = (): void => {
       if (!this.#isMeasured) throw notRunning();
     };
-    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock, types };
+    const mesh = { store, hints, registry, schedulers, backends: this.#backends(), meshClock, types };
     return [
       served(JobServiceService, guarded(guard, jobHandlers({ keeper, submissions, meshClock }))),
       served(ExecutionServiceService, guarded(guard, executions)),

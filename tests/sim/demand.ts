@@ -45,6 +45,8 @@ export type LoadProfile = {
   readonly cancels: number;
   readonly jobs: number;
   readonly jobChanges: number;
+  /** Part of all that is done that is beside a drain of an executor. */
+  readonly drainShare: number;
   /** Work that goes on longer than it takes to lose its executor. */
   readonly patientShare: number;
   /** Between two fires of a job, milliseconds; at most sixteen times as much. */
@@ -73,9 +75,15 @@ export function drawLoad(random: SeededRandom): LoadProfile {
     cancels: some(0.3),
     jobs: some(0.2),
     jobChanges: some(0.2),
+    drainShare: drawShare(random.branch("drains"), 0.03),
     patientShare: some(0.15),
     shortestPeriodMs: SHORTEST_PERIOD_MS,
   };
+}
+
+/** None in a third of all seeds. */
+function drawShare(random: SeededRandom, most: number): number {
+  return random.chance(0.35) ? 0 : random.unit() * most;
 }
 
 /** Demand draws single things that are asked for. */

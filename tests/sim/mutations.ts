@@ -4,6 +4,7 @@ import { executorMutations } from "./mutations/executors.ts";
 import { foundMutations } from "./mutations/found.ts";
 import { homeMutations } from "./mutations/homes.ts";
 import type { Mutation } from "./mutations/mutation.ts";
+import { pinMutations } from "./mutations/pins.ts";
 import { schedulerMutations } from "./mutations/schedulers.ts";
 import { storeMutations } from "./mutations/store.ts";
 
@@ -14,5 +15,6 @@ export const mutations: readonly Mutation[] = [
   ...executorMutations,
   ...homeMutations,
   ...busMutations,
+  ...pinMutations,
   ...foundMutations,
 ];

@@ -49,7 +49,7 @@ const WATCHED = {
     "return_reason",
     "failure",
   ],
-  executors: ["executor_id", "incarnation", "lost_us", "left_us", "session_number", "profile"],
+  executors: ["executor_id", "incarnation", "lost_us", "left_us", "session_number", "profile", "drain_us"],
   jobs: ["job_uid", "job_id", "revision", "paused", "next_fire_us", "fire_count"],
   result_offsets: ["part", "generation", "next_offset"],
 } as const;

@@ -5,6 +5,7 @@ import type { ExecutorNode } from "./executor-node.ts";
 import type { FaultKind } from "./fault-profile.ts";
 import { Faults } from "./faults.ts";
 import {
+  checkDrained,
   checkEnded,
   checkFireCounts,
   checkFires,
@@ -189,6 +190,7 @@ class Simulation {
     this.judge(() => checkEnded(mesh, timeline.nowMs - fromMs));
     this.judge(() => checkHistory(mesh));
     this.judge(() => checkLetGo(mesh));
+    this.judge(() => checkDrained(mesh));
     this.judge(() => checkTraces(mesh));
     this.judge(() => checkOutput(mesh));
     this.judge(() => checkKafka(mesh));

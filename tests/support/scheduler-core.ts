@@ -24,6 +24,7 @@ import { SessionResults } from "../../services/scheduler/results/session-results
 import { AttemptWatch } from "../../services/scheduler/sessions/attempt-watch.ts";
 import { Beats } from "../../services/scheduler/sessions/beats.ts";
 import { Departures } from "../../services/scheduler/sessions/departures.ts";
+import { DrainSender } from "../../services/scheduler/sessions/drain-sender.ts";
 import { Roster } from "../../services/scheduler/sessions/roster.ts";
 import { type SessionConfig, sessionDefaults } from "../../services/scheduler/sessions/session-config.ts";
 import { SessionService } from "../../services/scheduler/sessions/session-service.ts";
@@ -100,7 +101,14 @@ export async function schedulerCore(test: TestContext, options: CoreOptions = {}
   const shared = { store, clock, meshClock, random, tracing, hints, log };
   const dispatch = dispatchParts(shared, options);
   const sessions = sessionParts(shared, dispatch, config, options);
-  const loops = [dispatch.dispatcher, sessions.beats, sessions.stops, sessions.watch, sessions.departures];
+  const loops = [
+    dispatch.dispatcher,
+    sessions.beats,
+    sessions.stops,
+    sessions.drains,
+    sessions.watch,
+    sessions.departures,
+  ];
   const stop = async (): Promise<void> => {
     await Promise.all(loops.map((loop) => loop.stop()));
     await dispatch.submitter.stop();
@@ -175,6 +183,7 @@ function sessionParts(
     sessions,
     beats: new Beats(parts, config),
     stops: new StopSender(parts, config),
+    drains: new DrainSender(parts, config),
     watch: new AttemptWatch(parts, config),
     departures: new Departures(parts),
   };

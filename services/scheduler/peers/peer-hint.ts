@@ -1,5 +1,5 @@
 import type { PeerHint } from "../../../gen/jobmesh/v1/peer_service.ts";
-import type { ExecutionId, JobUid, RouteId } from "../../common/domain/identifier.ts";
+import type { ExecutionId, ExecutorId, JobUid, RouteId } from "../../common/domain/identifier.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
 import { outputFromMessage, outputToMessage } from "../../common/wire/output.ts";
@@ -18,6 +18,8 @@ export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route
       return { kind: { $case: "free", value: { route: "", slots: 0 } } };
     case "stop":
       return { kind: { $case: "stopExecutionId", value: hint.executionId } };
+    case "drain":
+      return { kind: { $case: "drainExecutorId", value: hint.executorId } };
     case "ended":
       return { kind: { $case: "endedExecutionId", value: hint.executionId } };
     case "changed":
@@ -41,6 +43,8 @@ export function hintFromMessage(message: PeerHint): Hint | null {
       return { kind: "free" };
     case "stopExecutionId":
       return { kind: "stop", executionId: kind.value as ExecutionId };
+    case "drainExecutorId":
+      return { kind: "drain", executorId: kind.value as ExecutorId };
     case "endedExecutionId":
       return { kind: "ended", executionId: kind.value as ExecutionId };
     case "changedJobUid":

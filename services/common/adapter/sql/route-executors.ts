@@ -9,7 +9,7 @@ import { valueLists } from "./value-list.ts";
 export async function runnableRoutes(session: SqlSession, routeIds: readonly RouteId[]): Promise<ReadonlySet<RouteId>> {
   if (routeIds.length === 0) return new Set();
   const profiles = await session.query(
-    "SELECT profile FROM executors WHERE lost_us IS NULL AND left_us IS NULL AND draining = 0",
+    "SELECT profile FROM executors WHERE lost_us IS NULL AND left_us IS NULL AND draining = 0 AND drain_us IS NULL",
   );
   const executors = profiles.map((row) => JSON.parse(text(row, "profile")) as ExecutorProfile);
   const runnable = new Set(routeIds);

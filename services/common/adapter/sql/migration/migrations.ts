@@ -1,10 +1,16 @@
 import { StoreTooNew } from "../../../port/store.ts";
 import { DeadlineSchema1795996800000 } from "./deadline-schema.ts";
 import { InitialSchema1795392000000 } from "./initial-schema.ts";
+import { PinSchema1796256000000 } from "./pin-schema.ts";
 import { UniqueSchema1796083200000 } from "./unique-schema.ts";
 
 /** All migrations, oldest first. A name ends in 13 digits of time, by which they are ordered. */
-export const migrations = [InitialSchema1795392000000, DeadlineSchema1795996800000, UniqueSchema1796083200000];
+export const migrations = [
+  InitialSchema1795392000000,
+  DeadlineSchema1795996800000,
+  UniqueSchema1796083200000,
+  PinSchema1796256000000,
+];
 
 /** TypeORM's table of what was applied. */
 export const MIGRATIONS_TABLE = "schema_migrations";
