@@ -5,6 +5,7 @@ import type { Store } from "../common/port/store.ts";
 import type { Logger } from "../common/runtime/log.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { Pinner } from "./dispatch/pinner.ts";
 import { RouteBook } from "./dispatch/route-book.ts";
 import { Sender } from "./dispatch/sender.ts";
 import { Submitter, submitGroupDefaults } from "./dispatch/submitter.ts";
@@ -74,8 +75,9 @@ export class DispatchLoops {
       { ...deps, roster, routes, waiting, sender, limit: new WaitingLimit(deps, settings.maxWaitingExecutions) },
       { ...submitGroupDefaults, maxItems: settings.submitGroupRows, maxBytes: settings.submitGroupBytes },
     );
+    const pinner = new Pinner({ ...deps, roster, routes });
     this.#dispatcher = new Dispatcher(
-      { ...deps, roster, routes, waiting, sender },
+      { ...deps, roster, routes, waiting, sender, pinner },
       { sweepIntervalMs: settings.sweepMs, maxClaim: settings.claimRows },
     );
     this.#spans = new ResultSpans(tracing);
@@ -89,6 +91,7 @@ export class DispatchLoops {
     this.sessions = new SessionService({ ...deps, roster, results: this.#sessionResults, offsets }, config);
     const { sessions } = this;
     this.#loops = [
+      pinner,
       new Beats({ ...deps, sessions, roster, offsets }, config),
       new StopSender({ ...deps, sessions }, config),
       new DrainSender({ ...deps, sessions }, config),

@@ -12,6 +12,7 @@ import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../services/common/telemetry/create-tracing.ts";
 import type { Tracing } from "../../services/common/telemetry/tracing.ts";
 import { Dispatcher } from "../../services/scheduler/dispatch/dispatcher.ts";
+import { Pinner } from "../../services/scheduler/dispatch/pinner.ts";
 import { RouteBook } from "../../services/scheduler/dispatch/route-book.ts";
 import { Sender } from "../../services/scheduler/dispatch/sender.ts";
 import { Submitter } from "../../services/scheduler/dispatch/submitter.ts";
@@ -108,6 +109,7 @@ export async function schedulerCore(test: TestContext, options: CoreOptions = {}
     sessions.drains,
     sessions.watch,
     sessions.departures,
+    dispatch.pinner,
   ];
   const stop = async (): Promise<void> => {
     await Promise.all(loops.map((loop) => loop.stop()));
@@ -161,8 +163,17 @@ function dispatchParts(shared: Shared, options: CoreOptions) {
   const waiting = new WaitingView(roster, routes);
   const sender = new Sender({ roster, bus: options.bus ?? null, clock, tracing, log });
   const limit = new WaitingLimit({ store, clock }, options.maxWaiting ?? 1_000_000);
-  const parts = { ...shared, roster, routes, waiting, sender, limit };
-  return { roster, routes, waiting, sender, submitter: new Submitter(parts), dispatcher: new Dispatcher(parts) };
+  const pinner = new Pinner({ ...shared, roster, routes });
+  const parts = { ...shared, roster, routes, waiting, sender, limit, pinner };
+  return {
+    roster,
+    routes,
+    waiting,
+    sender,
+    pinner,
+    submitter: new Submitter(parts),
+    dispatcher: new Dispatcher(parts),
+  };
 }
 
 function sessionParts(

@@ -19,6 +19,7 @@ import type {
   ExecutionFilter,
   ExecutionStore,
   ExpiredExecution,
+  PinnedGroup,
   RequestClaim,
   ResultOutcome,
   StateOf,
@@ -36,6 +37,7 @@ import { countReady } from "./counts.ts";
 import { expire } from "./expiry.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
+import { claimRoutes, pin } from "./pins.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
 import { findRequest, pruneRequests } from "./requests.ts";
 import { storeResults } from "./results.ts";
@@ -75,6 +77,14 @@ export class SqlExecutionStore implements ExecutionStore {
 
   claim(request: ClaimRequest): Promise<readonly Execution[]> {
     return claim(this.#db, request);
+  }
+
+  pin(routeId: RouteId, limit: number): Promise<PinnedGroup> {
+    return pin(this.#db, routeId, limit);
+  }
+
+  claimRoutes(executionIds: readonly ExecutionId[]): Promise<ReadonlyMap<ExecutionId, RouteId>> {
+    return claimRoutes(this.#db, executionIds);
   }
 
   storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome> {
