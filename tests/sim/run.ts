@@ -19,6 +19,7 @@ import {
 } from "./last-checks.ts";
 import { Load } from "./load.ts";
 import { checkMeshTime, type LooksAtHome } from "./mesh-time-check.ts";
+import { PinCheckers } from "./pin-checkers.ts";
 import { checkKafka, checkOutput, checkResent, unreadPartitions } from "./rest-checks.ts";
 import type { RowChange } from "./row-changes.ts";
 import { drawShape, type RunShape } from "./run-shape.ts";
@@ -85,6 +86,7 @@ class Simulation {
   readonly #faults: Faults;
   readonly #checkers: Checkers;
   readonly #executorCheckers: ExecutorCheckers;
+  readonly #pinCheckers: PinCheckers;
   readonly #shape: RunShape;
   readonly #ended = new Map<unknown, string>();
   readonly #atHome: LooksAtHome = new Map();
@@ -104,6 +106,7 @@ class Simulation {
     this.#faults = new Faults(world, this.#shape.faults);
     this.#checkers = new Checkers(world.around, this.#load.told, (name) => world.executor(name));
     this.#executorCheckers = new ExecutorCheckers(world.around, () => [...world.executors, ...world.twins]);
+    this.#pinCheckers = new PinCheckers(world.around.store);
     for (const checkers of [this.#checkers, this.#executorCheckers]) {
       record.listeners.push({
         started: (one) => judge(() => checkers.started(one)),
@@ -151,6 +154,7 @@ class Simulation {
   committed(name: string, changes: readonly RowChange[]): void {
     this.#checkers.committed(name, changes);
     this.#executorCheckers.committed(changes);
+    this.#pinCheckers.committed(name, changes);
   }
 
   /** Runs a look; the first promise that is broken ends the run. */

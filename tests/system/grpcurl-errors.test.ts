@@ -189,11 +189,6 @@ const UNSUPPORTED: readonly Case[] = [
   [CREATE, job({ parameters: { a: "b" } }), { "job.parameters": /not supported/ }],
   [CREATE, schedule({ exclude_calendars: ["holidays"] }), { "job.schedule.exclude_calendars": /not supported/ }],
   [CREATE, schedule({ cron_dialect: "CRON_DIALECT_QUARTZ" }), { "job.schedule.cron_dialect": /not supported/ }],
-  [
-    CREATE,
-    schedule({ overlap_policy: "OVERLAP_POLICY_CANCEL_RUNNING" }),
-    { "job.schedule.overlap_policy": /not supported/ },
-  ],
   [SUBMIT, policy({ limit_keys: ["db"] }), { "policy.limit_keys": /not supported/ }],
   [
     SUBMIT,

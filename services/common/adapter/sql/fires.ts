@@ -4,6 +4,7 @@ import { StoreUnavailable } from "../../port/store.ts";
 import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
 import { insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { LockedGates } from "./gates.ts";
+import { cancelOverlapped } from "./overlapped.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { beginningOf } from "./submit-group.ts";
 import { valueLists } from "./value-list.ts";
@@ -65,6 +66,7 @@ async function storeFires(session: SqlSession, requests: readonly Fire[]): Promi
   }
   await gates.save();
   await insertExecutions(session, all);
+  await cancelOverlapped(session, gates);
   return outcomes;
 }
 
