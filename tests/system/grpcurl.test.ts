@@ -268,18 +268,6 @@ test("the mesh shows its executors, schedulers and status", async () => {
   );
 });
 
-test("an executor is drained by its name; one that nobody knows is not found", async () => {
-  const unknown = await grpcurl.call("jobmesh.v1.MeshService/DrainExecutor", { executor_id: "nobody" });
-  assert.deepEqual([unknown.status?.code, unknown.status?.details[0]?.reason], [5, "EXECUTOR_NOT_FOUND"]);
-  const other = await processes.dev({ dataDir: processes.folder() });
-  const client = await Grpcurl.at(other.address);
-  const executor_id = "embedded";
-  const drained = await client.call("jobmesh.v1.MeshService/DrainExecutor", { executor_id, grace: "2s" });
-  const { executor } = (drained.messages[0] ?? {}) as { executor?: Json };
-  assert.equal(executor?.state, "EXECUTOR_STATE_DRAINING", drained.stderr);
-  await other.printed(/"executor stopped"/, { stream: "stderr" });
-});
-
 test("what later versions bring answers UNIMPLEMENTED, by its name", async () => {
   for (const method of UNBUILT) {
     const { status, stderr } = await grpcurl.call(`jobmesh.v1.${method}`);
