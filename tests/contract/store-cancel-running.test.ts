@@ -1,5 +1,6 @@
 /** Rule 7: OVERLAP_POLICY_CANCEL_RUNNING, at its job's gate. */
 import assert from "node:assert/strict";
+import { holdersSql, waitersSql } from "../../services/common/adapter/sql/overlapped.ts";
 import type { Execution, NewExecution } from "../../services/common/domain/execution.ts";
 import type { JobUid } from "../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
@@ -140,6 +141,16 @@ onEveryStore(
     assert.deepEqual(await heldAndWaiting(setup), [1, 0]);
   },
 );
+
+onEveryStore("rule 7: what holds a gate, and what waits at it, is found by index", async (setup) => {
+  const explain = setup.kind === "mysql" ? "EXPLAIN" : "EXPLAIN QUERY PLAN";
+  const planOf = async (sql: string, params: readonly string[]): Promise<string> => {
+    const [first] = await setup.sql((session) => session.query(`${explain} ${sql}`, params));
+    return setup.kind === "mysql" ? `${first?.key}` : String(first?.detail);
+  };
+  assert.match(await planOf(holdersSql, [gateKey, `${gateKey}\n%`]), /ix_executions_held/);
+  assert.match(await planOf(waitersSql, [gateKey]), /ix_executions_waiting/);
+});
 
 onMysql("twenty at the same time leave one that runs next and no drift", async (setup) => {
   const placement = await addExecutor(setup);

@@ -67,18 +67,22 @@ export class Pinner {
 
   /** Takes what a sweep of the store found to wait. */
   look(waiting: ReadonlyMap<RouteId, Route>): void {
-    const { roster, clock } = this.#deps;
+    const { clock } = this.#deps;
     const looks = clock.monotonicMs() - this.#lookedMs >= LOOK_INTERVAL_MS;
     let pinned = false;
-    for (const [routeId, { pin }] of waiting) {
-      if (pin === null) continue;
-      // A home knows first of what it has; whether others' executors live is asked of the store.
-      const isHere = pin !== TO_BE_PINNED && roster.get(pin)?.draining === false;
-      if (pin !== TO_BE_PINNED && (isHere || !looks)) continue;
+    for (const [routeId, route] of waiting) {
+      const { pin } = route;
+      if (pin === null || (pin !== TO_BE_PINNED && (!looks || this.#isHere(route)))) continue;
       pinned ||= pin !== TO_BE_PINNED;
       this.#note(routeId);
     }
     if (pinned) this.#lookedMs = clock.monotonicMs();
+  }
+
+  /** A home knows first of what it has; whether others' executors live is asked of the store. */
+  #isHere(route: Route): boolean {
+    const executor = route.pin === null ? undefined : this.#deps.roster.get(route.pin);
+    return executor !== undefined && !executor.draining && matchesRoute(executor.profile, route);
   }
 
   /** Pins what is due, a group of each route; true when more may be left. */
