@@ -51,6 +51,11 @@ export const COMMANDS: readonly Command[] = [
     load: () => import("./command/handlers.ts"),
   },
   {
+    name: "drain",
+    summary: "asks an executor to take no more work and to leave",
+    load: () => import("./command/drain.ts"),
+  },
+  {
     name: "status",
     summary: "shows the mesh: schedulers, executors, queues, backends",
     load: () => import("./command/status.ts"),

@@ -44,6 +44,8 @@ export class Departure {
   readonly #deps: DepartureDeps;
   readonly #config: DepartureConfig;
   readonly #hurry = new AbortController();
+  /** Until when attempts may run on, by the monotonic clock. */
+  #softEndMs = Number.POSITIVE_INFINITY;
 
   constructor(deps: DepartureDeps, config: DepartureConfig) {
     this.#deps = deps;
@@ -55,17 +57,23 @@ export class Departure {
     this.#hurry.abort();
   }
 
-  /** Drains: attempts may run on for `softMs`. */
-  async run(softMs: number): Promise<void> {
+  /** Attempts may run on for so long at most; the earliest end that was asked for stands. */
+  within(softMs: number): void {
+    this.#softEndMs = Math.min(this.#softEndMs, this.#deps.clock.monotonicMs() + softMs);
+  }
+
+  /** Drains, by what `within` allows. */
+  async run(): Promise<void> {
     const { slots, attempts, kept, output, conversation, log } = this.#deps;
     slots.closed = true;
     const leftMs = this.#deps.clock.monotonicMs();
     conversation.leave("the executor stops");
     conversation.roomGrew();
     const running = attempts.running.size;
+    const softMs = this.#softEndMs - leftMs;
     if (running > 0) log.info({ running, softMs }, "waiting for attempts to end");
     const idle = (): boolean => attempts.unended === 0;
-    if (!(await this.#until(idle, softMs, this.#hurry.signal))) {
+    if (!(await this.#untilIdle(idle))) {
       log.warn({ running: attempts.running.size }, "cutting off attempts that still run");
       attempts.stopAll({ kind: "shutdown" }, this.#config.killGraceMs);
       if (!(await this.#until(idle, this.#config.drainHardMs))) {
@@ -79,6 +87,16 @@ export class Departure {
       if (await this.#until(flushed, flushMs)) return;
     }
     log.warn({ results: kept.count, outputBytes: output.bytes }, "leaving before everything is stored");
+  }
+
+  /** A grace may be days: it is looked at often, and beats keep their pace. It may become shorter meanwhile. */
+  async #untilIdle(idle: () => boolean): Promise<boolean> {
+    const { clock } = this.#deps;
+    while (!idle()) {
+      if (clock.monotonicMs() >= this.#softEndMs || this.#hurry.signal.aborted) return false;
+      await clock.sleep(LOOK_MS);
+    }
+    return true;
   }
 
   /** Waits until nothing can be on its way any more: the home sends nothing, and what it had sent has come. */

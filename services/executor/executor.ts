@@ -38,6 +38,8 @@ export class Executor {
   #stopping: Promise<void> | null = null;
   #homing: Promise<void> = Promise.resolve();
   #started = false;
+  /** Asked to stop by its own process. */
+  #isAsked = false;
 
   /** Throws JobmeshError CONFIG_INVALID with every fault of the config. */
   constructor(deps: ExecutorDeps, config: ExecutorConfig) {
@@ -47,7 +49,7 @@ export class Executor {
     this.#config = config;
     this.#parts = new ExecutorParts(deps, config, {
       onWelcome: (welcome) => this.#onWelcome(welcome),
-      onDrain: (graceMs) => void this.stop(graceMs ?? config.drainSoftMs),
+      onDrain: (graceMs) => void this.#leave(graceMs ?? config.drainSoftMs),
     });
     this.#hide = showExecutor(deps.metrics ?? silentMetrics, () => this.status, config.slots);
   }
@@ -90,11 +92,19 @@ export class Executor {
 
   /**
    * Leaves: takes no more work, lets attempts run for `softMs`, cuts off the
-   * rest, hands its results over. A second call hurries the first.
+   * rest, hands its results over. A second call hurries the first; the first after a drain takes its grace for its own
+   * where it is shorter.
    */
   stop(softMs: number = this.#config.drainSoftMs): Promise<void> {
-    if (this.#stopping !== null) this.#parts.departure.hurry();
-    this.#stopping ??= this.#stop(softMs).finally(() => this.#left.resolve());
+    if (this.#isAsked) this.#parts.departure.hurry();
+    this.#isAsked = true;
+    return this.#leave(softMs);
+  }
+
+  /** A drain that comes again, from a later home, hurries nothing: the earliest end stands. */
+  #leave(softMs: number): Promise<void> {
+    this.#parts.departure.within(softMs);
+    this.#stopping ??= this.#stop().finally(() => this.#left.resolve());
     return this.#stopping;
   }
 
@@ -103,7 +113,7 @@ export class Executor {
       await begun;
     } catch (error) {
       this.#starting = null;
-      await this.stop(0);
+      await this.#leave(0);
       throw error;
     }
   }
@@ -123,12 +133,12 @@ export class Executor {
     this.#homing = homes.run(signal);
   }
 
-  async #stop(softMs: number): Promise<void> {
+  async #stop(): Promise<void> {
     const { departure, rebirth, fence, watch, kept, membership, conversation, lane } = this.#parts;
     // A start that still waits for its backends need not go on with it. One that fails waits for this stop to unwind it.
     if (!this.#started) this.#closing.abort();
     await this.#begun?.catch(() => {});
-    await departure.run(softMs);
+    await departure.run();
     await rebirth.done;
     fence?.stop();
     watch.stop();

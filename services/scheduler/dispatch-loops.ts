@@ -6,6 +6,7 @@ import type { Logger } from "../common/runtime/log.ts";
 import type { Tracing } from "../common/telemetry/tracing.ts";
 import { AheadSlots } from "./dispatch/ahead-slots.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { Pinner } from "./dispatch/pinner.ts";
 import { RouteBook } from "./dispatch/route-book.ts";
 import { Sender } from "./dispatch/sender.ts";
 import { Submitter, submitGroupDefaults } from "./dispatch/submitter.ts";
@@ -20,6 +21,7 @@ import type { SchedulerSettings } from "./scheduler-config.ts";
 import { AttemptWatch } from "./sessions/attempt-watch.ts";
 import { Beats } from "./sessions/beats.ts";
 import { Departures } from "./sessions/departures.ts";
+import { DrainSender } from "./sessions/drain-sender.ts";
 import { Roster } from "./sessions/roster.ts";
 import { type SessionConfig, sessionDefaults } from "./sessions/session-config.ts";
 import { SessionService } from "./sessions/session-service.ts";
@@ -77,8 +79,9 @@ export class DispatchLoops {
       { ...deps, roster, routes, waiting, sender, limit: new WaitingLimit(deps, settings.maxWaitingExecutions) },
       { ...submitGroupDefaults, maxItems: settings.submitGroupRows, maxBytes: settings.submitGroupBytes },
     );
+    const pinner = new Pinner({ ...deps, roster, routes });
     this.#dispatcher = new Dispatcher(
-      { ...deps, roster, routes, waiting, sender },
+      { ...deps, roster, routes, waiting, sender, pinner },
       { sweepIntervalMs: settings.sweepMs, maxClaim: settings.claimRows },
     );
     this.#spans = new ResultSpans(tracing);
@@ -92,8 +95,10 @@ export class DispatchLoops {
     this.sessions = new SessionService({ ...deps, roster, results: this.#sessionResults, offsets }, config);
     const { sessions } = this;
     this.#loops = [
+      pinner,
       new Beats({ ...deps, sessions, roster, offsets }, config),
       new StopSender({ ...deps, sessions }, config),
+      new DrainSender({ ...deps, sessions }, config),
       new AttemptWatch({ ...deps, sessions, roster, sender }, config),
       new Departures({ ...deps, sessions }),
     ];

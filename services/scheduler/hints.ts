@@ -1,5 +1,5 @@
 import type { OutputPiece } from "../common/domain/attempt.ts";
-import type { ExecutionId, JobUid, RouteId } from "../common/domain/identifier.ts";
+import type { ExecutionId, ExecutorId, JobUid, RouteId } from "../common/domain/identifier.ts";
 import type { PendingWork } from "../common/port/store-executions.ts";
 
 /**
@@ -14,6 +14,8 @@ export type Hint =
   | { readonly kind: "free" }
   /** A stop was stored on an active execution. */
   | { readonly kind: "stop"; readonly executionId: ExecutionId }
+  /** An executor was asked to leave. */
+  | { readonly kind: "drain"; readonly executorId: ExecutorId }
   /** An execution ended. */
   | { readonly kind: "ended"; readonly executionId: ExecutionId }
   /** Executions came to a state that is not their last. Local only, for those who watch here. */

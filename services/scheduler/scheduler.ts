@@ -118,7 +118,7 @@ export class Scheduler {
       if (!this.#isMeasured) throw notRunning();
     };
     const { clock } = this.#deps;
-    const mesh = { store, registry, schedulers, backends: this.#backends(), meshClock, types, clock };
+    const mesh = { store, hints, registry, schedulers, backends: this.#backends(), meshClock, types, clock };
     return [
       served(JobServiceService, guarded(guard, jobHandlers({ keeper, submissions, meshClock }))),
       served(ExecutionServiceService, guarded(guard, executions)),

@@ -213,3 +213,52 @@ storeTest("attempts of lost executors are found by their index", async ({ sql, k
   const plan = await sql((session) => session.query(`${explain} ${lostSql}`));
   assert.match(JSON.stringify(plan), /ix_executions_active/);
 });
+
+storeTest(
+  "a drain stands until its executor has left; the earlier end of two stands; nobody of that name is null",
+  async (db) => {
+    const { store } = db;
+    const hello = registration();
+    const other = registration();
+    await store.executors.register(hello);
+    await store.executors.register(other);
+    const { executorId, incarnation } = hello.profile;
+    assert.equal(await store.executors.drain("nobody" as ExecutorId, 1_000), null);
+    const before = await store.nowUs();
+    assert.equal((await store.executors.drain(executorId, 60_000))?.draining, true);
+    const [first] = await store.executors.drains(hello.home);
+    assert.ok(first !== undefined && first.executorId === executorId && first.incarnation === incarnation);
+    assert.ok(first.untilUs >= before + 60_000_000);
+    await store.executors.drain(executorId, 120_000);
+    assert.deepEqual(await store.executors.drains(hello.home), [first]);
+    await store.executors.drain(executorId, 0);
+    assert.ok(((await store.executors.drains(hello.home))[0]?.untilUs ?? 0) < first.untilUs);
+    await store.executors.beat(hello.home, [beatOf(hello)]);
+    assert.equal((await recordOf(db, hello))?.draining, true, "a beat of a home that has not heard of it");
+    assert.equal((await recordOf(db, other))?.draining, false);
+    assert.deepEqual(await store.executors.drains("s-2" as SchedulerId), []);
+    await store.executors.register({ ...hello, sessionNumber: 2, home: "s-2" as SchedulerId });
+    assert.equal((await store.executors.drains("s-2" as SchedulerId)).length, 1, "it goes with the executor");
+    await store.executors.leave(executorId, incarnation);
+    assert.equal(await store.executors.drain(executorId, 1_000), null);
+    assert.deepEqual(await store.executors.drains("s-2" as SchedulerId), []);
+    await store.executors.register(incarnationOf(hello, second, null));
+    assert.equal((await recordOf(db, incarnationOf(hello, second, null)))?.draining, false, "it takes work again");
+  },
+);
+
+storeTest(
+  "nothing is claimed for an executor that was asked to drain, whether its home has heard of it or not",
+  async (db) => {
+    const { store } = db;
+    const hello = registration();
+    await store.executors.register(hello);
+    const { executorId, incarnation } = hello.profile;
+    await store.executors.drain(executorId, 60_000);
+    const slot = { executorId, incarnation, sessionNumber: hello.sessionNumber, fence: newFence() };
+    const execution = testExecution(await store.nowUs());
+    const [outcome] = await store.executions.submit([{ execution, request: null, slot }]);
+    assert.ok(outcome?.kind === "stored" && outcome.execution.state === "READY");
+    assert.deepEqual(await store.executions.claim({ routeId: execution.routeId, slots: [slot] }), []);
+  },
+);

@@ -95,6 +95,27 @@ onEveryStore("rule 9: a schedule that ends leaves the timers", async (plain) => 
   assert.deepEqual(await setup.jobs.due([9], T0_US + 99 * STEP_US, 5), []);
 });
 
+onEveryStore(
+  "rule 7: a fire under CANCEL_RUNNING stops the one before it, in its own transaction, and counts",
+  async (plain) => {
+    const setup = await withJob(plain);
+    const more = { gateKeys, overlap: "CANCEL_RUNNING" } as const;
+    const first = fired(T0_US, more);
+    await setup.jobs.fire(fireAt(T0_US, { executions: [first] }));
+    const placement = await addExecutor(setup);
+    const [running] = await setup.store.claim({ routeId: first.routeId, slots: slots(placement, 1) });
+    assert.equal(running?.executionId, first.executionId);
+    const nextUs = T0_US + STEP_US;
+    const second = fired(nextUs, more);
+    const outcome = await setup.jobs.fire(fireAt(nextUs, { executions: [second] }));
+    assert.deepEqual(outcome, { kind: "fired", readyIds: [], skippedIds: [] });
+    const stopped = await setup.store.get(first.executionId);
+    assert.deepEqual([stopped?.state, stopped?.stop?.reason], ["DISPATCHED", "CANCEL"]);
+    assert.equal((await setup.store.get(second.executionId))?.stateReason, "OVERLAP");
+    assert.equal((await job(setup)).fireCount, 2);
+  },
+);
+
 onEveryStore("rule 9: two owners that make the same fire make it once", async (plain) => {
   const setup = await withJob(plain);
   const outcomes = await Promise.all(Array.from({ length: 6 }, () => setup.jobs.fire(fireAt(T0_US))));

@@ -41,6 +41,7 @@ onEveryStore("what is submitted is read back as it was given", async ({ store })
       retentionMs: 60_000,
       failedRetentionMs: 120_000,
       executorLabels: { zone: "a" },
+      routingStrategy: "ROUND_ROBIN",
     },
     labels: { team: "blue", app: "x" },
     mergedCount: 4,

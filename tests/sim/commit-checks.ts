@@ -3,6 +3,7 @@
  * what a fire was compared with, and that offsets only grow. Their names are those of docs/simulator.md.
  */
 import { overlapNumber, reasonNumber, StateNumber } from "../../services/common/adapter/sql/execution-row.ts";
+import { STOP_REASONS } from "../../services/common/domain/execution.ts";
 import type { Run } from "./record.ts";
 import type { RowChange } from "./row-changes.ts";
 import { type SimStore, UNSTORABLE } from "./store.ts";
@@ -19,6 +20,7 @@ export function checkCommit(store: SimStore, name: string, changes: readonly Row
   if (name === "fire") for (const change of executions) checkFire(store, change, missedMs);
   for (const change of executions) checkGate(store, change);
   for (const change of executions) checkLoss(change);
+  for (const change of executions) checkCancelling(store, change);
 }
 
 /** Rule 3: who stores results begins where others ended. */
@@ -37,7 +39,8 @@ function checkOrder(store: SimStore, { after }: RowChange): void {
   const [better] = store.rows(
     `SELECT w.execution_id FROM executions c JOIN executions w ON w.claim_route = c.route_id
       WHERE c.execution_id = ? AND c.state = ${StateNumber.DISPATCHED} AND w.claim_rank < c.claim_rank
-        AND (w.start_deadline_us IS NULL OR w.start_deadline_us >= c.dispatch_us)`,
+        AND (w.start_deadline_us IS NULL OR w.start_deadline_us >= c.dispatch_us)
+        AND c.policy NOT LIKE '%ROUND_ROBIN%'`,
     id,
   );
   promise("the best rank first", better === undefined, () => `${id} is claimed before ${better?.execution_id}`);
@@ -54,6 +57,23 @@ function checkGate(store: SimStore, { before, after }: RowChange): void {
     "one at a time",
     held.length <= 1,
     () => `${held.map((row) => row.execution_id).join(" and ")} hold ${after.gate_keys}`,
+  );
+}
+
+/** Who begins to wait under CANCEL_RUNNING has asked all that hold the gate to end. */
+function checkCancelling(store: SimStore, { before, after }: RowChange): void {
+  if (after === null || after.waiting_gate === null || before?.waiting_gate === after.waiting_gate) return;
+  // One that a change of the limit sends to wait again is no new one.
+  if (after.overlap !== overlapNumber("CANCEL_RUNNING")) return;
+  const holders = store.rows(
+    `SELECT execution_id FROM executions WHERE gate_keys = ? AND gates_held = 1
+      AND stop_reason <> ${STOP_REASONS.indexOf("CANCEL")}`,
+    String(after.gate_keys),
+  );
+  promise(
+    "CANCEL_RUNNING cancels what runs",
+    holders.length === 0,
+    () => `${after.execution_id} waits for ${holders[0]?.execution_id}, which nobody asked to end`,
   );
 }
 

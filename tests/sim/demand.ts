@@ -6,6 +6,7 @@ import {
   LostPolicy,
   MissedFirePolicy,
   OverlapPolicy,
+  RoutingStrategy,
   type Target,
 } from "../../gen/jobmesh/v1/job.ts";
 import { durationOfMs } from "../../services/common/wire/time.ts";
@@ -19,6 +20,7 @@ const OVERLAPS = [
   OverlapPolicy.OVERLAP_POLICY_ALLOW,
   OverlapPolicy.OVERLAP_POLICY_QUEUE_ONE,
   OverlapPolicy.OVERLAP_POLICY_QUEUE_ALL,
+  OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING,
 ];
 const MISSED = [
   MissedFirePolicy.MISSED_FIRE_POLICY_FIRE_ONCE,
@@ -45,6 +47,10 @@ export type LoadProfile = {
   readonly cancels: number;
   readonly jobs: number;
   readonly jobChanges: number;
+  /** Part of all that is done that is beside a drain of an executor. */
+  readonly drainShare: number;
+  /** Part that goes to each executor in turn. */
+  readonly turnShare: number;
   /** Work that goes on longer than it takes to lose its executor. */
   readonly patientShare: number;
   /** Part that carries one of a few unique keys. */
@@ -75,10 +81,17 @@ export function drawLoad(random: SeededRandom): LoadProfile {
     cancels: some(0.3),
     jobs: some(0.2),
     jobChanges: some(0.2),
+    drainShare: drawShare(random.branch("drains"), 0.03),
+    turnShare: drawShare(random.branch("turns"), 0.6),
     patientShare: some(0.15),
     uniqueShare: drawUniqueShare(random.branch("unique")),
     shortestPeriodMs: SHORTEST_PERIOD_MS,
   };
+}
+
+/** None in a third of all seeds. */
+function drawShare(random: SeededRandom, most: number): number {
+  return random.chance(0.35) ? 0 : random.unit() * most;
 }
 
 /** Few seeds have unique keys, and those many: the others stay as they were. */
@@ -103,7 +116,7 @@ export class Demand {
   work(random: SeededRandom, limits: SeededRandom): Pick<DeepPartial<Job>, "target" | "policy" | "parameters"> {
     const isPatient = random.chance(this.#profile.patientShare);
     const plan = isPatient ? patientPlan(random) : this.plan(random);
-    const policy = withLimits(this.policy(random), limits);
+    const policy = this.#inTurn(withLimits(this.policy(random), limits), limits);
     return {
       target: targetOf(plan, random.chance(this.#profile.commandShare)),
       parameters: PARAMETERS,
@@ -158,12 +171,18 @@ export class Demand {
     };
   }
 
+  /** Its routing, of those that may go to each executor in turn. */
+  #inTurn(policy: DeepPartial<ExecutionPolicy>, random: SeededRandom): DeepPartial<ExecutionPolicy> {
+    const strategy = RoutingStrategy.ROUTING_STRATEGY_ROUND_ROBIN;
+    return random.chance(this.#profile.turnShare) ? { ...policy, routing: { ...policy.routing, strategy } } : policy;
+  }
+
   /** A job under a name. One that takes its executors down lets no fires wait for their turn: they would for hours. */
   job(random: SeededRandom, limits: SeededRandom, jobId: string): DeepPartial<Job> {
     const intervalMs = this.intervalMs(random);
     const plan = this.plan(random);
     const target = targetOf(plan, random.chance(this.#profile.commandShare));
-    const policy = withLimits(this.policy(random), limits);
+    const policy = this.#inTurn(withLimits(this.policy(random), limits), limits);
     const maxConcurrency = random.chance(0.3) ? 1 + random.below(2) : 0;
     const maxFires = random.chance(0.3) ? BigInt(1 + random.below(8)) : 0n;
     const when = random.chance(0.5)

@@ -150,6 +150,7 @@ export class ExecutorCheckers implements RecordEvents {
   }
 
   #execution({ before, after }: RowChange, changes: readonly RowChange[]): void {
+    if (after !== null && Number(after.attempt) > Number(before?.attempt ?? 0)) this.#drained(after);
     if (before === null || after === null) return;
     const id = String(after.execution_id);
     if (Number(after.stop_reason) === CANCEL) this.#cancelled.add(id);
@@ -167,6 +168,15 @@ export class ExecutorCheckers implements RecordEvents {
       "what comes back again and again waits",
       !cameBack || returns < RETURNS_UNTIL_WAIT || state !== "READY",
       () => `${id} came back ${returns} times in a row and is READY`,
+    );
+  }
+
+  /** Nothing is claimed for what was asked to leave, whether its home has heard of it or not. */
+  #drained({ execution_id: id, attempt, incarnation, executor_id: executorId }: ChangedRow): void {
+    promise(
+      "no work for what drains",
+      this.#executors.get(String(incarnation))?.drain_us === null,
+      () => `${id} attempt ${attempt} is claimed for ${executorId}, which was asked to leave`,
     );
   }
 

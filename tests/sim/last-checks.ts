@@ -12,6 +12,9 @@ import { Broken, promise } from "./verdict.ts";
 /** A fire that is later than this by the store's clock, long after the last fault, is nobody's. */
 const OVERDUE_US = 4_000_000;
 
+/** An executor has left so long after its grace: what it cuts off has ended, and its results are stored. */
+const LEAVING_US = 30_000_000;
+
 /** What the last judges look at. */
 export type RestingMesh = {
   readonly around: Surroundings;
@@ -145,6 +148,15 @@ export function checkLetGo({ around, executors }: RestingMesh): void {
     );
     promise("kept results are let go", keptResults === 0, () => `${name} keeps ${keptResults} results`);
   }
+}
+
+/** What was asked to leave has left, or was lost. */
+export function checkDrained({ around }: RestingMesh): void {
+  const [still] = around.store.rows(
+    "SELECT executor_id, drain_us FROM executors WHERE lost_us IS NULL AND left_us IS NULL AND drain_us < ?",
+    around.store.nowUs() - LEAVING_US,
+  );
+  promise("what drains leaves", still === undefined, () => `${still?.executor_id} was to leave by ${still?.drain_us}`);
 }
 
 /** Each execution is one trace: every span's parent is there, or was the caller's. */

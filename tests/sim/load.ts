@@ -21,6 +21,7 @@ import {
   RunJobRequest,
   UpdateJobRequest,
 } from "../../gen/jobmesh/v1/job_service.ts";
+import { DrainExecutorRequest, MeshServiceService } from "../../gen/jobmesh/v1/mesh_service.ts";
 import { newTraceparent, traceIdOf } from "../../services/common/telemetry/traceparent.ts";
 import { durationOfMs, timestampOfUs } from "../../services/common/wire/time.ts";
 import { Client, MAX_TRIES, type Told } from "./client.ts";
@@ -51,6 +52,8 @@ export class Load {
   readonly #heldDraws: SeededRandom;
   /** Draws unique keys. */
   readonly #uniques: SeededRandom;
+  /** Draws who is asked to leave. */
+  readonly #drains: SeededRandom;
   #requests = 0;
   #isOver = false;
 
@@ -63,6 +66,7 @@ export class Load {
     this.#limits = this.#random.branch("limits");
     this.#heldDraws = this.#random.branch("held");
     this.#uniques = this.#random.branch("uniques");
+    this.#drains = this.#random.branch("drains");
   }
 
   /** What clients were told. */
@@ -128,7 +132,8 @@ export class Load {
   }
 
   #act(): void {
-    const { cancels, jobs, jobChanges } = this.#profile;
+    const { cancels, jobs, jobChanges, drainShare } = this.#profile;
+    if (this.#drains.chance(drainShare)) void this.#drain();
     const drawn = this.#random.unit() * (1 + cancels + jobs + jobChanges + 0.2);
     if (drawn < 1) return void this.#submitNew();
     if (drawn < 1 + cancels) return void this.#cancel();
@@ -212,6 +217,14 @@ export class Load {
       2,
     );
     if (response?.execution !== undefined) this.#client.heard(response.execution);
+  }
+
+  /** Its supervisor starts it again. */
+  async #drain(): Promise<void> {
+    const executorId = this.#drains.pick(["x1", "x2", "x3", "x4"]) ?? "x1";
+    const grace = durationOfMs(Math.round(this.#drains.between(0, 6_000)));
+    const request = DrainExecutorRequest.fromPartial({ executorId, grace });
+    await this.#client.call(MeshServiceService.drainExecutor, request, MAX_TRIES);
   }
 
   async #createJob(): Promise<void> {

@@ -7,6 +7,7 @@ import { heldMutations } from "./mutations/held.ts";
 import { homeMutations } from "./mutations/homes.ts";
 import { keyMutations } from "./mutations/keys.ts";
 import type { Mutation } from "./mutations/mutation.ts";
+import { pinMutations } from "./mutations/pins.ts";
 import { schedulerMutations } from "./mutations/schedulers.ts";
 import { storeMutations } from "./mutations/store.ts";
 
@@ -19,6 +20,7 @@ export const mutations: readonly Mutation[] = [
   ...heldMutations,
   ...homeMutations,
   ...busMutations,
+  ...pinMutations,
   ...feedMutations,
   ...foundMutations,
 ];

@@ -39,6 +39,9 @@ const WATCHED = {
     "merged_count",
     "live_unique_key",
     "target_summary",
+    "claim_route",
+    "overlap",
+    "waiting_gate",
   ],
   job_logs: [
     "execution_id",
@@ -52,7 +55,7 @@ const WATCHED = {
     "return_reason",
     "failure",
   ],
-  executors: ["executor_id", "incarnation", "lost_us", "left_us", "session_number", "profile"],
+  executors: ["executor_id", "incarnation", "lost_us", "left_us", "session_number", "profile", "drain_us"],
   jobs: ["job_uid", "job_id", "revision", "paused", "next_fire_us", "fire_count"],
   result_offsets: ["part", "generation", "next_offset"],
 } as const;
@@ -73,13 +76,18 @@ export function watchRows(handle: SqliteHandle, onChange: (change: RowChange) =>
       const after = kind === "delete" ? null : row(kind === "insert" ? values : values.slice(columns.length));
       onChange({ table: table as RowChange["table"], before, after });
     });
-    const old = columns.map((column) => `OLD.${column}`).join(", ");
-    const now = columns.map((column) => `NEW.${column}`).join(", ");
+    const values = (of: string): string => columns.map((column) => toldAs(`${of}.${column}`)).join(", ");
+    const [old, now] = [values("OLD"), values("NEW")];
     handle.exec(`
       CREATE TEMP TRIGGER ${noted}_i AFTER INSERT ON main.${table} BEGIN SELECT ${noted}('insert', ${now}); END;
       CREATE TEMP TRIGGER ${noted}_u AFTER UPDATE ON main.${table} BEGIN SELECT ${noted}('update', ${old}, ${now}); END;
       CREATE TEMP TRIGGER ${noted}_d AFTER DELETE ON main.${table} BEGIN SELECT ${noted}('delete', ${old}); END;`);
   }
+}
+
+/** The 63 bits of a route are told as text: numbers would round them. */
+function toldAs(column: string): string {
+  return column.endsWith(".claim_route") ? `CAST(${column} AS TEXT)` : column;
 }
 
 function plain(value: unknown): string | number | null {

@@ -6,6 +6,7 @@ import type { FaultKind } from "./fault-profile.ts";
 import { Faults } from "./faults.ts";
 import { HeldCheckers } from "./held-checkers.ts";
 import {
+  checkDrained,
   checkEnded,
   checkFireCounts,
   checkFires,
@@ -19,6 +20,7 @@ import {
 } from "./last-checks.ts";
 import { Load } from "./load.ts";
 import { checkMeshTime, type LooksAtHome } from "./mesh-time-check.ts";
+import { PinCheckers } from "./pin-checkers.ts";
 import { checkKafka, checkOutput, checkResent, unreadPartitions } from "./rest-checks.ts";
 import type { RowChange } from "./row-changes.ts";
 import { drawShape, type RunShape } from "./run-shape.ts";
@@ -94,6 +96,7 @@ class Simulation {
   readonly #executorCheckers: ExecutorCheckers;
   readonly #heldCheckers: HeldCheckers;
   readonly #uniqueChecks: UniqueChecks;
+  readonly #pinCheckers: PinCheckers;
   readonly #shape: RunShape;
   readonly #ended = new Map<unknown, string>();
   readonly #atHome: LooksAtHome = new Map();
@@ -118,6 +121,7 @@ class Simulation {
       (jobId, executionId) => this.#load.heard(jobId, executionId),
     );
     this.#uniqueChecks = new UniqueChecks(world.around, this.#load.told);
+    this.#pinCheckers = new PinCheckers(world.around.store);
     for (const checkers of [this.#checkers, this.#executorCheckers, this.#heldCheckers]) {
       record.listeners.push({
         started: (one) => judge(() => checkers.started(one)),
@@ -168,6 +172,7 @@ class Simulation {
     this.#executorCheckers.committed(changes);
     this.#heldCheckers.committed(name, changes);
     this.#uniqueChecks.committed(changes);
+    this.#pinCheckers.committed(name, changes);
   }
 
   /** Runs a look; the first promise that is broken ends the run. */
@@ -207,6 +212,7 @@ class Simulation {
     this.judge(() => checkEnded(mesh, timeline.nowMs - fromMs));
     this.judge(() => checkHistory(mesh));
     this.judge(() => checkLetGo(mesh));
+    this.judge(() => checkDrained(mesh));
     this.judge(() => checkTraces(mesh));
     this.judge(() => checkOutput(mesh));
     this.judge(() => checkKafka(mesh));

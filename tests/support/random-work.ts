@@ -28,7 +28,7 @@ const OUTCOMES: readonly AttemptOutcome[] = [
   { kind: "returned", reason: "CUT_OFF", message: "shutdown" },
   { kind: "returned", reason: "UNKNOWN", message: "" },
 ];
-const OVERLAPS = ["ALLOW", "SKIP", "QUEUE_ONE", "QUEUE_ALL"] as const;
+const OVERLAPS = ["ALLOW", "SKIP", "QUEUE_ONE", "QUEUE_ALL", "CANCEL_RUNNING"] as const;
 const GATES = ["job:aaaaaaaa-0000-4000-8000-000000000000", "job:bbbbbbbb-0000-4000-8000-000000000000"];
 
 /** What workers share, so that they meet at the same executions. */

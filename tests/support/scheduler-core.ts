@@ -12,6 +12,7 @@ import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../services/common/telemetry/create-tracing.ts";
 import type { Tracing } from "../../services/common/telemetry/tracing.ts";
 import { Dispatcher } from "../../services/scheduler/dispatch/dispatcher.ts";
+import { Pinner } from "../../services/scheduler/dispatch/pinner.ts";
 import { RouteBook } from "../../services/scheduler/dispatch/route-book.ts";
 import { Sender } from "../../services/scheduler/dispatch/sender.ts";
 import { Submitter } from "../../services/scheduler/dispatch/submitter.ts";
@@ -25,6 +26,7 @@ import { SessionResults } from "../../services/scheduler/results/session-results
 import { AttemptWatch } from "../../services/scheduler/sessions/attempt-watch.ts";
 import { Beats } from "../../services/scheduler/sessions/beats.ts";
 import { Departures } from "../../services/scheduler/sessions/departures.ts";
+import { DrainSender } from "../../services/scheduler/sessions/drain-sender.ts";
 import { Roster } from "../../services/scheduler/sessions/roster.ts";
 import { type SessionConfig, sessionDefaults } from "../../services/scheduler/sessions/session-config.ts";
 import { SessionService } from "../../services/scheduler/sessions/session-service.ts";
@@ -105,7 +107,16 @@ export async function schedulerCore(test: TestContext, options: CoreOptions = {}
   const dispatch = dispatchParts(shared, options);
   const sessions = sessionParts(shared, dispatch, config, options);
   const sweep = new Sweep(shared, { schedulerId, sweepMs: 250 });
-  const loops = [sweep, dispatch.dispatcher, sessions.beats, sessions.stops, sessions.watch, sessions.departures];
+  const loops = [
+    sweep,
+    dispatch.dispatcher,
+    sessions.beats,
+    sessions.stops,
+    sessions.drains,
+    sessions.watch,
+    sessions.departures,
+    dispatch.pinner,
+  ];
   const stop = async (): Promise<void> => {
     await Promise.all(loops.map((loop) => loop.stop()));
     await dispatch.submitter.stop();
@@ -158,12 +169,14 @@ function dispatchParts(shared: Shared, options: CoreOptions) {
   const waiting = new WaitingView(roster, routes);
   const sender = new Sender({ roster, bus: options.bus ?? null, clock, tracing, log });
   const limit = new WaitingLimit({ store, clock }, options.maxWaiting ?? 1_000_000);
-  const parts = { ...shared, roster, routes, waiting, sender, limit };
+  const pinner = new Pinner({ ...shared, roster, routes });
+  const parts = { ...shared, roster, routes, waiting, sender, limit, pinner };
   return {
     roster,
     routes,
     waiting,
     sender,
+    pinner,
     submitter: new Submitter(parts, options.submitLimits),
     dispatcher: new Dispatcher(parts),
   };
@@ -187,6 +200,7 @@ function sessionParts(
     sessions,
     beats: new Beats(parts, config),
     stops: new StopSender(parts, config),
+    drains: new DrainSender(parts, config),
     watch: new AttemptWatch(parts, config),
     departures: new Departures(parts),
   };

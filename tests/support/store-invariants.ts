@@ -9,7 +9,7 @@ export type EndedExecutions = Map<unknown, string>;
 const FINAL = "state >= 5";
 const BROKEN: Readonly<Record<string, string>> = {
   "what is claimable is READY and admitted": `(claim_route IS NOT NULL) <> (state = 2 AND waiting_gate IS NULL)`,
-  "the claimable route is its own": "claim_route <> route_id",
+  "the claimable route is its own, or that of its turn": "claim_route <> route_id AND policy NOT LIKE '%ROUND_ROBIN%'",
   "only SCHEDULED waits for a timer": "(timer_shard IS NOT NULL) <> (state = 1) OR timer_shard <> shard",
   "only DISPATCHED and RUNNING are active": `(active_executor IS NOT NULL) <> (state IN (3, 4))`,
   "the active executor is its own": "active_executor <> executor_id",

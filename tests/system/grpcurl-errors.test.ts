@@ -207,11 +207,6 @@ const INVALID: Readonly<Record<string, readonly Case[]>> = {
 const UNSUPPORTED: readonly Case[] = [
   [CREATE, schedule({ exclude_calendars: ["holidays"] }), { "job.schedule.exclude_calendars": /not supported/ }],
   [CREATE, schedule({ cron_dialect: "CRON_DIALECT_QUARTZ" }), { "job.schedule.cron_dialect": /not supported/ }],
-  [
-    CREATE,
-    schedule({ overlap_policy: "OVERLAP_POLICY_CANCEL_RUNNING" }),
-    { "job.schedule.overlap_policy": /not supported/ },
-  ],
   [SUBMIT, policy({ limit_keys: ["db"] }), { "policy.limit_keys": /not supported/ }],
   [
     SUBMIT,

@@ -25,7 +25,6 @@ const UNBUILT = [
   "ExecutionService/ExplainExecution",
   "ExecutionService/CancelExecutions",
   "ExecutionService/RetryExecutions",
-  "MeshService/DrainExecutor",
   "MeshService/PutCalendar",
   "MeshService/ListCalendars",
   "MeshService/DeleteCalendar",

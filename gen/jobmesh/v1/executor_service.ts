@@ -412,7 +412,7 @@ export interface StopAttempt {
 
 /** Drain asks an executor to leave. */
 export interface Drain {
-  /** Attempts that still run after this are cancelled. */
+  /** Attempts that still run after this are cancelled and come back with RETURN_REASON_CUT_OFF. */
   grace: Duration | undefined;
 }
 

@@ -253,7 +253,10 @@ export const OverlapPolicy = {
   OVERLAP_POLICY_QUEUE_ONE: 3,
   /** OVERLAP_POLICY_QUEUE_ALL - Every new fire waits for its turn. */
   OVERLAP_POLICY_QUEUE_ALL: 4,
-  /** OVERLAP_POLICY_CANCEL_RUNNING - The running execution is cancelled, then the new one starts. */
+  /**
+   * OVERLAP_POLICY_CANCEL_RUNNING - The running execution is cancelled, then the new one starts, once that has ended. Of those that wait to do so the
+   * newest starts, the others are cancelled as well.
+   */
   OVERLAP_POLICY_CANCEL_RUNNING: 5,
   UNRECOGNIZED: -1,
 } as const;
@@ -378,7 +381,10 @@ export const RoutingStrategy = {
    * over schedulers, work goes where room is.
    */
   ROUTING_STRATEGY_LEAST_LOADED: 1,
-  /** ROUTING_STRATEGY_ROUND_ROBIN - Each in turn. */
+  /**
+   * ROUTING_STRATEGY_ROUND_ROBIN - Each in turn, whatever its room: turns are counted over all work of the same target, namespace and labels. What
+   * has its turn waits for that executor, and gets another turn when it is lost, drains or hands it back.
+   */
   ROUTING_STRATEGY_ROUND_ROBIN: 2,
   /** ROUTING_STRATEGY_RANDOM - One at random. */
   ROUTING_STRATEGY_RANDOM: 3,

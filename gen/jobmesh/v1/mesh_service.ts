@@ -175,7 +175,10 @@ export interface ListExecutorsResponse {
 export interface DrainExecutorRequest {
   /** Executor. */
   executorId: string;
-  /** Attempts that still run after this are cancelled; 1 hour when unset. */
+  /**
+   * Attempts that still run after this are cancelled, and their executions run again elsewhere as the next attempt,
+   * not counted as a try; 0 to 7 days; 1 hour when unset.
+   */
   grace: Duration | undefined;
 }
 
@@ -3976,7 +3979,10 @@ export const MeshServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** DrainExecutor asks an executor to take no more work and to leave. */
+    /**
+     * DrainExecutor asks an executor to take no more work and to leave. Asked again, the earlier end of both graces
+     * stands. NOT_FOUND when none of that name lives. Started again, it takes work again.
+     */
     drainExecutor: {
       name: "DrainExecutor",
       requestType: DrainExecutorRequest as typeof DrainExecutorRequest,
@@ -4092,7 +4098,10 @@ export const MeshServiceService = {
       Buffer.from(ListExecutorsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListExecutorsResponse => ListExecutorsResponse.decode(value),
   },
-  /** DrainExecutor asks an executor to take no more work and to leave. */
+  /**
+   * DrainExecutor asks an executor to take no more work and to leave. Asked again, the earlier end of both graces
+   * stands. NOT_FOUND when none of that name lives. Started again, it takes work again.
+   */
   drainExecutor: {
     path: "/jobmesh.v1.MeshService/DrainExecutor" as const,
     requestStream: false as const,
@@ -4217,7 +4226,10 @@ export const MeshServiceService = {
 export interface MeshServiceServer extends UntypedServiceImplementation {
   /** ListExecutors returns the registered executors in order of registration. */
   listExecutors: handleUnaryCall<ListExecutorsRequest, ListExecutorsResponse>;
-  /** DrainExecutor asks an executor to take no more work and to leave. */
+  /**
+   * DrainExecutor asks an executor to take no more work and to leave. Asked again, the earlier end of both graces
+   * stands. NOT_FOUND when none of that name lives. Started again, it takes work again.
+   */
   drainExecutor: handleUnaryCall<DrainExecutorRequest, DrainExecutorResponse>;
   /** ListSchedulers returns the live schedulers. */
   listSchedulers: handleUnaryCall<ListSchedulersRequest, ListSchedulersResponse>;
@@ -4258,7 +4270,10 @@ export interface MeshServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListExecutorsResponse) => void,
   ): ClientUnaryCall;
-  /** DrainExecutor asks an executor to take no more work and to leave. */
+  /**
+   * DrainExecutor asks an executor to take no more work and to leave. Asked again, the earlier end of both graces
+   * stands. NOT_FOUND when none of that name lives. Started again, it takes work again.
+   */
   drainExecutor(
     request: DrainExecutorRequest,
     callback: (error: ServiceError | null, response: DrainExecutorResponse) => void,

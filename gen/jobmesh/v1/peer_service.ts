@@ -57,6 +57,9 @@ export interface PeerHint {
     | //
     /** Live output, for readers that follow elsewhere. */
     { $case: "output"; value: AttemptOutput }
+    | //
+    /** An executor was asked to drain. */
+    { $case: "drainExecutorId"; value: string }
     | undefined;
 }
 
@@ -237,6 +240,9 @@ export const PeerHint: MessageFns<PeerHint> = {
       case "output":
         AttemptOutput.encode(message.kind.value, writer.uint32(50).fork()).join();
         break;
+      case "drainExecutorId":
+        writer.uint32(58).string(message.kind.value);
+        break;
     }
     return writer;
   },
@@ -302,6 +308,14 @@ export const PeerHint: MessageFns<PeerHint> = {
             message.kind = { $case: "output", value: AttemptOutput.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "drainExecutorId", value: reader.string() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -334,6 +348,10 @@ export const PeerHint: MessageFns<PeerHint> = {
         ? { $case: "changedJobUid", value: globalThis.String(object.changed_job_uid) }
         : isSet(object.output)
         ? { $case: "output", value: AttemptOutput.fromJSON(object.output) }
+        : isSet(object.drainExecutorId)
+        ? { $case: "drainExecutorId", value: globalThis.String(object.drainExecutorId) }
+        : isSet(object.drain_executor_id)
+        ? { $case: "drainExecutorId", value: globalThis.String(object.drain_executor_id) }
         : undefined,
     };
   },
@@ -352,6 +370,8 @@ export const PeerHint: MessageFns<PeerHint> = {
       obj.changedJobUid = message.kind.value;
     } else if (message.kind?.$case === "output") {
       obj.output = AttemptOutput.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "drainExecutorId") {
+      obj.drainExecutorId = message.kind.value;
     }
     return obj;
   },
@@ -395,6 +415,12 @@ export const PeerHint: MessageFns<PeerHint> = {
       case "output": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "output", value: AttemptOutput.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "drainExecutorId": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "drainExecutorId", value: object.kind.value };
         }
         break;
       }

@@ -2,6 +2,7 @@ import type { Failure } from "./failure.ts";
 import type { ExecutionId, ExecutorId, Fence, Incarnation, JobUid, RouteId } from "./identifier.ts";
 import type { Parameters } from "./parameter.ts";
 import type { ExecutionPolicy } from "./policy.ts";
+import type { OverlapPolicy } from "./schedule/schedule.ts";
 import type { Target } from "./target.ts";
 
 /** States of an execution; the place of each is its number in the contract and in the store. */
@@ -111,7 +112,7 @@ export type NewExecution = {
   /** Sorted; empty for one without gates (rule 7). */
   readonly gateKeys: readonly string[];
   /** What happens when it becomes ready while its job gate is held. */
-  readonly overlap: "ALLOW" | "SKIP" | "QUEUE_ONE" | "QUEUE_ALL";
+  readonly overlap: OverlapPolicy;
   /** Nominal times that this one stands for besides its own. */
   readonly mergedCount: number;
   readonly mergedUntilUs: number | null;

@@ -16,6 +16,9 @@ export type RetryPolicy = {
 /** What happens when the executor of a running attempt is lost. */
 export type LostPolicy = "RETRY" | "FAIL";
 
+/** How an executor is chosen among those that match: by room, or each in turn (rule 32). */
+export type RoutingStrategy = "LEAST_LOADED" | "ROUND_ROBIN";
+
 /** How an execution is placed, limited and retried. */
 export type ExecutionPolicy = {
   /** -1,000 to 1,000, higher first. */
@@ -36,6 +39,7 @@ export type ExecutionPolicy = {
   readonly failedRetentionMs: number | null;
   /** Labels that the executor must carry. */
   readonly executorLabels: Readonly<Record<string, string>>;
+  readonly routingStrategy: RoutingStrategy;
 };
 
 /** What an unset policy means. */
@@ -58,6 +62,7 @@ export const defaultPolicy: ExecutionPolicy = {
   retentionMs: null,
   failedRetentionMs: null,
   executorLabels: {},
+  routingStrategy: "LEAST_LOADED",
 };
 
 /** Place in the claim order of a priority: ascending, so that 1,000 comes first (rule 6). */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ExecutorId, RouteId } from "./identifier.ts";
+import type { ExecutionPolicy } from "./policy.ts";
 import type { TargetKind } from "./target.ts";
 
 /**
@@ -13,9 +14,17 @@ export type Route = {
   readonly namespace: string;
   /** Labels that the executor must carry. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The one executor that it is pinned to; null when any may run it. */
+  /** The one executor that it is pinned to, TO_BE_PINNED while that is not chosen; null when any may run it. */
   readonly pin: ExecutorId | null;
 };
+
+/** The pin of what waits for its executor to be chosen: nobody's name, so nobody claims it (rule 32). */
+export const TO_BE_PINNED = "" as ExecutorId;
+
+/** The route without its pin: whoever matches it can be its pin. */
+export function withoutPin(route: Route): Route {
+  return route.pin === null ? route : { ...route, pin: null };
+}
 
 /** The route as canonical JSON: the same route has the same text, and the text can be read back. */
 export function routeText(route: Route): string {
@@ -49,12 +58,19 @@ export function routeIdOf(text: string): RouteId {
   return routeId;
 }
 
-/** The route of what is pinned to nobody: who can run its target, in its namespace, with its labels. */
+/** The route of what is pinned to nobody yet: who can run its target, in its namespace, with its labels. */
 export function routeOf(work: {
   readonly target: { readonly kind: TargetKind; readonly method: string };
   readonly namespace: string;
-  readonly policy: { readonly executorLabels: Readonly<Record<string, string>> };
+  readonly policy: Pick<ExecutionPolicy, "executorLabels" | "routingStrategy">;
 }): Route {
   const { kind, method } = work.target;
-  return { kind, method, namespace: work.namespace, labels: work.policy.executorLabels, pin: null };
+  const { executorLabels: labels, routingStrategy } = work.policy;
+  return {
+    kind,
+    method,
+    namespace: work.namespace,
+    labels,
+    pin: routingStrategy === "ROUND_ROBIN" ? TO_BE_PINNED : null,
+  };
 }

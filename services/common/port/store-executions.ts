@@ -71,6 +71,13 @@ export type ClaimRequest = {
 /** The best waiting execution of a route. */
 export type WaitingRoute = { readonly routeId: RouteId; readonly bestRank: number };
 
+/** What was pinned together. */
+export type PinnedGroup = {
+  /** The routes on which it waits now. */
+  readonly routeIds: readonly RouteId[];
+  readonly count: number;
+};
+
 /** Where a batch of results stood in its partition (rule 3). */
 export type BatchOffsets = {
   readonly partition: number;
@@ -182,6 +189,13 @@ export interface ExecutionStore {
   waitingRoutes(): Promise<readonly WaitingRoute[]>;
   /** Rules 6 and 20: claims the head of a route, at most as many as slots, and answers the claimed in order. */
   claim(request: ClaimRequest): Promise<readonly Execution[]>;
+  /**
+   * Rule 32: chooses executors, each in turn, for at most `limit` that wait on a route that is to be pinned, or whose
+   * pin was lost, has left, drains or matches no more. Moves nothing where nothing had to be chosen or nobody matches.
+   */
+  pin(routeId: RouteId, limit: number): Promise<PinnedGroup>;
+  /** The routes on which these wait to be claimed; those that do not are left out. */
+  claimRoutes(executionIds: readonly ExecutionId[]): Promise<ReadonlyMap<ExecutionId, RouteId>>;
   /** Rules 1 to 4: ends attempts by their results. `offsets` is null for results by session. */
   storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome>;
   /** DISPATCHED becomes RUNNING with its start time; other keys and states change nothing. */

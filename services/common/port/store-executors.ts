@@ -31,6 +31,14 @@ export type Beat = {
   readonly draining: boolean;
 };
 
+/** An executor that was asked to leave. */
+export type Drain = {
+  readonly executorId: ExecutorId;
+  readonly incarnation: Incarnation;
+  /** What still runs then is cut off; mesh time. */
+  readonly untilUs: number;
+};
+
 /** Executors: who lives is in the store (rule 14). */
 export interface ExecutorStore {
   /**
@@ -48,6 +56,13 @@ export interface ExecutorStore {
   lostWithAttempts(): Promise<readonly ExecutorRecord[]>;
   /** The executor left by itself; its current attempts, if it has any, are ended as those of a lost one. */
   leave(executorId: ExecutorId, incarnation: Incarnation): Promise<void>;
+  /**
+   * Notes that the executor is to leave, what runs within the grace; of two drains the earlier end stands. From then
+   * on nothing is claimed for it. Answers its record; null when none of that name lives.
+   */
+  drain(executorId: ExecutorId, graceMs: number): Promise<ExecutorRecord | null>;
+  /** Drains of the live executors of a home. */
+  drains(home: SchedulerId): Promise<readonly Drain[]>;
   /** Forgets incarnations that ended before a time and have no current attempt. */
   prune(endedBeforeUs: number): Promise<number>;
 }

@@ -2,6 +2,11 @@ import { LostPolicy, type ExecutionPolicy as PolicyMessage, RoutingStrategy } fr
 import type { ExecutionPolicy } from "../domain/policy.ts";
 import { durationOfMs, optionalDuration } from "./time.ts";
 
+const STRATEGIES = {
+  LEAST_LOADED: RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED,
+  ROUND_ROBIN: RoutingStrategy.ROUTING_STRATEGY_ROUND_ROBIN,
+} as const;
+
 /** A policy as the contract shows it, every default filled in. */
 export function policyToMessage(policy: ExecutionPolicy): PolicyMessage {
   return {
@@ -18,7 +23,7 @@ export function policyToMessage(policy: ExecutionPolicy): PolicyMessage {
       maxDuration: optionalDuration(policy.retry.maxDurationMs),
     },
     routing: {
-      strategy: RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED,
+      strategy: STRATEGIES[policy.routingStrategy],
       executorLabels: { ...policy.executorLabels },
       routingKey: "",
     },

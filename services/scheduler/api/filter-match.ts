@@ -7,6 +7,8 @@ export function matchesFilter(filter: ExecutionFilter, execution: Execution): bo
   const { scheduledAfterUs, scheduledBeforeUs } = filter;
   const { target } = execution;
   return (
+    // Nothing has a parent until broadcasts come.
+    filter.parentExecutionId == null &&
     (namespace === null || namespace === execution.namespace) &&
     (jobId === "" || jobId === execution.jobId) &&
     isAmong(states, execution.state) &&

@@ -1,4 +1,5 @@
 import {
+  type DrainExecutorRequest,
   Executor as ExecutorMessage,
   ExecutorState,
   type ListExecutorsRequest,
@@ -8,12 +9,15 @@ import {
   Scheduler as SchedulerMessage,
 } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import type { ExecutorRecord } from "../../common/domain/executor.ts";
+import type { ExecutorId } from "../../common/domain/identifier.ts";
+import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Health } from "../../common/port/bus.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Registry } from "../../common/port/registry.ts";
 import { type Store, StoreUnavailable } from "../../common/port/store.ts";
 import type { Handlers } from "../../common/rpc/contract.ts";
 import { durationOfMs, timestampOfUs } from "../../common/wire/time.ts";
+import type { Hints } from "../hints.ts";
 import type { MeshClock } from "../mesh-clock.ts";
 import type { SchedulerViews } from "../scheduler-views.ts";
 import { putDescriptors } from "./descriptor-put.ts";
@@ -29,6 +33,8 @@ export type Backend = { readonly role: "registry" | "bus" | "store"; readonly ki
 
 /** Characters of a capability: a handler's full method name is the longest. */
 const MAX_CAPABILITY_CHARACTERS = 255;
+/** How long attempts of a drained executor may run on: an hour unless the call says, a week at most. */
+const DRAIN_GRACE = { minMs: 0, maxMs: 7 * 86_400_000, unsetMs: 3_600_000 };
 /** States that an executor of a list can have. */
 const SHOWN_STATES: readonly ExecutorState[] = [
   ExecutorState.EXECUTOR_STATE_ACTIVE,
@@ -43,6 +49,7 @@ const LATE = Symbol("late");
 /** What MeshService is made of. */
 export type MeshServiceDeps = {
   readonly store: Store;
+  readonly hints: Hints;
   readonly registry: Registry;
   readonly schedulers: SchedulerViews;
   readonly backends: readonly Backend[];
@@ -57,6 +64,7 @@ export type MeshServiceDeps = {
 export function meshHandlers(deps: MeshServiceDeps): Handlers<typeof MeshServiceService> {
   return withStoreErrors<Handlers<typeof MeshServiceService>>({
     listExecutors: (request: ListExecutorsRequest) => listExecutors(deps, request),
+    drainExecutor: (request: DrainExecutorRequest) => drainExecutor(deps, request),
     listSchedulers: () => listSchedulers(deps),
     getMeshStatus: () => getMeshStatus(deps),
     putDescriptors: (request: PutDescriptorsRequest) => putDescriptors(deps.store, request),
@@ -86,6 +94,18 @@ async function listExecutors(deps: MeshServiceDeps, request: ListExecutorsReques
     type: ExecutorMessage,
   });
   return { executors: page.messages, nextPageToken: page.nextPageToken };
+}
+
+/** The flag is stored, so that any scheduler may be asked; the executor's home sends it. */
+async function drainExecutor(deps: MeshServiceDeps, request: DrainExecutorRequest) {
+  const faults = new FieldFaults();
+  const executorId = faults.identifier("executor_id", request.executorId, null);
+  const graceMs = faults.durationMs("grace", request.grace, DRAIN_GRACE);
+  faults.throwIfAny();
+  const record = await deps.store.executors.drain(executorId as ExecutorId, graceMs);
+  if (record === null) throw new JobmeshError("EXECUTOR_NOT_FOUND", { metadata: { executor_id: executorId } });
+  deps.hints.tell({ kind: "drain", executorId: record.executorId });
+  return { executor: executorToMessage(deps, record) };
 }
 
 function stateOf(deps: MeshServiceDeps, { draining, heardUs }: ExecutorRecord): ExecutorState {

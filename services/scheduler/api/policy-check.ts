@@ -45,7 +45,7 @@ export function checkPolicy(faults: FieldFaults, field: string, message: PolicyM
     }),
     retentionMs: optionalMs(faults, `${field}.retention`, message.retention, RETENTION),
     failedRetentionMs: optionalMs(faults, `${field}.failed_retention`, message.failedRetention, RETENTION),
-    executorLabels: checkRouting(faults, `${field}.routing`, message.routing),
+    ...checkRouting(faults, `${field}.routing`, message.routing),
   };
 }
 
@@ -107,12 +107,18 @@ function checkRouting(
   faults: FieldFaults,
   field: string,
   message: Routing | undefined,
-): Readonly<Record<string, string>> {
-  if (message === undefined) return {};
+): Pick<ExecutionPolicy, "executorLabels" | "routingStrategy"> {
+  const { executorLabels, routingStrategy } = defaultPolicy;
+  if (message === undefined) return { executorLabels, routingStrategy };
+  const isTurn = message.strategy === RoutingStrategy.ROUTING_STRATEGY_ROUND_ROBIN;
   const known =
+    isTurn ||
     message.strategy === RoutingStrategy.ROUTING_STRATEGY_UNSPECIFIED ||
     message.strategy === RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED;
   faults.unsupported(`${field}.strategy`, !known);
   faults.unsupported(`${field}.routing_key`, message.routingKey !== "");
-  return faults.labels(`${field}.executor_labels`, message.executorLabels);
+  return {
+    executorLabels: faults.labels(`${field}.executor_labels`, message.executorLabels),
+    routingStrategy: isTurn ? "ROUND_ROBIN" : routingStrategy,
+  };
 }

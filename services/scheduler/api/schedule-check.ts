@@ -68,16 +68,13 @@ function readDialect(faults: FieldFaults, field: string, value: CronDialect): vo
   }
 }
 
-/** Reads an overlap policy; CANCEL_RUNNING is not part of this version. null when it is unset or at fault. */
+/** Reads an overlap policy; null when it is unset or at fault. */
 export function readOverlap(
   faults: FieldFaults,
   field: string,
   value: OverlapPolicy,
-): Exclude<Schedule["overlapPolicy"], "CANCEL_RUNNING"> | null {
-  faults.unsupported(field, value === OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING);
-  return value === OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING
-    ? null
-    : faults.oneOf(field, overlapPolicies, value, null);
+): Schedule["overlapPolicy"] | null {
+  return faults.oneOf(field, overlapPolicies, value, null);
 }
 
 const overlapPolicies = {
@@ -85,6 +82,7 @@ const overlapPolicies = {
   [OverlapPolicy.OVERLAP_POLICY_ALLOW]: "ALLOW",
   [OverlapPolicy.OVERLAP_POLICY_QUEUE_ONE]: "QUEUE_ONE",
   [OverlapPolicy.OVERLAP_POLICY_QUEUE_ALL]: "QUEUE_ALL",
+  [OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING]: "CANCEL_RUNNING",
 } as const;
 
 const gapPolicies = {

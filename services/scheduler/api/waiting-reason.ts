@@ -1,7 +1,7 @@
 import type { Execution, StateReason } from "../../common/domain/execution.ts";
 import { type ExecutorRecord, matchesRoute } from "../../common/domain/executor.ts";
-import type { RouteId } from "../../common/domain/identifier.ts";
-import { parseRoute, routeOf } from "../../common/domain/route.ts";
+import type { ExecutionId, RouteId } from "../../common/domain/identifier.ts";
+import { parseRoute, type Route, routeOf, TO_BE_PINNED, withoutPin } from "../../common/domain/route.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { ExecutionFilter } from "../../common/port/store-executions.ts";
@@ -22,18 +22,34 @@ const WAITING_REASONS: readonly StateReason[] = ["NO_MATCHING_EXECUTOR", "NO_FRE
 
 /** The executions, each with the reason why it waits for an executor, if it does. */
 export async function explainedPage(store: Store, executions: readonly Execution[]): Promise<readonly Execution[]> {
-  const ids = new Set(executions.filter(waits).map(({ routeId }) => routeId));
-  if (ids.size === 0) return executions;
+  const waiting = executions.filter(waits);
+  if (waiting.length === 0) return executions;
+  const pins = await pinnedRoutes(store, waiting);
+  const routeIdOf = ({ executionId, routeId }: Execution): RouteId => pins.get(executionId) ?? routeId;
+  const ids = new Set(waiting.map(routeIdOf));
   const [texts, records] = await Promise.all([store.routes.texts([...ids]), store.executors.live()]);
   const matching = new Map<RouteId, readonly ExecutorRecord[]>();
   return executions.map((execution) => {
     if (!waits(execution)) return execution;
-    const text = texts.get(execution.routeId);
+    const routeId = routeIdOf(execution);
+    const text = texts.get(routeId);
     const route = text === undefined ? routeOf(execution) : parseRoute(text);
-    const found = matching.get(execution.routeId) ?? records.filter((record) => matchesRoute(record, route));
-    matching.set(execution.routeId, found);
-    return explained(found, execution);
+    const found = matching.get(routeId) ?? matchingOf(records, route);
+    matching.set(routeId, found);
+    return explained(found, execution, route.pin);
   });
+}
+
+/** Where what is pinned waits (rule 32): its own route names nobody. */
+async function pinnedRoutes(store: Store, waiting: readonly Execution[]): Promise<ReadonlyMap<ExecutionId, RouteId>> {
+  const ids = waiting.filter(({ policy }) => policy.routingStrategy === "ROUND_ROBIN").map((one) => one.executionId);
+  return ids.length === 0 ? new Map() : await store.executions.claimRoutes(ids);
+}
+
+/** Until it is pinned, to any that matches. */
+function matchingOf(records: readonly ExecutorRecord[], route: Route): readonly ExecutorRecord[] {
+  const asked = route.pin === TO_BE_PINNED ? withoutPin(route) : route;
+  return records.filter((record) => matchesRoute(record, asked));
 }
 
 /**
@@ -55,7 +71,7 @@ export async function withWaitingReasons(store: Store, filter: ExecutionFilter):
   const other: RouteId[] = [];
   for (const [routeId, text] of texts) {
     const route = parseRoute(text);
-    const isWanted = reasons.includes(waitingReason(records.filter((record) => matchesRoute(record, route))));
+    const isWanted = reasons.includes(waitingReason(matchingOf(records, route)));
     (isWanted ? matching : other).push(routeId);
   }
   return { ...filter, waiting: { matching, other } };
@@ -72,14 +88,20 @@ function waitingReason(matching: readonly ExecutorRecord[]): StateReason {
   return matching.some(hasRoom) ? "UNSPECIFIED" : "NO_FREE_SLOT";
 }
 
-function explained(matching: readonly ExecutorRecord[], execution: Execution): Execution {
+function explained(
+  matching: readonly ExecutorRecord[],
+  execution: Execution,
+  pin: ExecutorRecord["executorId"] | null,
+): Execution {
   const stateReason = waitingReason(matching);
   if (stateReason === "UNSPECIFIED") return execution;
   const runs = execution.target.method || `a ${execution.target.kind}`;
   const stateMessage =
     stateReason === "NO_MATCHING_EXECUTOR"
       ? `no registered executor runs ${runs}${asked(execution)}`
-      : `no executor that can run it has a free slot; ${matching.length} could run it`;
+      : pin !== null && pin !== TO_BE_PINNED
+        ? `executor ${pin}, whose turn it is, has no free slot`
+        : `no executor that can run it has a free slot; ${matching.length} could run it`;
   return { ...execution, stateReason, stateMessage };
 }
 

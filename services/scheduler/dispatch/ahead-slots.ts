@@ -40,10 +40,13 @@ export class AheadSlots {
     this.#deps = deps;
   }
 
-  /** Reserves a slot; null when none is free beyond what READY work needs, or mesh time is uncertain. */
+  /**
+   * Reserves a slot; null when none is free beyond what READY work needs, mesh time is uncertain, or the executor is to
+   * be chosen when it becomes ready (rule 32).
+   */
   reserve(job: Pick<Job, "target" | "namespace" | "policy">): AheadSlot | null {
     const { meshClock, waiting, roster, routes, random } = this.#deps;
-    if (meshClock.uncertaintyUs() > MAX_UNCERTAINTY_US) return null;
+    if (meshClock.uncertaintyUs() > MAX_UNCERTAINTY_US || job.policy.routingStrategy !== "LEAST_LOADED") return null;
     const routeId = routeIdOf(routeText(routeOf(job)));
     const route = routes.of({ ...job, routeId });
     if (waiting.blocks(routeId, route, AFTER_ALL)) return null;

@@ -8,6 +8,7 @@ import type { Logger } from "../../common/runtime/log.ts";
 import type { Hints } from "../hints.ts";
 import type { Roster } from "../sessions/roster.ts";
 import { WakeableLoop } from "../wakeable-loop.ts";
+import type { Pinner } from "./pinner.ts";
 import type { RouteBook } from "./route-book.ts";
 import type { Sender } from "./sender.ts";
 import type { WaitingView } from "./waiting.ts";
@@ -19,6 +20,7 @@ export type DispatcherDeps = {
   readonly routes: RouteBook;
   readonly waiting: WaitingView;
   readonly sender: Sender;
+  readonly pinner: Pinner;
   readonly hints: Hints;
   readonly clock: Clock;
   readonly random: Random;
@@ -111,6 +113,7 @@ export class Dispatcher {
     const heads = await store.executions.waitingRoutes();
     waiting.swept(mark, heads);
     const known = await routes.resolve(heads.map((head) => head.routeId));
+    this.#deps.pinner.look(known);
     let claimed = 0;
     let more = false;
     for (const { routeId } of heads) {

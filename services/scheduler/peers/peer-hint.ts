@@ -1,7 +1,7 @@
 import type { AttemptOutput } from "../../../gen/jobmesh/v1/executor_service.ts";
 import type { PeerHint } from "../../../gen/jobmesh/v1/peer_service.ts";
 import type { OutputPiece } from "../../common/domain/attempt.ts";
-import type { ExecutionId, JobUid, RouteId } from "../../common/domain/identifier.ts";
+import type { ExecutionId, ExecutorId, JobUid, RouteId } from "../../common/domain/identifier.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
@@ -21,6 +21,8 @@ export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route
       return { kind: { $case: "free", value: { route: "", slots: 0 } } };
     case "stop":
       return { kind: { $case: "stopExecutionId", value: hint.executionId } };
+    case "drain":
+      return { kind: { $case: "drainExecutorId", value: hint.executorId } };
     case "ended":
       return { kind: { $case: "endedExecutionId", value: hint.executionId } };
     case "changed":
@@ -46,6 +48,8 @@ export function hintFromMessage(message: PeerHint): Hint | null {
       return { kind: "free" };
     case "stopExecutionId":
       return { kind: "stop", executionId: kind.value as ExecutionId };
+    case "drainExecutorId":
+      return { kind: "drain", executorId: kind.value as ExecutorId };
     case "endedExecutionId":
       return { kind: "ended", executionId: kind.value as ExecutionId };
     case "changedJobUid":

@@ -34,7 +34,7 @@ export type PeerLinksDeps = {
 /** Between two looks at which peers have no link. */
 const REDIAL_INTERVAL_MS = 500;
 /** Hints of these kinds go to peers. */
-const SHARED_KINDS = ["ready", "free", "stop", "ended", "changed", "output"] as const;
+const SHARED_KINDS = ["ready", "free", "stop", "drain", "ended", "changed", "output"] as const;
 /** Hints that wait for a slow peer; more are dropped. */
 const MAX_BUFFERED_HINTS = 1_000;
 /** The same for pieces of output, which are up to 64 KiB each. */

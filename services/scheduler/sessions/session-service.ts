@@ -132,13 +132,6 @@ export class SessionService {
     );
   }
 
-  /** Asks an executor homed here to leave; false when it is not homed here. `graceMs` null leaves the grace to it. */
-  drain(executorId: ExecutorId, graceMs: number | null): boolean {
-    const session = this.#sessions.get(executorId);
-    session?.drain(graceMs);
-    return session !== undefined;
-  }
-
   /** Rule 30: ends all sessions, so that their executors find another home. */
   endAll(error: JobmeshError): void {
     for (const peer of [...this.#openings]) peer.close(error);

@@ -164,8 +164,8 @@ export class Session implements SessionLink {
     }
   }
 
-  /** Asks the executor to leave. */
-  drain(graceMs: number | null): void {
+  /** Asks the executor to leave: what still runs after the grace is cut off. */
+  drain(graceMs: number): void {
     this.#scope.roster.setDraining(this.executor, true);
     this.#peer.send({ kind: "drain", graceMs });
   }

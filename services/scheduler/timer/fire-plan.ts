@@ -77,8 +77,7 @@ export function planFire(
 /** Rule 9: the one execution that a nominal time can have. */
 function execution(job: Job, schedule: Schedule, planned: PlannedTime, traceOf: TraceOfFire): NewExecution {
   const { nominalMs, mergedCount, mergedUntilMs } = planned;
-  // CANCEL_RUNNING is refused at the API of this version.
-  const overlap = schedule.overlapPolicy === "CANCEL_RUNNING" ? "SKIP" : schedule.overlapPolicy;
+  const overlap = schedule.overlapPolicy;
   const executionId = fireExecutionId(job.jobUid, nominalMs, 0);
   const trace = traceOf(executionId);
   return {

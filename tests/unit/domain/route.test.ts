@@ -3,7 +3,15 @@ import { test } from "node:test";
 import { matchesRoute } from "../../../services/common/domain/executor.ts";
 import type { ExecutorId } from "../../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
-import { parseRoute, type Route, routeIdOf, routeOf, routeText } from "../../../services/common/domain/route.ts";
+import {
+  parseRoute,
+  type Route,
+  routeIdOf,
+  routeOf,
+  routeText,
+  TO_BE_PINNED,
+  withoutPin,
+} from "../../../services/common/domain/route.ts";
 import { testProfile } from "../../support/executor-profile.ts";
 
 const route: Route = { kind: "handler", method: "acme.Reports/Render", namespace: "default", labels: {}, pin: null };
@@ -57,6 +65,16 @@ test("what is pinned to nobody has the route of its target, its namespace and it
     labels: { zone: "b" },
     pin: null,
   });
+});
+
+test("rule 32: what is to be pinned has a route of its own, which no executor matches until it has a pin", () => {
+  const policy = { ...defaultPolicy, routingStrategy: "ROUND_ROBIN" } as const;
+  const open = routeOf({ target: { kind: "command", method: "" }, namespace: "default", policy });
+  assert.equal(open.pin, TO_BE_PINNED);
+  assert.deepEqual(parseRoute(routeText(open)), open);
+  assert.equal(matchesRoute(profile, open), false);
+  assert.equal(matchesRoute(profile, withoutPin(open)), true);
+  assert.deepEqual(withoutPin(command), command);
 });
 
 const profile = testProfile("executor-1", {

@@ -74,6 +74,28 @@ for (const way of WAYS) {
   });
 }
 
+test("a drain that comes again hurries nothing, a shorter one shortens it, and a stop after it is the first one", async (t) => {
+  const work = new HeldWork();
+  const rig = await setup(t, { work: work.run });
+  await rig.dispatch();
+  rig.homes.last.say({ kind: "drain", graceMs: 3_600_000 });
+  await rig.clock.advance(1_000);
+  rig.homes.last.say({ kind: "drain", graceMs: 7_200_000 });
+  await rig.clock.advance(60_000);
+  assert.equal(work.started[0]?.signal.aborted, false);
+  rig.homes.last.say({ kind: "drain", graceMs: 20_000 });
+  await rig.clock.advance(1_000);
+  assert.equal(work.started[0]?.signal.aborted, false);
+  void rig.executor.stop(5_000);
+  await rig.clock.advance(4_900);
+  assert.equal(work.started[0]?.signal.aborted, false);
+  await rig.clock.advance(200);
+  assert.equal(work.started[0]?.signal.reason, "SHUTDOWN");
+  work.finish(0);
+  await rig.clock.advance(10_000);
+  await rig.executor.left;
+});
+
 test("a handler that does not settle is left without a result: it is lost with its process", async (t) => {
   const work = new HeldWork();
   const rig = await setup(t, { work: work.run });

@@ -76,6 +76,24 @@ test("rule 7: RunJob runs beside others unless it is told otherwise; SKIP and a 
   assert.equal(all.state, EXECUTION_STATE_READY);
 });
 
+test("rule 7: RunJob under CANCEL_RUNNING ends what runs, which says why, and runs when that has ended", async (t) => {
+  const api = await testApi(t);
+  const executor = await api.join("e", 4);
+  const overlapPolicy = OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING;
+  const when = { $case: "cron", value: "0 0 1 1 *" } as const;
+  const job = await api.createJob({ jobId: "j", schedule: { when, overlapPolicy } });
+  assert.equal(job.schedule?.overlapPolicy, overlapPolicy);
+  const first = await api.runJob({ jobId: "j", overlapPolicy });
+  await api.dispatcher.runOnce(new AbortController().signal);
+  const second = await api.runJob({ jobId: "j", overlapPolicy });
+  assert.deepEqual([second.state, second.stateReason], [EXECUTION_STATE_READY, StateReason.STATE_REASON_OVERLAP]);
+  await api.stops.runOnce();
+  await api.clock.settle();
+  const [stop] = executor.stops;
+  assert.deepEqual([stop?.key.executionId, stop?.reason], [first.executionId, "CANCEL"]);
+  assert.match(stop?.message ?? "", /OVERLAP_POLICY_CANCEL_RUNNING/);
+});
+
 test("rule 7: RunJob waits for the job's max_concurrency", async (t) => {
   const api = await testApi(t);
   const executor = await api.join("e", 4);
@@ -93,13 +111,6 @@ test("rule 7: RunJob waits for the job's max_concurrency", async (t) => {
 test("what RunJob does not carry out is refused by its name", async (t) => {
   const api = await testApi(t);
   await api.createJob({ jobId: "j" });
-  const later = { overlapPolicy: OverlapPolicy.OVERLAP_POLICY_CANCEL_RUNNING };
-  const error = await errorOf(api.runJob({ jobId: "j", ...later }));
-  assert.equal(error.reason, "FIELD_NOT_SUPPORTED");
-  assert.deepEqual(
-    error.fieldViolations.map(({ field }) => field),
-    ["overlap_policy"],
-  );
   const unknown = await faultsOf(api.runJob({ jobId: "", overlapPolicy: 9 as OverlapPolicy, requestId: "é" }));
   assert.deepEqual(Object.keys(unknown).sort(), ["job_id", "overlap_policy", "request_id"]);
   assert.deepEqual(await runsOf(api, "j"), []);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DeepPartial } from "../../../gen/jobmesh/v1/execution_service.ts";
-import { ExecutorState, ListExecutorsRequest } from "../../../gen/jobmesh/v1/mesh_service.ts";
+import { DrainExecutorRequest, ExecutorState, ListExecutorsRequest } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import { command } from "../../../services/client/targets.ts";
-import { errorOf, faultsOf, REPORT, registerReport, reportSet, type TestApi, testApi } from "./setup.ts";
+import { duration, errorOf, faultsOf, REPORT, registerReport, reportSet, type TestApi, testApi } from "./setup.ts";
 
 const {
   EXECUTOR_STATE_ACTIVE: ACTIVE,
@@ -79,6 +79,29 @@ test("executors are selected by label, namespace, state and capability", async (
   };
   const fields = ["capability", 'labels[""]', "namespace", "states[0]", "states[1]"];
   assert.deepEqual(Object.keys(await faultsOf(listExecutors(api, bad))).sort(), fields);
+});
+
+test("DrainExecutor notes that an executor leaves, shows it, and asks again for nothing new", async (t) => {
+  const api = await testApi(t);
+  const executor = await api.join("one", 4);
+  api.start();
+  const drain = (request: DeepPartial<DrainExecutorRequest>) =>
+    api.mesh.drainExecutor(DrainExecutorRequest.fromPartial(request));
+  const answer = await drain({ executorId: "one" });
+  assert.deepEqual([answer.executor?.executorId, answer.executor?.state], ["one", DRAINING]);
+  await api.clock.settle();
+  assert.deepEqual(executor.of("drain"), [{ kind: "drain", graceMs: 3_600_000 }], "an hour when unset");
+  await drain({ executorId: "one", grace: duration(0) });
+  await api.clock.settle();
+  assert.deepEqual(executor.of("drain")[1], { kind: "drain", graceMs: 0 });
+  assert.deepEqual(await idsOf(api, { states: [DRAINING] }), ["one"]);
+  const unknown = await errorOf(drain({ executorId: "two" }));
+  assert.deepEqual([unknown.reason, unknown.metadata.executor_id], ["EXECUTOR_NOT_FOUND", "two"]);
+  assert.deepEqual(Object.keys(await faultsOf(drain({}))), ["executor_id"]);
+  for (const grace of [duration(-1), duration(7 * 86_400_000 + 1)]) {
+    assert.deepEqual(Object.keys(await faultsOf(drain({ executorId: "one", grace }))), ["grace"]);
+  }
+  await drain({ executorId: "one", grace: duration(7 * 86_400_000) });
 });
 
 test("pages of executors go on though the one that a page ended with has left", async (t) => {
@@ -213,7 +236,6 @@ test("what a later version brings answers UNIMPLEMENTED by its name", async (t) 
     () => api.executions.cancelExecutions({ filter, reason: "", allOfNamespace: false }),
     () => api.executions.explainExecution({ executionId: "" }),
     () => api.executions.watchExecutions({ filter, executionId: "", resumeToken: "", view: 0 }).next(),
-    () => api.mesh.drainExecutor({ executorId: "", grace: undefined }),
     () => api.jobs.explainJob({ namespace: "", jobId: "", startTime: undefined, endTime: undefined }),
   ];
   for (const call of calls) {

@@ -81,6 +81,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
       MeshServiceService,
       meshHandlers({
         store,
+        hints,
         registry: new MemoryRegistry(clock),
         schedulers: { all: () => options.schedulers ?? [] },
         backends: [{ role: "store", kind: "sqlite", health: healthy }],

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ExecutionState, ExecutionView, StateReason } from "../../../gen/jobmesh/v1/execution.ts";
 import { type DeepPartial, ExecutionFilter } from "../../../gen/jobmesh/v1/execution_service.ts";
+import { RoutingStrategy } from "../../../gen/jobmesh/v1/job.ts";
 import { routeIdOf } from "../../../services/common/domain/route.ts";
 import { errorOf, jsonHandler, REPORT, registerReport, type TestApi, testApi } from "./setup.ts";
 
@@ -140,4 +141,28 @@ test("work on more routes than a filter tells apart is RESOURCE_EXHAUSTED, and o
   assert.deepEqual(await filtered(api, { reasons: [CANCELLED] }), []);
   waitingRoutes.pop();
   assert.deepEqual(await filtered(api, { reasons: [NO_SLOT] }), []);
+});
+
+test("rule 32: what is pinned waits for a slot of its own executor, and says whose turn it is", async (t) => {
+  const api = await testApi(t);
+  const full = await api.join("full", 0);
+  await api.join("room", 4);
+  full.beat(0);
+  await api.clock.settle();
+  await api.beats.runOnce();
+  const routing = { strategy: RoutingStrategy.ROUTING_STRATEGY_ROUND_ROBIN };
+  const first = await api.submit({ policy: { routing } });
+  const reasonOf = async () => {
+    const { execution } = await api.executions.getExecution({
+      executionId: first.executionId,
+      waitUntilEnded: false,
+      view: 0,
+    });
+    return [execution?.stateReason, execution?.stateMessage];
+  };
+  assert.deepEqual(await reasonOf(), [PLAIN, ""], "not pinned yet");
+  const { executions } = api.store;
+  for (const { routeId } of await executions.waitingRoutes()) await executions.pin(routeId, 10);
+  assert.deepEqual(await reasonOf(), [NO_SLOT, "executor full, whose turn it is, has no free slot"]);
+  assert.deepEqual(await filtered(api, { reasons: [NO_SLOT] }), [""]);
 });

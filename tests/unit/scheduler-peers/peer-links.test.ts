@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { LogStream } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { LinkRequest, PeerServiceService } from "../../../gen/jobmesh/v1/peer_service.ts";
-import type { ExecutionId, JobUid, RouteId } from "../../../services/common/domain/identifier.ts";
+import type { ExecutionId, ExecutorId, JobUid, RouteId } from "../../../services/common/domain/identifier.ts";
 import { routeIdOf, routeText } from "../../../services/common/domain/route.ts";
 import { RpcChannel } from "../../../services/common/rpc/rpc-channel.ts";
 import { RpcServer } from "../../../services/common/rpc/rpc-server.ts";
@@ -13,7 +13,7 @@ import { RouteBook } from "../../../services/scheduler/dispatch/route-book.ts";
 import { type Hint, type HintOrigin, Hints } from "../../../services/scheduler/hints.ts";
 import { PeerLinks } from "../../../services/scheduler/peers/peer-links.ts";
 
-const KINDS = ["ready", "free", "stop", "ended", "changed", "due", "output"] as const;
+const KINDS = ["ready", "free", "stop", "drain", "ended", "changed", "due", "output"] as const;
 const ended = (name: string): Hint => ({ kind: "ended", executionId: name as ExecutionId });
 const text = routeText({ kind: "command", method: "", namespace: "default", labels: { zone: "b" }, pin: null });
 const routeId = routeIdOf(text);
@@ -138,6 +138,7 @@ test("rule 31: a hint of each kind reaches each peer once and is not sent on", a
     { kind: "ready", routeId, bestRank: 400, count: 3 },
     { kind: "free" },
     { kind: "stop", executionId: "e-1" as ExecutionId },
+    { kind: "drain", executorId: "x-1" as ExecutorId },
     { kind: "changed", jobUid: "j-1" as JobUid },
     { kind: "output", piece: { ...piece, level: "UNSPECIFIED", fieldsJson: "", spanId: "" } },
     { kind: "due", executionId: "e-1" as ExecutionId, readyUs: 1 },

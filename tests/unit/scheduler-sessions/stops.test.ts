@@ -99,16 +99,3 @@ test("rule 20: an attempt that comes back because it was stopped does not make i
   assert.equal(core.roster.anyRoom(), false);
   assert.equal((await core.store.executions.get(second.executionId))?.state, "READY");
 });
-
-test("drain asks the executor to leave and gives it no more work; an executor of another home is not found", async (t) => {
-  const { core, executor } = await setup(t);
-  assert.equal(core.sessions.drain("nobody" as typeof executor.profile.executorId, 1_000), false);
-  assert.equal(core.sessions.drain(executor.profile.executorId, 1_000), true);
-  await core.clock.settle();
-  assert.deepEqual(executor.of("drain"), [{ kind: "drain", graceMs: 1_000 }]);
-  assert.equal(core.roster.anyRoom(), false);
-  executor.beat(4, 1);
-  await core.clock.advance(1_250);
-  assert.equal(core.roster.anyRoom(), false, "a heartbeat does not undo it");
-  assert.equal((await core.store.executors.live())[0]?.draining, true);
-});

@@ -25,6 +25,7 @@ const policy: ExecutionPolicy = {
   retentionMs: 60_000,
   failedRetentionMs: 316_224_000_000,
   executorLabels: { a: "1", b: "2" },
+  routingStrategy: "ROUND_ROBIN",
 };
 
 test("a policy is shown with every value, and what is shown is read back the same", () => {
@@ -45,5 +46,5 @@ test("a policy's numbers stand in the units of the contract", () => {
   assert.deepEqual(message.retention, { seconds: 60n, nanos: 0 });
   assert.deepEqual(message.failedRetention, { seconds: 316_224_000n, nanos: 0 });
   assert.equal(message.lostPolicy, LostPolicy.LOST_POLICY_FAIL);
-  assert.equal(message.routing?.strategy, RoutingStrategy.ROUTING_STRATEGY_LEAST_LOADED);
+  assert.equal(message.routing?.strategy, RoutingStrategy.ROUTING_STRATEGY_ROUND_ROBIN);
 });

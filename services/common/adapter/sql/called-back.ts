@@ -9,6 +9,7 @@ import { isCalledBack } from "../../domain/settle.ts";
 import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_SUMMARY_CHARS } from "./execution-insert.ts";
+import { deleteLabels, insertLabels } from "./execution-labels.ts";
 import {
   executionOf,
   FULL_COLUMNS,
@@ -17,7 +18,7 @@ import {
   StateNumber,
   targetKindNumber,
 } from "./execution-row.ts";
-import { labelsText, policyText } from "./execution-text.ts";
+import { labelsText, parametersText, policyText } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import { JOB_COLUMNS, jobOf } from "./job-row.ts";
 import { insertRows } from "./many-rows.ts";
@@ -135,17 +136,15 @@ async function end(
 
 /** It is of the job as it is now. Its gate_keys never change (rule 7). Till its time has come a change may come again. */
 async function renew(session: SqlSession, old: Execution, job: Job): Promise<void> {
-  const { target, policy, labels, name, revision } = job;
+  const { target, policy, labels, name, revision, namespace } = job;
   const isDue = (old.readyUs ?? 0) <= (await session.nowUs());
   const route = routeText(routeOf(job));
   const routeId = routeIdOf(route);
   await insertRows(session, "routes", ["route_id", "text"], [[routeId, route]], "route_id");
-  const wanted = job.schedule?.overlapPolicy ?? "ALLOW";
-  // As a fire is made: CANCEL_RUNNING is refused at the API of this version.
-  const overlap = wanted === "CANCEL_RUNNING" ? "SKIP" : wanted;
+  const overlap = job.schedule?.overlapPolicy ?? "ALLOW";
   await session.execute(
     `UPDATE executions SET job_revision = ?, name = ?, labels = ?, target_kind = ?, target_method = ?,
-      target_summary = ?, target = ?, policy = ?, claim_rank = ?, timeout_ms = ?, route_id = ?, overlap = ?,
+      target_summary = ?, target = ?, parameters = ?, policy = ?, claim_rank = ?, timeout_ms = ?, route_id = ?, overlap = ?,
       start_deadline_us = ?, state_reason = ?, state_message = '', change_number = change_number + 1
       WHERE execution_id = ?`,
     [
@@ -156,6 +155,7 @@ async function renew(session: SqlSession, old: Execution, job: Job): Promise<voi
       target.method,
       storableText(target.summary, MAX_SUMMARY_CHARS),
       target.bytes,
+      parametersText(job.parameters),
       policyText(policy),
       claimRank(policy.priority),
       policy.timeoutMs,
@@ -166,6 +166,10 @@ async function renew(session: SqlSession, old: Execution, job: Job): Promise<voi
       old.executionId,
     ],
   );
+  if (labelsText(old.labels) === labelsText(labels)) return;
+  const [own] = valueLists([old.executionId]);
+  if (own !== undefined) await deleteLabels(session, own);
+  await insertLabels(session, [{ executionId: old.executionId, namespace, labels }]);
 }
 
 /** How it stood before it was decided: what was decided just now had come back. */

@@ -27,7 +27,7 @@ import type { Row } from "./session.ts";
 /** Kinds of target by their number in target_kind. */
 const TARGET_KINDS: readonly (TargetKind | "")[] = ["", "command", "handler", "grpc", "http"];
 /** Overlap policies by their number in the contract. */
-const OVERLAPS = ["", "SKIP", "ALLOW", "QUEUE_ONE", "QUEUE_ALL"] as const;
+const OVERLAPS = ["", "SKIP", "ALLOW", "QUEUE_ONE", "QUEUE_ALL", "CANCEL_RUNNING"] as const;
 
 /** States as numbers, for SQL. */
 export const StateNumber = {

@@ -21,6 +21,7 @@ import type {
   ExecutionStore,
   ExpiredExecution,
   PendingWork,
+  PinnedGroup,
   RequestClaim,
   ResultOutcome,
   StateOf,
@@ -40,6 +41,7 @@ import { expire } from "./expiry.ts";
 import { countExecutions, getExecution, listExecutions, liveOfJob, states } from "./listing.ts";
 import { endLost } from "./losses.ts";
 import { pendingWork } from "./pending-work.ts";
+import { claimRoutes, pin } from "./pins.ts";
 import { storeProgress } from "./progress.ts";
 import { type GateDrift, recountGates } from "./recount.ts";
 import { findRequest, findRequestAnywhere, pruneRequests } from "./requests.ts";
@@ -84,6 +86,14 @@ export class SqlExecutionStore implements ExecutionStore {
 
   claim(request: ClaimRequest): Promise<readonly Execution[]> {
     return claim(this.#db, request);
+  }
+
+  pin(routeId: RouteId, limit: number): Promise<PinnedGroup> {
+    return pin(this.#db, routeId, limit);
+  }
+
+  claimRoutes(executionIds: readonly ExecutionId[]): Promise<ReadonlyMap<ExecutionId, RouteId>> {
+    return claimRoutes(this.#db, executionIds);
   }
 
   storeResults(results: readonly AttemptResult[], offsets: BatchOffsets | null): Promise<StoreResultsOutcome> {

@@ -20,6 +20,7 @@ export const EXECUTOR_COLUMNS = [
   "draining",
   "cpu_load",
   "memory_bytes",
+  "drain_us",
 ] as const;
 
 /** The record of a row with EXECUTOR_COLUMNS. */
@@ -34,7 +35,7 @@ export function executorOf(row: Row): ExecutorRecord {
     heardUs: int(row, "heard_us"),
     lostUs: intOrNull(row, "lost_us"),
     leftUs: intOrNull(row, "left_us"),
-    draining: flag(row, "draining"),
+    draining: flag(row, "draining") || row.drain_us !== null,
     freeSlots: int(row, "free_slots"),
     cpuLoad: real(row, "cpu_load"),
     memoryBytes: int(row, "memory_bytes"),

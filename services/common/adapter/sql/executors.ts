@@ -1,6 +1,6 @@
 import type { ExecutorRecord } from "../../domain/executor.ts";
 import type { ExecutorId, Incarnation, SchedulerId } from "../../domain/identifier.ts";
-import type { Beat, ExecutorStore, RegisterOutcome, Registration } from "../../port/store-executors.ts";
+import type { Beat, Drain, ExecutorStore, RegisterOutcome, Registration } from "../../port/store-executors.ts";
 import { register } from "./executor-register.ts";
 import { EXECUTOR_COLUMNS, executorOf } from "./executor-row.ts";
 import { updateRows } from "./many-rows.ts";
@@ -15,6 +15,9 @@ const MAX_PRUNED = 500;
 /** Current attempts of an incarnation, found by their index. */
 const HAS_ATTEMPTS = `EXISTS (SELECT 1 FROM executions AS e
   WHERE e.active_executor = x.executor_id AND e.incarnation = x.incarnation)`;
+
+/** Neither lost nor left. */
+const LIVE = "lost_us IS NULL AND left_us IS NULL";
 
 /** Executors on SQL: who lives is in the store (rule 14). */
 export class SqlExecutorStore implements ExecutorStore {
@@ -71,6 +74,27 @@ export class SqlExecutorStore implements ExecutorStore {
     );
   }
 
+  async drain(executorId: ExecutorId, graceMs: number): Promise<ExecutorRecord | null> {
+    const [row] = await this.#database.transact("executor.drain", async (session) => {
+      const untilUs = (await session.nowUs()) + graceMs * 1_000;
+      await session.execute(
+        `UPDATE executors SET drain_us = CASE WHEN drain_us < ? THEN drain_us ELSE ? END WHERE executor_id = ? AND ${LIVE}`,
+        [untilUs, untilUs, executorId],
+      );
+      return await session.query(`SELECT ${COLUMNS} FROM executors WHERE executor_id = ? AND ${LIVE}`, [executorId]);
+    });
+    return row === undefined ? null : executorOf(row);
+  }
+
+  async drains(home: SchedulerId): Promise<readonly Drain[]> {
+    const rows = await this.#database.read("executor.drains", (session) => session.query(drainsSql, [home]));
+    return rows.map((row) => ({
+      executorId: text(row, "executor_id") as ExecutorId,
+      incarnation: text(row, "incarnation") as Incarnation,
+      untilUs: int(row, "drain_us"),
+    }));
+  }
+
   prune(endedBeforeUs: number): Promise<number> {
     return this.#database.transact("executor.prune", async (session) => {
       // Looked for without locks first: a DELETE with this condition would lock executions (rule 1).
@@ -95,6 +119,10 @@ export class SqlExecutorStore implements ExecutorStore {
 export const lostSql = `SELECT ${COLUMNS} FROM executors AS x
   WHERE (lost_us IS NOT NULL OR left_us IS NOT NULL) AND ${HAS_ATTEMPTS}
   ORDER BY registered_us, executor_id, incarnation`;
+
+/** Drains of a home's executors. */
+export const drainsSql = `SELECT executor_id, incarnation, drain_us FROM executors
+  WHERE home = ? AND drain_us IS NOT NULL AND ${LIVE}`;
 
 /** Rule 14: heard_time of all sessions of a home in one statement; a session that is not the store's is not heard. */
 async function beat(session: SqlSession, home: SchedulerId, beats: readonly Beat[]): Promise<readonly Beat[]> {

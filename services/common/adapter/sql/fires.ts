@@ -7,6 +7,7 @@ import type { ClaimedSlot } from "../../port/store-executions.ts";
 import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { LockedGates } from "./gates.ts";
+import { cancelOverlapped } from "./overlapped.ts";
 import { standingPlacements } from "./placements.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
 import { beginningOf } from "./submit-group.ts";
@@ -88,6 +89,7 @@ async function storeFires(session: SqlSession, requests: readonly Fire[]): Promi
   }
   await gates.save();
   await insertExecutions(session, all);
+  await cancelOverlapped(session, gates);
   return outcomes;
 }
 

@@ -50,6 +50,7 @@ export class LockedGates {
   readonly #session: SqlSession;
   readonly #nowUs: number;
   readonly #gates: ReadonlyMap<string, Gate>;
+  readonly #cancelling = new Set<string>();
 
   private constructor(session: SqlSession, nowUs: number, gates: ReadonlyMap<string, Gate>) {
     this.#session = session;
@@ -86,8 +87,14 @@ export class LockedGates {
     const key = blocked ?? user.gateKeys.find((own) => this.#gate(own).waiting > 0);
     assert(key !== undefined, "one that waits has a gate");
     this.wait(key);
+    if (user.overlap === "CANCEL_RUNNING") for (const own of user.gateKeys) this.#cancelling.add(own);
     if (blocked === null) this.#tryBy(this.#gate(key), this.#nowUs + RETRY_ADMISSION_US);
     return { kind: "waits", key, reason: blocked === null ? "BEHIND_EARLIER" : this.reason(key, user) };
+  }
+
+  /** Gates at which one waits by this transaction that cancels what holds them. */
+  get cancelling(): readonly string[] {
+    return [...this.#cancelling].filter((key) => key.startsWith(JOB_PREFIX)).sort();
   }
 
   /** Lets a waiting one in when all its keys have room; else answers the first without. It counts for `waitingKey` till then. */

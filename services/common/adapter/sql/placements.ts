@@ -5,7 +5,7 @@ import { valueLists } from "./value-list.ts";
 
 /**
  * Rules 16 and 20: an attempt is claimed for an executor only while its
- * session is the store's and it is neither lost nor gone. The rows are read
+ * session is the store's and it is neither lost nor gone nor asked to drain. The rows are read
  * without a lock (rule 1): what changes right after is as if the claim had come
  * first, and a sweep finds attempts of lost incarnations whenever they came.
  */
@@ -18,7 +18,7 @@ export async function standingPlacements<P extends Placement>(
   for (const list of valueLists([...new Set(placements.map(({ executorId }) => executorId))])) {
     const rows = await session.queryWithNow(
       `SELECT executor_id, incarnation, session_number FROM executors
-        WHERE executor_id IN (${list.sql}) AND lost_us IS NULL AND left_us IS NULL`,
+        WHERE executor_id IN (${list.sql}) AND lost_us IS NULL AND left_us IS NULL AND drain_us IS NULL`,
       list.values,
     );
     for (const row of rows) {

@@ -1,6 +1,6 @@
 import { type ExecutorProfile, matchesRoute } from "../../domain/executor.ts";
 import type { RouteId } from "../../domain/identifier.ts";
-import { parseRoute } from "../../domain/route.ts";
+import { parseRoute, withoutPin } from "../../domain/route.ts";
 import { big, text } from "./row-reader.ts";
 import type { SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -9,7 +9,7 @@ import { valueLists } from "./value-list.ts";
 export async function runnableRoutes(session: SqlSession, routeIds: readonly RouteId[]): Promise<ReadonlySet<RouteId>> {
   if (routeIds.length === 0) return new Set();
   const profiles = await session.query(
-    "SELECT profile FROM executors WHERE lost_us IS NULL AND left_us IS NULL AND draining = 0",
+    "SELECT profile FROM executors WHERE lost_us IS NULL AND left_us IS NULL AND draining = 0 AND drain_us IS NULL",
   );
   const executors = profiles.map((row) => JSON.parse(text(row, "profile")) as ExecutorProfile);
   const runnable = new Set(routeIds);
@@ -19,7 +19,7 @@ export async function runnableRoutes(session: SqlSession, routeIds: readonly Rou
       list.values,
     );
     for (const row of rows) {
-      const route = parseRoute(text(row, "text"));
+      const route = withoutPin(parseRoute(text(row, "text")));
       if (!executors.some((profile) => matchesRoute(profile, route))) runnable.delete(big(row, "route_id") as RouteId);
     }
   }

@@ -102,7 +102,8 @@ async function lockExecution(session: SqlSession, executionId: ExecutionId): Pro
   return row ?? null;
 }
 
-async function cancelWaiting(
+/** Cancels one that has no current attempt, whose row and gates are locked. */
+export async function cancelWaiting(
   session: SqlSession,
   execution: Execution,
   stop: NonNullable<Execution["stop"]>,

@@ -6,6 +6,7 @@ import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { type GateDecision, LockedGates } from "./gates.ts";
+import { cancelOverlapped } from "./overlapped.ts";
 import { standingPlacements } from "./placements.ts";
 import { isAlike, isWaiting, replaceWaiting } from "./replaced-execution.ts";
 import { claimRequests, forgetRequest, type RequestUse, setRequestResult } from "./requests.ts";
@@ -47,6 +48,7 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   await gates.save();
   await insertExecutions(session, [...rows.values()]);
   await checkInserted(session, [...rows.values()]);
+  await cancelOverlapped(session, gates);
   await answerRequests(session, settled);
   return group.map((submission): SubmitOutcome => {
     const row = rows.get(submission);

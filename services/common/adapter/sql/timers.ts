@@ -6,6 +6,7 @@ import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-ro
 import { expireUsOfRow, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { updateRows } from "./many-rows.ts";
+import { cancelOverlapped } from "./overlapped.ts";
 import { isFire, takeFiresBack } from "./refused-fires.ts";
 import { big, int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
@@ -137,6 +138,7 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   await updateRows(session, ADMITTED_UPDATE, admitted);
   await updateRows(session, WAITING_UPDATE, waiting);
   await updateRows(session, SKIPPED_UPDATE, skipped);
+  await cancelOverlapped(session, gates);
   const open = new Set([...claimable, ...admitted].map(([id]) => id));
   const ready = rows.flatMap((row): ReadyExecution[] => {
     const executionId = text(row, "execution_id") as ExecutionId;

@@ -19,6 +19,8 @@ export const executors: Table = {
     draining: column("tinyint"),
     cpu_load: column("double"),
     memory_bytes: column("bigint"),
+    /** When the grace of its drain ends; NULL while it was not asked to drain. */
+    drain_us: noTimeUs,
   },
   indexes: [index("ix_executors_home", "home")],
 };

@@ -7,6 +7,13 @@ export const routes: Table = {
   indexes: [],
 };
 
+/** How many pins each route has given, by the route of what waits for one (rule 32). */
+export const pinTurns: Table = {
+  name: "pin_turns",
+  columns: { route_id: primary(column("bigint")), taken: column("bigint") },
+  indexes: [],
+};
+
 /** How far each result partition is stored (rules 3 and 27). */
 export const resultOffsets: Table = {
   name: "result_offsets",

@@ -5,7 +5,7 @@ import { executors } from "./executors.ts";
 import { gates } from "./gates.ts";
 import { jobLogs } from "./job-logs.ts";
 import { jobRevisions, jobs } from "./jobs.ts";
-import { descriptorMethods, descriptors, feeds, mesh, resultOffsets, routes } from "./mesh.ts";
+import { descriptorMethods, descriptors, feeds, mesh, pinTurns, resultOffsets, routes } from "./mesh.ts";
 import { outputPieces } from "./output-pieces.ts";
 import { requests } from "./requests.ts";
 
@@ -19,6 +19,7 @@ export const tables: readonly Table[] = [
   executors,
   gates,
   routes,
+  pinTurns,
   requests,
   resultOffsets,
   outputPieces,

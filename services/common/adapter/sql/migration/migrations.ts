@@ -3,6 +3,7 @@ import { DeadlineSchema1795996800000 } from "./deadline-schema.ts";
 import { InitialSchema1795392000000 } from "./initial-schema.ts";
 import { ListSchema1796342400000 } from "./list-schema.ts";
 import { ParameterSchema1796515200000 } from "./parameter-schema.ts";
+import { PinSchema1796256000000 } from "./pin-schema.ts";
 import { UniqueSchema1796083200000 } from "./unique-schema.ts";
 
 /** All migrations, oldest first. A name ends in 13 digits of time, by which they are ordered. */
@@ -10,6 +11,7 @@ export const migrations = [
   InitialSchema1795392000000,
   DeadlineSchema1795996800000,
   UniqueSchema1796083200000,
+  PinSchema1796256000000,
   ListSchema1796342400000,
   ParameterSchema1796515200000,
 ];

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { defaultPolicy } from "../../../services/common/domain/policy.ts";
+import { testExecution } from "../../support/new-execution.ts";
+import { type SchedulerCore, schedulerCore } from "../../support/scheduler-core.ts";
+import type { ScriptedExecutor } from "../../support/scripted-executor.ts";
+
+const policy = { ...defaultPolicy, routingStrategy: "ROUND_ROBIN" } as const;
+
+async function submitInTurn(core: SchedulerCore, count: number): Promise<void> {
+  for (let left = count; left > 0; left--) {
+    await core.submitter.submit({ execution: testExecution(core.nowUs(), { policy }), request: null });
+    await core.clock.settle();
+  }
+}
+
+const counts = (executors: readonly ScriptedExecutor[]): number[] => executors.map(({ orders }) => orders.length);
+
+test("rule 32: submissions go to each executor in turn, whatever room each has, without time passing", async (t) => {
+  const core = await schedulerCore(t);
+  const executors = [
+    await core.join("a", 2, { slots: 2 }),
+    await core.join("b", 9, { slots: 9 }),
+    await core.join("c", 4),
+  ];
+  core.start();
+  await core.clock.settle();
+  await submitInTurn(core, 6);
+  assert.deepEqual(counts(executors), [2, 2, 2]);
+});
+
+test("rule 32: pinned work waits for its executor though another has room, and goes when it has some", async (t) => {
+  const core = await schedulerCore(t);
+  const full = await core.join("a", 1, { slots: 1 });
+  const free = await core.join("b", 8, { slots: 8 });
+  core.start();
+  await core.clock.settle();
+  await submitInTurn(core, 6);
+  await core.clock.advance(2_000);
+  assert.deepEqual(counts([full, free]), [1, 3]);
+  const plain = testExecution(core.nowUs());
+  await core.submitter.submit({ execution: plain, request: null });
+  await core.clock.settle();
+  assert.deepEqual(counts([full, free]), [1, 4], "what waits for the full one stands in nobody's way");
+  full.beat(2, 1);
+  await core.clock.advance(300);
+  assert.deepEqual(counts([full, free]), [3, 4]);
+});
+
+test("rule 32: without an executor it waits unpinned, and is pinned when some have come", async (t) => {
+  const core = await schedulerCore(t);
+  core.start();
+  await core.clock.settle();
+  await submitInTurn(core, 4);
+  await core.clock.advance(1_000);
+  const executors = [await core.join("a", 4), await core.join("b", 4)];
+  await core.clock.advance(500);
+  assert.equal(
+    counts(executors).reduce((sum, count) => sum + count),
+    4,
+  );
+});
+
+test("rule 32: what waits for one that drains goes to another; so does what waits for one that is lost elsewhere", async (t) => {
+  const core = await schedulerCore(t);
+  const other = await schedulerCore(t, { base: core.base, schedulerId: "scheduler-2" });
+  const full = await core.join("a", 0);
+  const elsewhere = await other.join("b", 0);
+  const free = await core.join("c", 8, { slots: 8 });
+  core.start();
+  await core.clock.settle();
+  await submitInTurn(core, 6);
+  assert.deepEqual(counts([full, elsewhere, free]), [0, 0, 2]);
+  await core.store.executors.drain(full.profile.executorId, 60_000);
+  await core.clock.advance(2_500);
+  const moved = free.orders.length;
+  assert.ok(moved > 2 && moved < 6, `${moved}: those of a, in turn over b and c`);
+  await core.store.executors.leave(elsewhere.profile.executorId, elsewhere.profile.incarnation);
+  await core.clock.advance(2_500);
+  assert.deepEqual(counts([full, elsewhere, free]), [0, 0, 6]);
+});
+
+test("rule 32: what another scheduler made ready, and told nobody of, is pinned by the sweep", async (t) => {
+  const core = await schedulerCore(t);
+  const other = await schedulerCore(t, { base: core.base, schedulerId: "scheduler-2" });
+  const executor = await core.join("a", 4);
+  core.start();
+  await core.clock.settle();
+  await submitInTurn(other, 1);
+  await core.clock.advance(500);
+  assert.equal(executor.orders.length, 1);
+});
