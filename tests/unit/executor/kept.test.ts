@@ -2,28 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyText } from "../../../services/common/domain/identifier.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
-import type { ExecutorBus, ResultPosition } from "../../../services/common/port/bus.ts";
+import { HeldBus } from "./held-bus.ts";
 import { HeldWork, type Rig, setup, WAYS } from "./setup.ts";
-
-/** A bus whose sends the test settles. */
-class HeldBus implements ExecutorBus {
-  readonly kind = "memory";
-  readonly resultPartitions = 1;
-  readonly sends: PromiseWithResolvers<ResultPosition>[] = [];
-  healthy = true;
-
-  async start(): Promise<void> {}
-  async stop(): Promise<void> {}
-  health() {
-    return { healthy: this.healthy, message: "" };
-  }
-  onOrder(): void {}
-  sendResult(): Promise<ResultPosition> {
-    const send = Promise.withResolvers<ResultPosition>();
-    this.sends.push(send);
-    return send.promise;
-  }
-}
 
 /** All records of the result topic, as texts of their keys. */
 function produced(rig: Rig): string[] {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AttemptEnding } from "../../../services/executor/target-runner.ts";
+import { HeldBus } from "./held-bus.ts";
 import { HeldWork, setup, WAYS } from "./setup.ts";
 
 for (const way of WAYS) {
@@ -141,10 +142,9 @@ test("rule 19: ended and sent by a session, the result is sent again", async (t)
 });
 
 test("rule 19: what Kafka does not take within a second goes by the session too, and either way frees it", async (t) => {
-  const rig = await setup(t, { way: "bus" });
-  assert.ok(rig.bus !== null);
-  rig.bus.away = true;
-  rig.homes.last.dispatch(rig.order());
+  const manners = { stored: [{ partition: 0, generation: 0, nextOffset: 0 }] };
+  const rig = await setup(t, { deps: { bus: new HeldBus() }, manners });
+  await rig.dispatch();
   await rig.clock.advance(900);
   assert.equal(rig.homes.all("result").length, 0);
   assert.equal(rig.executor.status.heldSlots, 1, "it holds its slot until then");
