@@ -14,8 +14,6 @@ import { promise } from "./verdict.ts";
 
 /** Whole milliseconds of timers, and microseconds that are rounded. */
 const ROUNDING_MS = 1;
-/** Work that has waited for so long is known to every scheduler that stood still or could not read the store meanwhile. */
-const KNOWN_AFTER_MS = 1_000;
 
 const CALL_BACKS = [stopReasonNumber("PAUSED"), stopReasonNumber("SUPERSEDED")];
 const JOB_CHANGES: ReadonlySet<string> = new Set(["job.pause", "job.update", "job.delete"]);
@@ -35,8 +33,6 @@ export class HeldCheckers implements RecordEvents {
   readonly #onHeld: (jobId: string, executionId: string) => void;
   /** Revisions of fires that came back SUPERSEDED. */
   readonly #superseded = new Map<string, number>();
-  /** Since when each has been claimable, virtual milliseconds. */
-  readonly #readyMs = new Map<string, number>();
 
   /** @param onHeld hears of each fire that is sent ahead of its time */
   constructor(
@@ -56,7 +52,6 @@ export class HeldCheckers implements RecordEvents {
       if (table === "jobs" && JOB_CHANGES.has(name)) this.#jobChanged(String((after ?? before)?.job_uid));
       if (table !== "executions" || after === null) continue;
       if (name === "release_held") this.#released(before, after);
-      this.#ready(after);
       this.#dispatched(name, before, after);
       this.#stopped(before, after);
       this.#renewed(before, after);
@@ -88,12 +83,6 @@ export class HeldCheckers implements RecordEvents {
 
   ended(): void {}
 
-  #ready(row: ChangedRow): void {
-    const id = String(row.execution_id);
-    if (Number(row.state) !== StateNumber.READY) this.#readyMs.delete(id);
-    else if (!this.#readyMs.has(id)) this.#readyMs.set(id, this.#around.timeline.nowMs);
-  }
-
   #dispatched(name: string, before: ChangedRow | null, after: ChangedRow): void {
     if (Number(after.state) !== StateNumber.DISPATCHED || before?.attempt === after.attempt) return;
     const id = String(after.execution_id);
@@ -103,24 +92,6 @@ export class HeldCheckers implements RecordEvents {
     else this.#held.set(id, { attempt: Number(after.attempt), untilUs });
     if (name !== "fire" || untilUs === null) return;
     this.#onHeld(String(after.job_id), id);
-    this.#ahead(id);
-  }
-
-  /** Nothing that could have the slot has been waiting all along. */
-  #ahead(id: string): void {
-    const waiting = this.#around.store
-      .rows(
-        "SELECT w.execution_id FROM executions e JOIN executions w ON w.claim_route = e.route_id WHERE e.execution_id = ?",
-        id,
-      )
-      .map((row) => String(row.execution_id));
-    const sinceMs = this.#around.timeline.nowMs - KNOWN_AFTER_MS;
-    const first = waiting.find((other) => (this.#readyMs.get(other) ?? Number.POSITIVE_INFINITY) < sinceMs);
-    promise(
-      "nothing goes ahead of what waits",
-      first === undefined,
-      () => `${id} is sent ahead of its time; ${first} waits since ${this.#readyMs.get(first ?? "")}`,
-    );
   }
 
   #stopped(before: ChangedRow | null, after: ChangedRow): void {

@@ -63,9 +63,11 @@ export class UniqueChecks {
       () => `${id} is ${EXECUTION_STATES[Number(after.state)]} without its key`,
     );
     const waited = Number(before?.attempt) === 0 && Number(before?.state) <= StateNumber.READY;
+    // A fire that was called back has its job's new target (rule 11), and never a key.
+    const isKeyed = before !== null && before.live_unique_key !== null;
     promise(
       "what was tried is not replaced",
-      before === null || before.target_summary === after.target_summary || waited,
+      !isKeyed || before.target_summary === after.target_summary || waited,
       () => `${id} has another target after attempt ${before?.attempt}`,
     );
   }

@@ -6,6 +6,8 @@ import type { Store } from "../../common/port/store.ts";
 const SAMPLE_AGE_MS = 1_000;
 /** Counting takes one part in so many of the time at most: a long queue is counted more rarely. */
 const COUNTING_SHARE = 20;
+/** And it is known so long at most: a store that answered late once would have submissions refused long after. */
+const LONGEST_SAMPLE_AGE_MS = 5_000;
 /** Who is refused may come again after this, milliseconds. */
 const RETRY_DELAY_MS = 1_000;
 
@@ -66,7 +68,8 @@ export class WaitingLimit {
       this.#waiting = Math.min(this.#waiting, this.#maxWaiting - 1);
     }
     const nowMs = this.#clock.monotonicMs();
-    this.#freshUntilMs = nowMs + Math.max(SAMPLE_AGE_MS, (nowMs - fromMs) * COUNTING_SHARE);
+    const ageMs = Math.max(SAMPLE_AGE_MS, (nowMs - fromMs) * COUNTING_SHARE);
+    this.#freshUntilMs = nowMs + Math.min(ageMs, LONGEST_SAMPLE_AGE_MS);
   }
 
   #refusal(): JobmeshError {

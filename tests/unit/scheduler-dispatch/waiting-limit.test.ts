@@ -87,3 +87,20 @@ test("the queue is counted once a second, however many come", async (t) => {
   for (let count = 0; count < 5; count++) await submit(core);
   assert.equal(counted.length, once * 2);
 });
+
+test("a count that the store answered late is known for five seconds at most", async (t) => {
+  const core = await schedulerCore(t, { maxWaiting: 1 });
+  assert.equal(await submit(core), "READY");
+  await core.clock.advance(1_000);
+  core.base.before.statement = (name) => (name === "count_ready" ? core.clock.advance(2_000) : undefined);
+  await assert.rejects(submit(core), isRefused);
+  core.base.before.statement = () => undefined;
+  const executor = await core.join("one", 1);
+  await core.dispatcher.runOnce(new AbortController().signal);
+  await core.clock.settle();
+  assert.equal(executor.orders.length, 1);
+  await core.clock.advance(4_900);
+  await assert.rejects(submit(core), isRefused);
+  await core.clock.advance(200);
+  assert.equal(await submit(core), "READY");
+});
