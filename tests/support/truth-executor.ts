@@ -11,22 +11,25 @@ import { createExecutor, exitUnsettled, HandlerError, runUntilStopped } from "..
 
 const descriptors = readFileSync(new URL("../../examples/report/gen/descriptors.binpb", import.meta.url));
 
-const executor = createExecutor({ descriptors, allowCommands: true, exitProcess: exitUnsettled }).handle(
-  ReportServiceService.render,
-  async (request, context) => {
-    const said = (name: string): number => Number(request.rows.find((row) => row.name === name)?.amount ?? 0n);
-    const note = (word: string): void =>
-      appendFileSync(request.title, `${context.executionId} ${context.attempt} ${word}\n`);
-    note("start");
-    await sleep(said("ms"), undefined, { signal: context.signal }).catch(() => {});
-    if (context.signal.aborted) {
-      note("aborted");
-      throw new HandlerError("ABORTED", "told to end");
-    }
-    note("end");
-    if (context.attempt < said("fail_until")) throw new HandlerError("NOT_YET", "fails before its time");
-    return { text: "", sum: 0n };
-  },
-);
+const executor = createExecutor({
+  descriptors,
+  allowCommands: true,
+  allowGrpc: true,
+  allowHttp: true,
+  exitProcess: exitUnsettled,
+}).handle(ReportServiceService.render, async (request, context) => {
+  const said = (name: string): number => Number(request.rows.find((row) => row.name === name)?.amount ?? 0n);
+  const note = (word: string): void =>
+    appendFileSync(request.title, `${context.executionId} ${context.attempt} ${word}\n`);
+  note("start");
+  await sleep(said("ms"), undefined, { signal: context.signal }).catch(() => {});
+  if (context.signal.aborted) {
+    note("aborted");
+    throw new HandlerError("ABORTED", "told to end");
+  }
+  note("end");
+  if (context.attempt < said("fail_until")) throw new HandlerError("NOT_YET", "fails before its time");
+  return { text: "", sum: 0n };
+});
 
 await runUntilStopped(executor);
