@@ -7,7 +7,6 @@ import { int, text } from "../../services/common/adapter/sql/row-reader.ts";
 import { MAX_RUNS, type SqlSession } from "../../services/common/adapter/sql/session.ts";
 import { CommitUnknown, StatementRefused } from "../../services/common/adapter/sql/store-fault.ts";
 import { StoreUnavailable } from "../../services/common/port/store.ts";
-import { ManualClock } from "../support/manual-clock.ts";
 import { storeBackends, storeTest, type TestDatabase, type TestOptions } from "../support/store.ts";
 import { uniqueName } from "../support/unique-name.ts";
 
@@ -165,20 +164,6 @@ mysqlTest("rule 1: a transaction that always loses gives up with StoreUnavailabl
   });
   await assert.rejects(losing, StoreUnavailable);
   assert.equal(runs, MAX_RUNS);
-});
-
-mysqlTest("a transaction that takes more than ten seconds is StoreUnavailable, and changes nothing", async (open) => {
-  const clock = new ManualClock();
-  const db = await open({ clock });
-  const taking = (ms: number, name: string) =>
-    db.database.transact("slow", async (session) => {
-      await put(session, name);
-      await clock.advance(ms);
-    });
-  await taking(10_000, "in time");
-  await assert.rejects(taking(10_001, "late"), /not done within 10000 ms/);
-  const found = [await factOf(db, "in time"), await factOf(db, "late")];
-  assert.deepEqual(found, ["0", null]);
 });
 
 mysqlTest("a body that swallows the loss of its transaction does not commit the rest", async (open) => {
