@@ -134,3 +134,18 @@ test("1,000 routes are pinned in one round, and the next sweep brings the rest",
   core.pinner.look(left);
   assert.deepEqual([await core.pinner.runOnce(), groups.length, new Set(groups)], [false, 1_001, new Set([1])]);
 });
+
+test("1,000 routes without an executor do not keep the one after them from its own", async (t) => {
+  const core = await schedulerCore(t);
+  const { found } = await waiting(
+    t,
+    core,
+    Array.from({ length: 1_001 }, (_, at) => ({ namespace: `n${at}` })),
+  );
+  const last = (await core.store.executions.waitingRoutes()).at(-1) ?? assert.fail("they wait");
+  const { namespace } = found.get(last.routeId) ?? assert.fail("it is known");
+  core.start();
+  const executor = await core.join("a", 4, { namespaces: [namespace] });
+  await core.clock.advance(1_000);
+  assert.equal(new Set(executor.orders.map(({ key }) => key.executionId)).size, 1);
+});
