@@ -29,7 +29,7 @@ import { StopSender } from "./sessions/stop-sender.ts";
 import { StoredOffsetsView } from "./sessions/stored-offsets.ts";
 
 /** Results of sessions that wait to be stored. */
-const MAX_QUEUED_RESULTS = 50_000;
+export const MAX_QUEUED_RESULTS = 50_000;
 /** Between two checks that the result topic is the one that was read (rule 27). */
 const TOPIC_CHECK_MS = 60_000;
 

@@ -88,6 +88,17 @@ onEveryStore("rule 5: when the outcome cannot be found out, the store is away", 
   });
 });
 
+onEveryStore("rule 5: a group whose COMMIT is lost three times is stored; a fourth time is told", async (setup) => {
+  const lost = await losingCommits(setup, "submit", "before", 3, async () => {
+    assert.equal((await setup.store.submit([submission(newExecution())]))[0]?.kind, "stored");
+  });
+  assert.equal(lost, 3);
+  const given = await losingCommits(setup, "submit", "before", 99, async () => {
+    await assert.rejects(setup.store.submit([submission(newExecution())]), CommitUnknown);
+  });
+  assert.equal(given, 4);
+});
+
 onEveryStore("rule 5: claims whose lost COMMIT stood are read back under their fences", async (setup) => {
   const placement = await addExecutor(setup);
   await submitAll(setup, [newExecution(), newExecution()]);

@@ -1,5 +1,7 @@
 /** Rule 5: request_ids are forgotten after their time. */
 import assert from "node:assert/strict";
+import { insertRows } from "../../services/common/adapter/sql/many-rows.ts";
+import { MAX_SEARCHED_NAMESPACES } from "../../services/common/adapter/sql/requests.ts";
 import { newExecution, onEveryStore, submission } from "../support/execution-store.ts";
 
 const request = { namespace: "default", method: "submit", requestId: "old", bodyHash: "a".repeat(64) } as const;
@@ -46,4 +48,31 @@ onEveryStore("rule 5: what a request made is found by it until its time is over"
   assert.equal(await store.repeatAnywhere({ ...request, namespace: "", bodyHash: "b".repeat(64) }), null);
   await sql((session) => session.execute("UPDATE requests SET expire_us = 1"));
   assert.equal(await store.repeatOf(request), null);
+});
+
+onEveryStore("rule 5: a request of an unknown namespace is looked for in 1,000 of them", async ({ store, sql }) => {
+  const made = newExecution({ namespace: "z" });
+  await store.submit([submission(made, { request: { ...request, namespace: "z" } })]);
+  const other = Buffer.from("other");
+  const insert = (count: number, from: number) =>
+    sql((session) =>
+      insertRows(
+        session,
+        "requests",
+        ["namespace", "method", "request_id", "body_hash", "result_id", "expire_us"],
+        Array.from({ length: count }, (_, at) => [
+          `a${from + at}`,
+          "submit",
+          other,
+          request.bodyHash,
+          made.executionId,
+          1,
+        ]),
+      ),
+    );
+  await insert(MAX_SEARCHED_NAMESPACES - 1, 0);
+  const found = { kind: "repeated", executionId: made.executionId };
+  assert.deepEqual(await store.repeatAnywhere({ ...request, namespace: "" }), found);
+  await insert(1, MAX_SEARCHED_NAMESPACES - 1);
+  assert.equal(await store.repeatAnywhere({ ...request, namespace: "" }), null);
 });

@@ -173,6 +173,32 @@ onEveryStore("rule 5: a key that is lost to others again and again fails its own
   assert.equal(await countStored(setup), 4);
 });
 
+onEveryStore("rule 5: a key that is lost ten times is tried again; lost once more it is contended", async (setup) => {
+  const transact = setup.database.transact.bind(setup.database);
+  let losses = 0;
+  const losing = (session: SqlSession): SqlSession => ({
+    dialect: session.dialect,
+    nowUs: () => session.nowUs(),
+    query: async (sql, params = []) => {
+      if (!sql.includes("COUNT(*) AS found") || losses === 0) return await session.query(sql, params);
+      losses -= 1;
+      return [{ found: 0 }];
+    },
+    queryWithNow: (sql, params) => session.queryWithNow(sql, params),
+    execute: (sql, params) => session.execute(sql, params),
+    executeEach: (sql, lists) => session.executeEach(sql, lists),
+  });
+  setup.database.transact = (name, body) => transact(name, (session) => body(losing(session)));
+  for (const [times, kind] of [
+    [10, "stored"],
+    [11, "contended"],
+  ] as const) {
+    losses = times;
+    assert.equal((await submitUnique(setup, `lost ${times} times`)).kind, kind);
+    assert.equal(losses, 0);
+  }
+});
+
 onMysql("rule 5: of many that submit one key at once one makes it, and all hear of that one", async (setup) => {
   for (let round = 0; round < 10; round++) {
     const outcomes = await Promise.all(

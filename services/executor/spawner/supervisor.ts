@@ -19,7 +19,7 @@ import type { SpawnerStart } from "./port/spawner-host.ts";
  */
 
 /** Bytes that may wait for the executor to read before output is dropped: a frozen executor blocks no command. */
-const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
+export const MAX_BACKLOG_BYTES = 16 * 1024 * 1024;
 
 /** Milliseconds between two looks while silence or fence has passed. */
 const LOOK_AGAIN_MS = 1_000;

@@ -12,7 +12,7 @@ export type MethodDescriptors = {
 };
 
 /** At most this many bytes of descriptors for one handler. */
-const MAX_DESCRIPTOR_BYTES = 1024 * 1024;
+export const MAX_DESCRIPTOR_BYTES = 1024 * 1024;
 
 /**
  * Cuts a FileDescriptorSet down to what one method needs, so that its hash

@@ -21,7 +21,7 @@ export type PinnerDeps = {
 
 /** Rows in one group. */
 const MAX_PINNED_ROWS = 500;
-/** Routes that wait to be looked at; the next sweep brings the rest. */
+/** Routes that wait to be looked at; the next sweep goes on with the rest, as the first may have no executor. */
 const MAX_DUE_ROUTES = 1_000;
 /** Pins to executors of other homes are looked at this often; a loss takes seconds. */
 const LOOK_INTERVAL_MS = 1_000;
@@ -38,6 +38,8 @@ export class Pinner {
   readonly #loop: WakeableLoop;
   readonly #due = new Set<RouteId>();
   #lookedMs = Number.NEGATIVE_INFINITY;
+  /** Of what a sweep found, how many the sweeps before have looked at. */
+  #from = 0;
   #unsubscribe: () => void = () => {};
 
   constructor(deps: PinnerDeps) {
@@ -70,12 +72,17 @@ export class Pinner {
     const { clock } = this.#deps;
     const looks = clock.monotonicMs() - this.#lookedMs >= LOOK_INTERVAL_MS;
     let pinned = false;
+    const found: RouteId[] = [];
     for (const [routeId, route] of waiting) {
       const { pin } = route;
       if (pin === null || (pin !== TO_BE_PINNED && (!looks || this.#isHere(route)))) continue;
       pinned ||= pin !== TO_BE_PINNED;
-      this.#note(routeId);
+      found.push(routeId);
     }
+    const from = found.length > MAX_DUE_ROUTES ? this.#from % found.length : 0;
+    const next = [...found.slice(from), ...found.slice(0, from)];
+    const left = next.findIndex((routeId) => !this.#note(routeId));
+    this.#from = left === -1 ? 0 : from + left;
     if (pinned) this.#lookedMs = clock.monotonicMs();
   }
 
@@ -115,9 +122,11 @@ export class Pinner {
     return new Set(stale.map(([routeId]) => routeId));
   }
 
-  #note(routeId: RouteId): void {
-    if (this.#due.size >= MAX_DUE_ROUTES) return;
+  /** False when there is no room for it. */
+  #note(routeId: RouteId): boolean {
+    if (this.#due.size >= MAX_DUE_ROUTES && !this.#due.has(routeId)) return false;
     this.#due.add(routeId);
     this.#loop.wake();
+    return true;
   }
 }

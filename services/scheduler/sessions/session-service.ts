@@ -36,9 +36,14 @@ export type SessionServiceDeps = {
 };
 
 /** Groups of reports of started attempts. */
-const STARTED_LIMITS = { maxItems: 500, maxBytes: 1024 * 1024, maxWaiting: 100_000, maxWaitingBytes: 64 * 1024 * 1024 };
+export const STARTED_LIMITS = {
+  maxItems: 500,
+  maxBytes: 1024 * 1024,
+  maxWaiting: 100_000,
+  maxWaitingBytes: 64 * 1024 * 1024,
+};
 /** Groups of output: executors hold back at 256 KiB an attempt, and a thousand of them wait at most (rule 35). */
-const OUTPUT_LIMITS = {
+export const OUTPUT_LIMITS = {
   maxItems: 500,
   maxBytes: 4 * 1024 * 1024,
   maxWaiting: 50_000,

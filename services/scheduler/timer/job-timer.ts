@@ -56,7 +56,7 @@ export type JobTimerDeps = {
 
 /** Fires in one transaction, and their size with the executions that they make. */
 /** No bytes of their own wait: a fire's target is its job's. */
-const FIRE_GROUP_LIMITS = { maxItems: 100, maxBytes: 4 * 1024 * 1024, maxWaitingBytes: Number.MAX_SAFE_INTEGER };
+export const FIRE_GROUP_LIMITS = { maxItems: 100, maxBytes: 4 * 1024 * 1024, maxWaitingBytes: Number.MAX_SAFE_INTEGER };
 /** What an execution is reckoned at beside its target, which is its job's. */
 const FIRE_BYTES = 1_024;
 

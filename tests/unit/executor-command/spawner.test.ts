@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { MAX_FRAME_BYTES } from "../../../services/executor/spawner/frame.ts";
 import { readGroupFile } from "../../../services/executor/spawner/group-file.ts";
 import { SPAWN_MARK } from "../../../services/executor/spawner/group-ledger.ts";
 import { groupLives, processStat } from "../../../services/executor/spawner/process-table.ts";
@@ -189,4 +190,20 @@ test("200 commands run at once, each with its own output", async (t) => {
   }
   assert.deepEqual(readGroupFile(groupsFilePath(folder))?.groups, []);
   await spawner.stop();
+});
+
+test("a command has 4 MiB less 1 KiB with all that belongs to it; a larger one is not started", async (t) => {
+  const { run } = await setup(t);
+  const most = MAX_FRAME_BYTES - 1024;
+  const tooLarge = await run("wc -c", { stdin: Buffer.alloc(most) });
+  assert.ok(tooLarge.outcome.kind === "spawn_failed" && tooLarge.outcome.code === "E2BIG");
+  const bytes = Number(/\d+/.exec(tooLarge.outcome.message)?.[0]);
+  const room = most - (bytes - most);
+  assert.equal((await run("wc -c", { stdin: Buffer.alloc(room) })).stdoutTail.trim(), String(room));
+  const { outcome } = await run("wc -c", { stdin: Buffer.alloc(room + 1) });
+  assert.deepEqual(outcome, {
+    kind: "spawn_failed",
+    code: "E2BIG",
+    message: `the command has ${most + 1} bytes in all`,
+  });
 });

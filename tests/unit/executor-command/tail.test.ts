@@ -20,6 +20,12 @@ test("rule 4: 16 KiB of 4-byte characters, cut anywhere, stay whole characters",
   }
 });
 
+test("rule 4: three bytes of a cut character are left out before a tail, a fourth is no part of one", () => {
+  const rest = (count: number) => Buffer.concat([Buffer.from("a"), Buffer.alloc(count, 0x80), Buffer.from("end")]);
+  assert.equal(renderTail(rest(3), 6), "end");
+  assert.equal(renderTail(rest(4), 7), "\uFFFDend");
+});
+
 test("rule 4: NUL, wrong bytes, lone surrogates and overlong forms are U+FFFD", () => {
   assert.equal(renderTail(Buffer.from([0x61, 0, 0x62]), LIMIT), "a\uFFFDb");
   assert.equal(renderTail(Buffer.from([0xff, 0xfe]), LIMIT), "\uFFFD\uFFFD");

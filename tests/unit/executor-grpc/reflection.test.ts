@@ -6,7 +6,7 @@ import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { GrpcTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { DescriptorIndex } from "../../../services/common/rpc/descriptor-index.ts";
 import { RawChannel } from "../../../services/common/rpc/raw-call.ts";
-import { MAX_REFLECTED_BYTES } from "../../../services/common/rpc/reflection-client.ts";
+import { MAX_REFLECTED_BYTES, MAX_REFLECTED_FILES } from "../../../services/common/rpc/reflection-client.ts";
 import { MAX_REFLECTED_SERVICES, ReflectedTypes } from "../../../services/executor/target/reflected-types.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 import {
@@ -211,4 +211,34 @@ test("one that is stopped while its server is asked ends, and the others get the
   stopped.attempt.stop({ kind: "stop", reason: "CANCEL", message: "" }, 0);
   assert.equal((await stopped.ended).outcome.kind, "cancelled");
   assert.equal(textOf((await other.ended).outcome), "March: 1");
+});
+
+/** Two files, the second of which the first imports, one for each question. */
+function givesTwo(bytes: number): AnswerReflection {
+  const half = MAX_REFLECTED_BYTES / 2;
+  const first = file("0.proto", ["1.proto"], "M".repeat(half - 100));
+  const left = bytes - first.length;
+  const around = file("1.proto", [], "M".repeat(half)).length - half;
+  const second = file("1.proto", [], "M".repeat(left - around));
+  return ({ messageRequest }) => {
+    const given = messageRequest?.$case === "fileByFilename" ? second : first;
+    return { $case: "fileDescriptorResponse", value: { fileDescriptorProto: [Buffer.from(given)] } };
+  };
+}
+
+test("a server's descriptors are taken up to 4 MiB and up to 1,000 files", async (t) => {
+  const files = Array.from({ length: MAX_REFLECTED_FILES + 1 }, (_, at) => file(`${at}.proto`));
+  const tooMuch = /too large; at most 4194304 bytes and 1000 files/;
+  for (const [reflect, isTaken] of [
+    [givesTwo(MAX_REFLECTED_BYTES), true],
+    [givesTwo(MAX_REFLECTED_BYTES + 1), false],
+    [givesFiles(...files.slice(1)), true],
+    [givesFiles(...files), false],
+  ] as const) {
+    const server = await startServer(t, { reflection: ["v1"], reflect });
+    const { message } = failureOf(await setup(t).outcome({ address: server.address, payload: march }));
+    // What is taken has no such method.
+    assert.match(message, isTaken ? /acme\.report\.v1\.ReportService/ : tooMuch);
+    assert.equal(tooMuch.test(message), !isTaken);
+  }
 });

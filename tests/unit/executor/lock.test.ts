@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -96,4 +97,18 @@ test("an orderly stop leaves a note, and the next start names it", async (t) => 
 test("a folder whose path is too long for a socket is refused by name", async (t) => {
   const dataDir = join(folder(t), "x".repeat(100));
   await assert.rejects(lockFolder(dataDir, me, random), { reason: "DATA_DIR_UNUSABLE" });
+});
+
+test("rule 23: who loses the lock to others sixteen times believes that they have it", async (t) => {
+  const dataDir = folder(t);
+  const link = t.mock.method(fs, "linkSync", () => {
+    throw Object.assign(new Error("file exists"), { code: "EEXIST" });
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    link.mock.restore();
+    syncBuiltinESMExports();
+  });
+  await assert.rejects(lockFolder(dataDir, me, random), { reason: "EXECUTOR_ID_TAKEN" });
+  assert.equal(link.mock.callCount(), 16);
 });

@@ -75,3 +75,21 @@ test("what is no secret is told by its name, never by its value or folder", { ti
     assert.ok(!message.includes(folder) && !message.includes("swordfish"), message);
   }
 });
+
+test("a secret has 64 KiB at most, in its file as in its variable", async (t) => {
+  const folder = folderOf(t);
+  const environment: Record<string, string> = {};
+  const secrets = new Secrets({ folder, environment });
+  const most = "é".repeat(MAX_SECRET_BYTES / 2);
+  const says = /^the secret (FILE|VARIABLE) is longer than 65536 bytes$/;
+  for (const put of [
+    (text: string) => writeFileSync(join(folder, "FILE"), text),
+    (text: string) => void Object.assign(environment, { JOBMESH_SECRET_VARIABLE: text }),
+  ]) {
+    put(most);
+    const name = environment.JOBMESH_SECRET_VARIABLE === undefined ? "FILE" : "VARIABLE";
+    assert.equal(await secrets.read(name), most);
+    put(`${most}x`);
+    assert.match(await faultOf(secrets, name), says);
+  }
+});

@@ -129,6 +129,27 @@ for (const way of WAYS) {
   });
 }
 
+test("a target names 64 secrets at most", async (t) => {
+  const { runner, ran } = keeper();
+  const known = new Map(Array.from({ length: MAX_SECRETS + 1 }, (_, at) => [`s${at}`, `v${at}`]));
+  const secrets = secretsOf(known);
+  const rig = await setup(t, { moreRunners: (clock) => [new FilledRunner(runner, { clock, secrets })] });
+  const naming = (count: number): Env =>
+    Object.fromEntries(
+      [...known.keys()].slice(0, count).flatMap((name) => [
+        [name, secret(name)],
+        [`${name}b`, secret(name)],
+      ]),
+    );
+  const most = await ended(rig, { target: commandOf(naming(MAX_SECRETS)) });
+  assert.equal(most.outcome.kind, "succeeded");
+  assert.deepEqual([envOf(ran[0]).s0, envOf(ran[0]).s63b], ["v0", "v63"]);
+  const { outcome } = await ended(rig, { target: commandOf(naming(MAX_SECRETS + 1)) });
+  assert.ok(outcome.kind === "failed");
+  assert.equal(outcome.failure.message, "the target names 65 secrets; at most 64 are read");
+  assert.equal(ran.length, 1);
+});
+
 test("a payload in JSON is filled in before its handler encodes it, and the context tells the parameters", async (t) => {
   const { path } = ReportServiceService.render;
   const said: unknown[] = [];

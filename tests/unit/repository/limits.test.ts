@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 const ROOT = join(import.meta.dirname, "../../..");
 /** Bounds that refuse something and have no test yet: fewer is welcome, more is not. */
-const UNTESTED_AT_MOST = 16;
+const UNTESTED_AT_MOST = 2;
 
 type Row = { readonly name: string; readonly value: string; readonly file: string; readonly test: string | null };
 
@@ -61,12 +61,19 @@ test("no MAX_ of services is missing from the table, and none stands there twice
   assert.equal(new Set(listed).size, listed.length);
 });
 
+/** True when a test of the file has this title, whole: a part of one would be found anywhere. */
+function hasTitle(source: string, title: string): boolean {
+  return ['"', "`"].some(
+    (quote) => source.includes(`(${quote}${title}${quote}`) || source.includes(`\n  ${quote}${title}${quote},`),
+  );
+}
+
 test("each limit's test is there, under its title", () => {
   const wrong: string[] = [];
   for (const { name, test: cell } of all) {
     if (cell === null) continue;
     const [, path = "", title = ""] = /^`(.+?)`: (.+)$/.exec(cell) ?? [];
-    if (!existsSync(join(ROOT, path)) || !read(path).includes(title)) wrong.push(`${name}: ${cell}`);
+    if (!existsSync(join(ROOT, path)) || !hasTitle(read(path), title)) wrong.push(`${name}: ${cell}`);
   }
   assert.deepEqual(wrong, []);
 });

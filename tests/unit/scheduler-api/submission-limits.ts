@@ -243,8 +243,8 @@ export const submissionLimits: readonly (readonly [
   [
     "scheduled_time",
     "scheduled_time",
-    { scheduledTime: { seconds: 9_007_199_254n, nanos: 0 } },
-    { scheduledTime: { seconds: 9_007_199_255n, nanos: 0 } },
+    { scheduledTime: { seconds: 9_007_199_254n, nanos: 740_991_000 } },
+    { scheduledTime: { seconds: 9_007_199_254n, nanos: 740_992_000 } },
     /from 1970-01-01T00:00:00Z to 2255-06-05/,
   ],
   [

@@ -127,3 +127,15 @@ test("one more wait than can be held is refused as OVERLOADED, with how long to 
   await api.executions.cancelExecution({ executionId, reason: "" });
   await Promise.all(held.map(({ ended }) => ended));
 });
+
+test("100,000 calls wait on one scheduler; one more is OVERLOADED", async (t) => {
+  const api = await testApi(t);
+  const { executionId } = await api.submit();
+  api.waits.start();
+  const wait = () => api.waits.wait(executionId as ExecutionId, new AbortController().signal);
+  const waits = Array.from({ length: 100_000 }, wait);
+  assert.throws(wait, { reason: "OVERLOADED", message: "100000 calls wait already" });
+  await api.executions.cancelExecution({ executionId, reason: "" });
+  await Promise.all(waits);
+  assert.equal(api.waits.count, 0);
+});

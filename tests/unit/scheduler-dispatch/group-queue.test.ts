@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
+import { submitGroupDefaults } from "../../../services/scheduler/dispatch/submitter.ts";
 import { type GroupLimits, GroupQueue } from "../../../services/scheduler/group-queue.ts";
+import { OUTPUT_LIMITS, STARTED_LIMITS } from "../../../services/scheduler/sessions/session-service.ts";
+import { FIRE_GROUP_LIMITS } from "../../../services/scheduler/timer/job-timer.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
 const LIMITS: GroupLimits = { maxItems: 3, maxBytes: 100, maxWaiting: 10, maxWaitingBytes: 10_000 };
@@ -139,4 +142,74 @@ test("rule 28: what waits behind its key is bounded with all else", async () => 
   const taken = [queue.push(1), queue.push(2)];
   await assert.rejects(queue.push(3), { reason: "OVERLOADED" });
   for (const one of taken) one.catch(() => {});
+});
+
+/** The queues of production, as they are bounded. Items of a unit of bytes; nothing is stored. */
+function fill(limits: GroupLimits, unit: number) {
+  const groups: (readonly number[])[] = [];
+  const clock = new ManualClock();
+  const queue = new GroupQueue<number, number>(clock, {
+    limits,
+    sizeOf: (bytes) => bytes,
+    commit: (items) => {
+      groups.push(items);
+      return new Promise(() => {});
+    },
+  });
+  const take = (count: number): void => {
+    for (let left = count; left > 0; left--) queue.push(unit).catch(() => assert.fail("it is taken"));
+  };
+  return { clock, queue, groups, take };
+}
+
+const MIB = 1024 * 1024;
+
+for (const { name, limits, most } of [
+  {
+    name: "submissions",
+    limits: submitGroupDefaults,
+    most: { items: 20_000, bytes: 256 * MIB, group: [500, 4 * MIB] },
+  },
+  { name: "reports of starts", limits: STARTED_LIMITS, most: { items: 100_000, bytes: 64 * MIB, group: [500, MIB] } },
+  { name: "pieces of output", limits: OUTPUT_LIMITS, most: { items: 50_000, bytes: 256 * MIB, group: [500, 4 * MIB] } },
+] as const) {
+  test(`${name} wait up to their number and bytes, and one more is OVERLOADED`, async () => {
+    const byCount = fill(limits, 1);
+    byCount.take(most.items);
+    await assert.rejects(byCount.queue.push(1), isOverloaded);
+    const byBytes = fill(limits, MIB);
+    byBytes.take(most.bytes / MIB);
+    await assert.rejects(byBytes.queue.push(1), isOverloaded);
+  });
+
+  test(`a group of ${name} ends at its rows and at its bytes`, async () => {
+    const [rows, bytes] = most.group;
+    for (const [unit, count] of [
+      [1, rows],
+      [MIB / 2, bytes / (MIB / 2)],
+    ] as const) {
+      const rig = fill(limits, unit);
+      rig.take(count + 1);
+      await rig.clock.settle();
+      assert.deepEqual(
+        rig.groups.map(({ length }) => length),
+        [count],
+      );
+    }
+  });
+}
+
+test("a group of fires ends at 100 of them and at 4 MiB", async () => {
+  for (const [unit, count] of [
+    [1, 100],
+    [MIB / 2, 8],
+  ] as const) {
+    const rig = fill({ ...FIRE_GROUP_LIMITS, maxWaiting: 500 }, unit);
+    rig.take(count + 1);
+    await rig.clock.settle();
+    assert.deepEqual(
+      rig.groups.map(({ length }) => length),
+      [count],
+    );
+  }
 });

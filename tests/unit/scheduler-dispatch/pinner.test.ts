@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import type { NewExecution } from "../../../services/common/domain/execution.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
+import { submission } from "../../support/execution-store.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { type SchedulerCore, schedulerCore } from "../../support/scheduler-core.ts";
 import type { ScriptedExecutor } from "../../support/scripted-executor.ts";
@@ -89,4 +91,61 @@ test("rule 32: what another scheduler made ready, and told nobody of, is pinned 
   await submitInTurn(other, 1);
   await core.clock.advance(500);
   assert.equal(executor.orders.length, 1);
+});
+
+/** Executions that wait to be pinned, as a sweep finds them; answers the groups that are pinned from then on. */
+async function waiting(t: TestContext, core: SchedulerCore, parts: readonly Partial<NewExecution>[]) {
+  const executions = parts.map((part) => testExecution(core.nowUs(), { policy, ...part }));
+  const found = new Map(executions.map((execution) => [execution.routeId, core.routes.of(execution)]));
+  await core.routes.ensure(found.keys());
+  await core.store.executions.submit(executions.map((execution) => submission(execution)));
+  const groups: number[] = [];
+  const pin = core.store.executions.pin.bind(core.store.executions);
+  t.mock.method(core.store.executions, "pin", async (...given: Parameters<typeof pin>) => {
+    const outcome = await pin(...given);
+    groups.push(outcome.count);
+    return outcome;
+  });
+  return { groups, found };
+}
+
+test("500 rows of a route are pinned in one group, and the next round goes on with the rest", async (t) => {
+  const core = await schedulerCore(t);
+  await core.join("a", 4);
+  const { groups, found } = await waiting(
+    t,
+    core,
+    Array.from({ length: 501 }, () => ({})),
+  );
+  core.pinner.look(found);
+  assert.deepEqual([await core.pinner.runOnce(), groups], [true, [500]]);
+  assert.deepEqual([await core.pinner.runOnce(), groups], [false, [500, 1]]);
+});
+
+test("1,000 routes are pinned in one round, and the next sweep brings the rest", async (t) => {
+  const core = await schedulerCore(t);
+  await core.join("a", 4);
+  const namespaces = Array.from({ length: 1_001 }, (_, at) => ({ namespace: `n${at}` }));
+  const { groups, found } = await waiting(t, core, namespaces);
+  assert.equal(found.size, 1_001);
+  core.pinner.look(found);
+  assert.deepEqual([await core.pinner.runOnce(), groups.length], [false, 1_000]);
+  const left = new Map([...found].slice(1_000));
+  core.pinner.look(left);
+  assert.deepEqual([await core.pinner.runOnce(), groups.length, new Set(groups)], [false, 1_001, new Set([1])]);
+});
+
+test("1,000 routes without an executor do not keep the one after them from its own", async (t) => {
+  const core = await schedulerCore(t);
+  const { found } = await waiting(
+    t,
+    core,
+    Array.from({ length: 1_001 }, (_, at) => ({ namespace: `n${at}` })),
+  );
+  const last = (await core.store.executions.waitingRoutes()).at(-1) ?? assert.fail("they wait");
+  const { namespace } = found.get(last.routeId) ?? assert.fail("it is known");
+  core.start();
+  const executor = await core.join("a", 4, { namespaces: [namespace] });
+  await core.clock.advance(1_000);
+  assert.equal(new Set(executor.orders.map(({ key }) => key.executionId)).size, 1);
 });

@@ -140,6 +140,22 @@ test("rule 4: one result that the store never takes does not stop its partition"
   assert.ok(messages.every((message) => message === "error: the store refuses results"));
 });
 
+test("rule 4: a result that the store refuses is tried three times, then without its text, then passed over", async (t) => {
+  const rig = await resultRig(t);
+  const [one] = await rig.dispatched(1);
+  assert.ok(one !== undefined);
+  const tried: string[] = [];
+  onStore(t, rig, (results) => {
+    tried.push(results.map(({ outcome }) => outcome.kind).join());
+    if (results.length > 0) throw new Error("poison");
+  });
+  const { reader } = await rig.reader();
+  reader.start();
+  rig.bus.addResult(0, resultOf(one));
+  await rig.clock.advance(5_000);
+  assert.deepEqual(tried, ["succeeded", "succeeded", "succeeded", "failed", ""]);
+});
+
 test("a record that is no result is passed over", async (t) => {
   const rig = await resultRig(t);
   const executions = await rig.dispatched(2);

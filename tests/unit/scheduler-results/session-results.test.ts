@@ -6,6 +6,7 @@ import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
 import { propagatingTracing } from "../../../services/common/telemetry/create-tracing.ts";
+import { MAX_QUEUED_RESULTS } from "../../../services/scheduler/dispatch-loops.ts";
 import { type Hint, Hints } from "../../../services/scheduler/hints.ts";
 import { ResultSpans } from "../../../services/scheduler/results/result-spans.ts";
 import { SessionResults, type SessionResultsConfig } from "../../../services/scheduler/results/session-results.ts";
@@ -143,4 +144,17 @@ test("stop resolves when all that was given has been judged", async (t) => {
   await results.stop();
   assert.deepEqual(new Set(await rig.states(executions)), new Set(["SUCCEEDED"]));
   await judged;
+});
+
+test("50,000 results wait to be stored; one more is OVERLOADED", async (t) => {
+  const rig = await resultRig(t);
+  const [one] = await rig.dispatched(1);
+  assert.ok(one !== undefined);
+  const { results } = sessionResults(t, rig, { maxQueued: MAX_QUEUED_RESULTS });
+  t.mock.method(rig.store.executions, "storeResults", async () => ({ kind: "stored", results: [] }));
+  const result = resultOf(one);
+  const taken = Array.from({ length: 50_000 }, () => results.store(result));
+  await assert.rejects(results.store(result), { reason: "OVERLOADED" });
+  await Promise.all(taken);
+  await results.store(result);
 });

@@ -71,3 +71,17 @@ test("a read is its statements alone, a change is a transaction", async (t) => {
     "fail: ROLLBACK",
   ]);
 });
+
+test("100,000 transactions wait for their turn; one more is refused, and room comes back", async (t) => {
+  const { database } = setup(t);
+  const held = Promise.withResolvers<void>();
+  const turns = [database.read("hold", () => held.promise)];
+  while (turns.length < 100_000) turns.push(database.read("wait", async () => {}));
+  await assert.rejects(
+    database.read("one more", async () => {}),
+    { message: "100000 transactions wait for the store" },
+  );
+  held.resolve();
+  await Promise.all(turns);
+  await database.read("again", async () => {});
+});

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { HttpServer, type Readiness } from "../../../services/common/runtime/http-server.ts";
 import { silentLogger } from "../../../services/common/runtime/log.ts";
@@ -69,4 +70,25 @@ test("stop cuts connections that stand idle", async () => {
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   socket.resume();
   await Promise.all([http.server.stop(), http.server.stop(), closed]);
+});
+
+test("64 connections are served at once; one more is cut", async (t) => {
+  await using http = await setup();
+  const [host = "", port = ""] = http.address.split(":");
+  const open = async (): Promise<Socket> => {
+    const socket = connect(Number(port), host);
+    t.after(() => socket.destroy());
+    await once(socket, "connect");
+    return socket;
+  };
+  const ask = async (socket: Socket): Promise<string> => {
+    socket.write("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    return answer.toString().slice(0, 15);
+  };
+  for (let count = 0; count < 64; count++) assert.equal(await ask(await open()), "HTTP/1.1 200 OK");
+  const more = await open();
+  more.resume();
+  more.on("error", () => {});
+  await once(more, "close");
 });

@@ -177,3 +177,17 @@ test("credentials in a URL's query are known by their names", () => {
     assert.deepEqual(queryCredentials(url), []);
   }
 });
+
+test("of a URL with many credentials 16 are told, each by 64 characters of its name", () => {
+  const names = Array.from({ length: 17 }, (_, at) => `${"-".repeat(at)}token`);
+  const url = `https://h/?${names.map((name) => `${name}=x`).join("&")}`;
+  assert.deepEqual(queryCredentials(url), names.slice(0, 16));
+  assert.deepEqual(queryCredentials(`https://h/?${"_".repeat(60)}token=x`), [`${"_".repeat(60)}toke`]);
+});
+
+test("a fault shows 64 characters of a name", () => {
+  const name = `parameters.${"n".repeat(53)}`;
+  assert.equal(name.length, 64);
+  assert.throws(() => filler({}).fill(`{{${name}}}`, "env"), { message: new RegExp(`^\\{\\{${name}\\}\\} at`) });
+  assert.throws(() => filler({}).fill(`{{${name}m}}`, "env"), { message: new RegExp(`^\\{\\{${name}…\\}\\} at`) });
+});

@@ -6,7 +6,7 @@ import { mysqlFault } from "./fault.ts";
 import { migrateMysql } from "./migrate.ts";
 
 /** Connections of one process; each transaction uses one. */
-const POOL_SIZE = 16;
+export const POOL_SIZE = 16;
 /** Connections that do not end by then are left to the end of the process. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
