@@ -152,7 +152,7 @@ export class Attempts {
     const runner = this.#deps.runners.at(capability);
     if (runner === undefined) return this.#keepAtOnce(known, UNSUPPORTED, order.traceparent);
     const isEarly = this.#held.waits(order);
-    const unknownTime = isEarly ? this.#held.fault() : null;
+    const unknownTime = isEarly ? this.#held.fault(order) : null;
     if (unknownTime !== null) return this.#giveBack(known, "NOT_STARTED", unknownTime, order.traceparent);
     if (kept.full(this.unended)) {
       return this.#giveBack(known, "NOT_STARTED", "too many results wait to be stored", order.traceparent);

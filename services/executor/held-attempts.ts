@@ -1,4 +1,5 @@
 import type { DispatchOrder } from "../common/domain/dispatch.ts";
+import { MAX_AHEAD_US } from "../common/domain/held-fire.ts";
 import type { AttemptKey } from "../common/domain/identifier.ts";
 import type { Clock, Timer } from "../common/port/clock.ts";
 import type { KnownKey } from "./known-keys.ts";
@@ -25,6 +26,8 @@ export type HeldAttempt = {
 
 /** Rule 12: nothing is held for a time that is known worse than this, milliseconds. */
 const MAX_UNCERTAINTY_MS = 100;
+/** A hold looks at mesh time at least so often. */
+const LOOK_MS = 50;
 
 /** What HeldAttempts needs. */
 export interface HeldAttemptsDeps {
@@ -57,11 +60,16 @@ export class HeldAttempts {
 
   /** True when an order is not to be started yet. */
   waits({ holdUntilUs }: DispatchOrder): boolean {
-    return holdUntilUs !== null && this.#deps.mesh.nowUs() < holdUntilUs;
+    if (holdUntilUs === null) return false;
+    const { mesh } = this.#deps;
+    // Before a home has told the time nobody knows whether it has come.
+    return !Number.isFinite(mesh.uncertaintyMs) || mesh.nowUs() < holdUntilUs;
   }
 
   /** Rule 12: why its time cannot be awaited here; null when it can. */
-  fault(): string | null {
+  fault({ holdUntilUs }: DispatchOrder): string | null {
+    const leftUs = (holdUntilUs ?? 0) - this.#deps.mesh.nowUs();
+    if (leftUs > MAX_AHEAD_US + MAX_UNCERTAINTY_MS * 1_000) return "its time is further off than fires are sent ahead";
     return this.#deps.mesh.uncertaintyMs > MAX_UNCERTAINTY_MS
       ? "it came ahead of its time, which is uncertain here"
       : null;
@@ -87,7 +95,9 @@ export class HeldAttempts {
 
   #arm(attempt: HeldAttempt): Timer {
     const leftUs = (attempt.order.holdUntilUs ?? 0) - this.#deps.mesh.nowUs();
-    return this.#deps.clock.setTimer(Math.max(Math.ceil(leftUs / 1_000), 0), () => this.#look(attempt));
+    // Mesh time may be measured anew meanwhile.
+    const waitMs = Math.min(Math.max(Math.ceil(leftUs / 1_000), 0), LOOK_MS);
+    return this.#deps.clock.setTimer(waitMs, () => this.#look(attempt));
   }
 
   #look(attempt: HeldAttempt): void {

@@ -7,7 +7,8 @@ const DRIFT = 1e-4;
  * Rule 12, the executor's part: mesh time is the store's clock, taken from the
  * heartbeat with the shortest round trip and carried on the monotonic clock. A
  * measurement ages by the drift that may have come since, so that a worse but
- * newer one replaces it in the end.
+ * newer one replaces it in the end; one that both cannot be right with replaces
+ * it at once: the store's clock has stepped, or the machine slept.
  */
 export class MeshTime {
   readonly #clock: Clock;
@@ -34,8 +35,12 @@ export class MeshTime {
   observe(sentMs: number, meshUs: number): void {
     const nowMs = this.#clock.monotonicMs();
     const roundTripMs = nowMs - sentMs;
-    if (meshUs <= 0 || roundTripMs > this.#agedRoundTripMs()) return;
-    this.#offsetUs = meshUs - (sentMs + roundTripMs / 2) * 1000;
+    const offsetUs = meshUs - (sentMs + roundTripMs / 2) * 1000;
+    const agedMs = this.#agedRoundTripMs();
+    const agrees =
+      this.#offsetUs === null || Math.abs(offsetUs - this.#offsetUs) <= ((roundTripMs + agedMs) / 2) * 1000;
+    if (meshUs <= 0 || (agrees && roundTripMs > agedMs)) return;
+    this.#offsetUs = offsetUs;
     this.#roundTripMs = roundTripMs;
     this.#takenMs = nowMs;
   }

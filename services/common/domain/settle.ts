@@ -238,8 +238,14 @@ function lost(
   if (execution.stop?.reason === "TIMEOUT") {
     return { ...tried({ ...execution, lossCount }, timedOut(message), random), returnReason };
   }
+  const parts = { lossCount, failure, attemptState: "LOST", returnReason } as const;
+  // Its time had not come, so that it was not run: what becomes of it is its job's to say, as if it had come back.
+  if ((execution.holdLeftMs ?? 0) > 0 && isCallBack(execution.stop)) {
+    const { reason, message: why } = execution.stop;
+    return { ...again(execution, 0, why, parts), state: "SCHEDULED", reason };
+  }
   const delayMs = lossCount === 1 ? 0 : Math.min(LOSS_BACKOFF_MS * 2 ** (lossCount - 2), MAX_RETURN_BACKOFF_MS);
-  return again(execution, delayMs, message, { lossCount, failure, attemptState: "LOST", returnReason });
+  return again(execution, delayMs, message, parts);
 }
 
 /** READY at once or SCHEDULED after a wait, as the next attempt, not counted. */

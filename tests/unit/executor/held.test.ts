@@ -150,3 +150,35 @@ test("an executor that leaves runs what it holds; when it is in a hurry it hands
   await stopped;
   assert.equal(work.started.length, 0);
 });
+
+/** Answers the next beat with a mesh time that is so far from the machine's clock. */
+async function tell(rig: Rig, sequence: number, aheadUs: number): Promise<void> {
+  const timeUs = rig.clock.wallUs() + aheadUs;
+  rig.homes.last.say({ kind: "heartbeat_ack", sequence, timeUs, stored: [], heardSequence: sequence });
+  await rig.clock.settle();
+}
+
+test("rule 11: what is held while mesh time steps on starts when that says so, not when it had said so", async (t) => {
+  const { work, rig } = await rigWith(t, { manners: { acknowledge: false } });
+  await tell(rig, 1, 0);
+  await rig.clock.advance(900);
+  await rig.dispatch(rig.order({ holdUntilUs: rig.clock.wallUs() + 300_000 }));
+  await rig.clock.advance(120);
+  await tell(rig, 2, 3_600_000_000);
+  await rig.clock.advance(50);
+  assert.equal(work.started.length, 1);
+  work.finish(0);
+});
+
+test("rule 12: before a home has told mesh time nothing that is held starts by the machine's clock", async (t) => {
+  const { work, rig } = await rigWith(t, { manners: { acknowledge: false } });
+  const { key } = await rig.dispatch(rig.order({ holdUntilUs: rig.clock.wallUs() - 1_000 }));
+  assert.deepEqual(outcomeOf(rig, key), ["NOT_STARTED", "it came ahead of its time, which is uncertain here", null]);
+  assert.equal(work.started.length, 0);
+});
+
+test("rule 11: what is further off than fires are sent ahead is not held", async (t) => {
+  const { rig } = await rigWith(t);
+  const { key } = await rig.dispatch(rig.order({ holdUntilUs: rig.clock.wallUs() + 401_000 }));
+  assert.deepEqual(outcomeOf(rig, key), ["NOT_STARTED", "its time is further off than fires are sent ahead", null]);
+});
