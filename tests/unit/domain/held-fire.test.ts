@@ -1,6 +1,7 @@
 /** Rules 11 and 12: what is held, and up to which bounds of time and of its uncertainty. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { DispatchOrder } from "../../../services/common/domain/dispatch.ts";
 import { holdUntilUs } from "../../../services/common/domain/held-fire.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { SystemRandom } from "../../../services/common/runtime/system-random.ts";
@@ -27,7 +28,8 @@ test("rule 12: an executor holds nothing for a time that is known worse than 100
     await clock.advance(roundTripMs);
     mesh.observe(sentMs, clock.wallUs());
     const held = new HeldAttempts({ clock, mesh, onDue: () => {} });
-    assert.equal(held.fault() === null, holds, `${mesh.uncertaintyMs} ms`);
+    const order = { holdUntilUs: mesh.nowUs() } as DispatchOrder;
+    assert.equal(held.fault(order) === null, holds, `${mesh.uncertaintyMs} ms`);
   }
 });
 
