@@ -1,4 +1,4 @@
-import { isFinal } from "../../common/domain/execution.ts";
+import { type Execution, isFinal } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
@@ -40,6 +40,8 @@ export type FeedReadingDeps = {
   readonly hints: Hints;
   readonly clock: Clock;
   readonly log: Logger;
+  /** The executions with the reasons why they wait: asked here once, and not by each watcher. */
+  readonly explain: (store: Store, executions: readonly Execution[]) => Promise<readonly Execution[]>;
 };
 
 /** FeedReading reads while somebody watches: from `start` on until `stop`. */
@@ -121,8 +123,8 @@ export class FeedReading {
     const ids = [...this.#hinted].slice(0, MAX_ROWS);
     if (ids.length === 0) return;
     for (const id of ids) this.#hinted.delete(id);
-    const executions = await this.#deps.store.feed.read(ids, false);
-    for (const execution of executions) {
+    const { store, explain } = this.#deps;
+    for (const execution of await explain(store, await store.feed.read(ids, false))) {
       const { endedUs, executionId } = execution;
       // What ended long ago is read again by nobody, and so remembered by nobody: the hint is late.
       if (endedUs !== null && endedUs < this.#settled.endedUs) continue;
