@@ -141,6 +141,7 @@ export class FeedReading {
     const firstUs = Math.max((this.#frontierUs ?? 0) - OVERLAP_US, settledUs);
     const nowUs = await this.#passOn(placeAt(firstUs), null, signal);
     if (nowUs === null) return;
+    if (nowUs < (this.#frontierUs ?? 0) - OVERLAP_US) return this.#goBack(nowUs);
     this.#frontierUs = Math.max(this.#frontierUs ?? 0, nowUs);
     const behindUs = nowUs - settleUs;
     if (behindUs > settledUs) {
@@ -149,6 +150,15 @@ export class FeedReading {
       this.#seen.forgetBefore(behindUs);
     }
     this.#lookedMs = startMs;
+  }
+
+  /** The store's clock was set back: what ends now has an earlier time, so the next look, due at once, begins there. */
+  #goBack(nowUs: number): void {
+    this.#frontierUs = nowUs;
+    const behindUs = nowUs - this.#deps.store.feed.settleUs;
+    if (behindUs < this.#settled.endedUs) this.#settled = placeAt(behindUs);
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
+    this.#loop.wake();
   }
 
   /** Passes on what ended after a place and is new; answers the store's clock before it was read, null when aborted. */
