@@ -154,7 +154,10 @@ export class FilteredWatch {
       const execution = byId.get(one.execution.executionId);
       if (execution === undefined) return [one];
       // One that has gone on since is told as it is then, by the change that comes of it.
-      return execution.state === one.execution.state ? [{ ...one, execution }] : [];
+      if (execution.state !== one.execution.state) return [];
+      // Why it waits is not stored: it was asked when the change was read.
+      const { stateReason, stateMessage } = one.execution;
+      return [{ ...one, execution: { ...execution, stateReason, stateMessage } }];
     });
   }
 

@@ -203,7 +203,7 @@ test("why what is ready waits is asked once for all watchers, whether it is thei
     await watch(api, { filter: { namespace: "other" } }),
     await watch(api, { filter: { namespace: "x" } }),
   ];
-  const watchers = [await watch(api), await watch(api)];
+  const watchers = [await watch(api), await watch(api, { view: ExecutionView.EXECUTION_VIEW_FULL })];
   const { executionId } = await api.submit();
   const before = asked.count;
   api.hints.tell({ kind: "moved", executionIds: [executionId as ExecutionId] });
