@@ -23,6 +23,7 @@ import { payloadCheck } from "./api/payload-check.ts";
 import { RunMethods } from "./api/run-methods.ts";
 import { SubmissionReader } from "./api/submission-reader.ts";
 import { Submissions } from "./api/submissions.ts";
+import { explainedPage } from "./api/waiting-reason.ts";
 import { DispatchLoops } from "./dispatch-loops.ts";
 import { ExecutorPresence } from "./executor-presence.ts";
 import { ExecutionFeed } from "./feed/execution-feed.ts";
@@ -95,7 +96,7 @@ export class Scheduler {
     this.hints.on("pending", () => this.#storeHealth.heard());
     this.#dispatch = new DispatchLoops({ ...deps, hints: this.hints, meshClock: this.#meshClock }, settings);
     this.#waits = new EndedWaits({ ...deps, hints: this.hints });
-    this.#feed = new ExecutionFeed({ ...deps, hints: this.hints });
+    this.#feed = new ExecutionFeed({ ...deps, hints: this.hints, explain: explainedPage });
   }
 
   /** The services to serve. The schedulers that ListSchedulers shows are those of `start`. */

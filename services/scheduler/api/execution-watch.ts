@@ -10,7 +10,6 @@ import type { ExecutionFeed } from "../feed/execution-feed.ts";
 import type { FeedReading } from "../feed/feed-reading.ts";
 import { checkRange, placeAt, resumeToken } from "../feed/resume-token.ts";
 import { matchesFilter } from "./filter-match.ts";
-import { explainedPage } from "./waiting-reason.ts";
 import type { WatchRequest } from "./watch-request.ts";
 
 /**
@@ -136,14 +135,7 @@ export class FilteredWatch {
 
   async #send(told: readonly Told[]): Promise<void> {
     const { filter, full } = this.#wanted;
-    const shown = await explainedPage(
-      this.#deps.store,
-      told.map(({ execution }) => execution),
-    );
-    const matching = told.flatMap(({ place }, at): Told[] => {
-      const execution = shown[at];
-      return execution !== undefined && matchesFilter(filter, execution) ? [{ execution, place }] : [];
-    });
+    const matching = told.filter(({ execution }) => matchesFilter(filter, execution));
     const step = full ? MAX_FULL : MAX_CHANGES;
     for (let from = 0; from < matching.length; from += step) {
       const part = matching.slice(from, from + step);
@@ -162,7 +154,10 @@ export class FilteredWatch {
       const execution = byId.get(one.execution.executionId);
       if (execution === undefined) return [one];
       // One that has gone on since is told as it is then, by the change that comes of it.
-      return execution.state === one.execution.state ? [{ ...one, execution }] : [];
+      if (execution.state !== one.execution.state) return [];
+      // Why it waits is not stored: it was asked when the change was read.
+      const { stateReason, stateMessage } = one.execution;
+      return [{ ...one, execution: { ...execution, stateReason, stateMessage } }];
     });
   }
 

@@ -1,4 +1,4 @@
-import { isFinal } from "../../common/domain/execution.ts";
+import { type Execution, isFinal } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
@@ -40,6 +40,8 @@ export type FeedReadingDeps = {
   readonly hints: Hints;
   readonly clock: Clock;
   readonly log: Logger;
+  /** The executions with the reasons why they wait: asked here once, and not by each watcher. */
+  readonly explain: (store: Store, executions: readonly Execution[]) => Promise<readonly Execution[]>;
 };
 
 /** FeedReading reads while somebody watches: from `start` on until `stop`. */
@@ -121,8 +123,8 @@ export class FeedReading {
     const ids = [...this.#hinted].slice(0, MAX_ROWS);
     if (ids.length === 0) return;
     for (const id of ids) this.#hinted.delete(id);
-    const executions = await this.#deps.store.feed.read(ids, false);
-    for (const execution of executions) {
+    const { store, explain } = this.#deps;
+    for (const execution of await explain(store, await store.feed.read(ids, false))) {
       const { endedUs, executionId } = execution;
       // What ended long ago is read again by nobody, and so remembered by nobody: the hint is late.
       if (endedUs !== null && endedUs < this.#settled.endedUs) continue;
@@ -139,6 +141,7 @@ export class FeedReading {
     const firstUs = Math.max((this.#frontierUs ?? 0) - OVERLAP_US, settledUs);
     const nowUs = await this.#passOn(placeAt(firstUs), null, signal);
     if (nowUs === null) return;
+    if (nowUs < (this.#frontierUs ?? 0) - OVERLAP_US) return this.#goBack(nowUs);
     this.#frontierUs = Math.max(this.#frontierUs ?? 0, nowUs);
     const behindUs = nowUs - settleUs;
     if (behindUs > settledUs) {
@@ -147,6 +150,15 @@ export class FeedReading {
       this.#seen.forgetBefore(behindUs);
     }
     this.#lookedMs = startMs;
+  }
+
+  /** The store's clock was set back: what ends now has an earlier time, so the next look, due at once, begins there. */
+  #goBack(nowUs: number): void {
+    this.#frontierUs = nowUs;
+    const behindUs = nowUs - this.#deps.store.feed.settleUs;
+    if (behindUs < this.#settled.endedUs) this.#settled = placeAt(behindUs);
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
+    this.#loop.wake();
   }
 
   /** Passes on what ended after a place and is new; answers the store's clock before it was read, null when aborted. */

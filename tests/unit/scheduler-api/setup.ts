@@ -26,6 +26,7 @@ import { payloadCheck } from "../../../services/scheduler/api/payload-check.ts";
 import { RunMethods } from "../../../services/scheduler/api/run-methods.ts";
 import { SubmissionReader } from "../../../services/scheduler/api/submission-reader.ts";
 import { type SubmissionSink, Submissions } from "../../../services/scheduler/api/submissions.ts";
+import { explainedPage } from "../../../services/scheduler/api/waiting-reason.ts";
 import { ExecutionFeed, type FeedLimits } from "../../../services/scheduler/feed/execution-feed.ts";
 import type { SchedulerView } from "../../../services/scheduler/scheduler-views.ts";
 import { type CoreOptions, schedulerCore } from "../../support/scheduler-core.ts";
@@ -55,7 +56,7 @@ export async function testApi(test: TestContext, options: ApiOptions = {}) {
   const types = new KnownTypes(store.descriptors, clock);
   const checkPayload = payloadCheck(types, new RunMethods(store.executors, clock));
   const waits = new EndedWaits({ store, hints, clock, log: silentLogger }, options.maxWaiters);
-  const feed = new ExecutionFeed({ store, hints, clock, log: silentLogger }, options.feed);
+  const feed = new ExecutionFeed({ store, hints, clock, log: silentLogger, explain: explainedPage }, options.feed);
   const submissions = new Submissions({
     reader: new SubmissionReader({ store, meshClock, random, checkPayload, log }),
     sink: options.sink?.(core.submitter) ?? core.submitter,

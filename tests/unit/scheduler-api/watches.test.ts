@@ -1,73 +1,17 @@
 /** WatchExecutions: rule 34 as a caller sees it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Execution, ExecutionState, ExecutionView } from "../../../gen/jobmesh/v1/execution.ts";
-import {
-  type DeepPartial,
-  WatchExecutionsRequest,
-  type WatchExecutionsResponse,
-} from "../../../gen/jobmesh/v1/execution_service.ts";
+import { ExecutionState, ExecutionView, StateReason } from "../../../gen/jobmesh/v1/execution.ts";
 import { command } from "../../../services/client/targets.ts";
 import type { ExecutionId } from "../../../services/common/domain/identifier.ts";
 import { placeAt, placeOfToken, resumeToken } from "../../../services/scheduler/feed/resume-token.ts";
-import { errorOf, faultsOf, type TestApi, testApi } from "./setup.ts";
+import { errorOf, faultsOf, testApi } from "./setup.ts";
+import { cancel, endElsewhere, passUntil, turn, watch } from "./watching.ts";
 
 const { EXECUTION_STATE_READY: READY, EXECUTION_STATE_DISPATCHED: DISPATCHED } = ExecutionState;
 const { EXECUTION_STATE_CANCELLED: CANCELLED } = ExecutionState;
+const { STATE_REASON_NO_MATCHING_EXECUTOR: NO_MATCHING_EXECUTOR } = StateReason;
 const UNKNOWN_ID = "00000000-0000-8000-8000-000000000000";
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
-/** A watch, once the server has taken it, and what it was told so far. */
-async function watch(api: TestApi, request: DeepPartial<WatchExecutionsRequest> = {}) {
-  const before = api.feed.watchers;
-  const caller = new AbortController();
-  const answers: WatchExecutionsResponse[] = [];
-  const stream = api.executions.watchExecutions(WatchExecutionsRequest.fromPartial(request), { signal: caller.signal });
-  let isOver = false;
-  const over = (async () => {
-    for await (const answer of stream) answers.push(answer);
-  })().finally(() => {
-    isOver = true;
-  });
-  over.catch(() => undefined);
-  while (api.feed.watchers === before && !isOver) await turn();
-  await api.clock.settle();
-  return {
-    answers,
-    over,
-    states: (): ExecutionState[] => answers.map(({ execution }) => execution?.state ?? 0),
-    ids: (): string[] => answers.map(({ execution }) => execution?.executionId ?? ""),
-    /** Resolves when it was told so many changes. */
-    told: async (count: number): Promise<void> => {
-      while (answers.length < count && !isOver) await turn();
-      if (answers.length < count) await over;
-      assert.equal(answers.length, count);
-    },
-    leave: async (): Promise<void> => {
-      const now = api.feed.watchers;
-      caller.abort();
-      await over.catch(() => undefined);
-      while (api.feed.watchers === now) await turn();
-    },
-  };
-}
-
-/** Lets time pass until a watcher has been told so many changes. */
-async function passUntil(api: TestApi, watched: { readonly answers: readonly unknown[] }, count: number) {
-  for (let turns = 0; turns < 2_000 && watched.answers.length < count; turns += 1) {
-    if (turns % 20 === 19) await api.clock.advance(50);
-    await turn();
-  }
-  assert.equal(watched.answers.length, count);
-}
-
-const cancel = (api: TestApi, { executionId }: Execution) =>
-  api.executions.cancelExecution({ executionId, reason: "" });
-
-/** Ends it in the store, as another scheduler does of which no hint comes. */
-const endElsewhere = (api: TestApi, { executionId }: Execution) =>
-  api.store.executions.requestStop(executionId as ExecutionId, "CANCEL", "elsewhere");
 
 test("a watch is told ends here and elsewhere, with tokens, and what ended before it began is not", async (t) => {
   const api = await testApi(t);
@@ -247,6 +191,26 @@ test("the store is read for all watchers once, and no more when the last has gon
   assert.equal(looks.count - before, 4);
   for (const watched of watchers) await watched.leave();
   assert.equal(api.feed.isReading, false);
+});
+
+test("why what is ready waits is asked once for all watchers, whether it is theirs or not", async (t) => {
+  const api = await testApi(t);
+  const asked = { count: 0 };
+  api.base.before.statement = (_name, sql) => {
+    if (/FROM executors\b/.test(sql)) asked.count += 1;
+  };
+  const others = [
+    await watch(api, { filter: { namespace: "other" } }),
+    await watch(api, { filter: { namespace: "x" } }),
+  ];
+  const watchers = [await watch(api), await watch(api, { view: ExecutionView.EXECUTION_VIEW_FULL })];
+  const { executionId } = await api.submit();
+  const before = asked.count;
+  api.hints.tell({ kind: "moved", executionIds: [executionId as ExecutionId] });
+  for (const watched of watchers) await passUntil(api, watched, 1);
+  assert.equal(asked.count - before, 1);
+  for (const { answers } of watchers) assert.equal(answers[0]?.execution?.stateReason, NO_MATCHING_EXECUTOR);
+  for (const watched of [...watchers, ...others]) await watched.leave();
 });
 
 test("a watcher that is too slow for what is held goes on from the store: nothing is left out", async (t) => {

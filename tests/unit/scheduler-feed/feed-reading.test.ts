@@ -121,6 +121,26 @@ test("an outage of the store moves no place and loses no end", async (t) => {
   assert.deepEqual(rig.told(), ids);
 });
 
+for (const settleUs of [1_000_000, SETTLE_US]) {
+  test(`ends after the store's clock was set back are told, where ends settle in ${settleUs} us`, async (t) => {
+    const rig = await testReading(t, {}, settleUs);
+    const now = { shiftUs: 0 };
+    const wallUs = rig.clock.wallUs.bind(rig.clock);
+    rig.clock.wallUs = () => wallUs() - now.shiftUs;
+    rig.reading.start();
+    await rig.clock.advance(30_000);
+    now.shiftUs = 60_000_000;
+    const ids = [await rig.end()];
+    await rig.clock.advance(500);
+    assert.deepEqual(rig.told(), ids);
+    ids.push(await rig.end());
+    rig.hints.tell({ kind: "ended", executionId: ids[1] ?? assert.fail() });
+    await rig.clock.settle();
+    assert.deepEqual(rig.told(), ids);
+    assert.ok(rig.reading.settled.endedUs <= rig.clock.wallUs() - settleUs);
+  });
+}
+
 test("at the bound of changes the oldest are let go, and whoever needs them is told that they are gone", async (t) => {
   const rig = await testReading(t, { maxChanges: 3 });
   rig.reading.start();

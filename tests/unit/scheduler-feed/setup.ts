@@ -40,7 +40,10 @@ export async function testReading(test: TestContext, limits: Partial<ChangeLimit
     },
   } as Store;
   const hints = new Hints();
-  const reading = new FeedReading({ store, hints, clock, log: silentLogger }, limits);
+  const reading = new FeedReading(
+    { store, hints, clock, log: silentLogger, explain: async (_store, all) => all },
+    limits,
+  );
   test.after(async () => {
     away.isAway = false;
     await reading.stop();
