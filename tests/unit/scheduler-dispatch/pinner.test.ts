@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { RouteId } from "../../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
+import { type Route, TO_BE_PINNED } from "../../../services/common/domain/route.ts";
+import { silentLogger } from "../../../services/common/runtime/log.ts";
+import { Pinner, type PinnerDeps } from "../../../services/scheduler/dispatch/pinner.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { type SchedulerCore, schedulerCore } from "../../support/scheduler-core.ts";
 import type { ScriptedExecutor } from "../../support/scripted-executor.ts";
@@ -89,4 +93,55 @@ test("rule 32: what another scheduler made ready, and told nobody of, is pinned 
   await submitInTurn(other, 1);
   await core.clock.advance(500);
   assert.equal(executor.orders.length, 1);
+});
+
+test("rule 32: what nobody matches is not pinned, and looked at each 250 ms however busy its scheduler is", async (t) => {
+  const core = await schedulerCore(t);
+  const executor = await core.join("a", 4, { slots: 4 });
+  core.start();
+  await core.clock.settle();
+  for (let at = 0; at < 5; at++) {
+    const nobodys = { ...policy, executorLabels: { zone: `none-${at}` } };
+    await core.submitter.submit({ execution: testExecution(core.nowUs(), { policy: nobodys }), request: null });
+    await core.clock.settle();
+  }
+  const statements = { pin: 0, live: 0 };
+  core.base.before.statement = (name) => {
+    if (name === "pin") statements.pin++;
+    if (name === "executor.live") statements.live++;
+  };
+  for (let at = 0; at < 100; at++) {
+    executor.beat(3 + (at % 2));
+    await core.clock.settle();
+    await core.clock.advance(10);
+  }
+  assert.equal(statements.pin, 0);
+  assert.ok(statements.live > 0 && statements.live <= 5, `${statements.live} in a second`);
+});
+
+test("rule 32: a thousand routes that nobody matches keep no other from its pin", async (t) => {
+  const core = await schedulerCore(t);
+  const pinned: RouteId[] = [];
+  const id = (at: number) => BigInt(at) as RouteId;
+  const routes = Array.from({ length: 1_002 }, (_, at): [RouteId, Route] => {
+    const labels: Record<string, string> = at <= 1_000 ? { zone: "none" } : {};
+    return [id(at), { kind: "command", method: "", namespace: "default", labels, pin: TO_BE_PINNED }];
+  });
+  const { hints, clock, roster, routes: book } = core;
+  const pinner = new Pinner({
+    ...{ hints, clock, roster, routes: book, log: silentLogger },
+    store: {
+      executors: core.store.executors,
+      executions: {
+        pin: (routeId: RouteId) => {
+          pinned.push(routeId);
+          return Promise.resolve({ routeIds: [], count: 0 });
+        },
+      },
+    } as unknown as PinnerDeps["store"],
+  });
+  await core.join("a", 4);
+  pinner.look(new Map(routes));
+  assert.equal(await pinner.runOnce(), false);
+  assert.deepEqual(pinned, [id(1_001)]);
 });
