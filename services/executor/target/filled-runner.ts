@@ -11,6 +11,7 @@ import { mapTexts } from "../../common/wire/target-texts.ts";
 import type { RunningAttempt } from "../running-attempt.ts";
 import { SecretFault, type SecretSource } from "../secrets.ts";
 import type { AttemptEnding, TargetRunner } from "../target-runner.ts";
+import { limitFault } from "./filled-limits.ts";
 import { failed, noSecret, stoppedOutcome } from "./outcome.ts";
 
 /**
@@ -91,6 +92,8 @@ export class FilledRunner implements TargetRunner {
         field = place.field;
         return filler.fill(text, place.kind);
       });
+      const over = limitFault(filled);
+      if (over !== null) return this.#ending(attempt, invalid(over));
       attempt.target = Target.encode(filled).finish();
     } catch (fault) {
       if (!(fault instanceof TemplateFault)) throw fault;

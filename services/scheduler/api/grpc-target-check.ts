@@ -1,5 +1,6 @@
 import type { GrpcTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { parseHostPort } from "../../common/config/listen-address.ts";
+import { entryBytes, isBase64, MAX_METADATA_BYTES } from "../../common/domain/target-limits.ts";
 import { isSecretName } from "../../common/domain/template.ts";
 import type { FieldFaults } from "./field-faults.ts";
 import { checkMethod } from "./method-check.ts";
@@ -9,15 +10,13 @@ import { checkJson, MAX_PAYLOAD_BYTES } from "./template-check.ts";
 /** Longest address and longest server name, in characters. */
 const MAX_ADDRESS_CHARACTERS = 512;
 const MAX_SERVER_NAME_CHARACTERS = 253;
-/** Most entries of metadata, and most bytes of their keys and values: servers take 8 KiB of which ours need a part. */
+/** Most entries of metadata. */
 const MAX_METADATA_ENTRIES = 64;
-const MAX_METADATA_BYTES = 6 * 1024;
 
 const NAME_PATTERN = /^etcd:\/\/\/[A-Za-z0-9._-]{1,64}$/;
 const HOST_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/;
 const KEY_PATTERN = /^[a-z0-9_.-]{1,128}$/;
 const TEXT_PATTERN = /^[ -~]*$/;
-const BASE64_PATTERN = /^[A-Za-z0-9+/]*={0,2}$/;
 /**
  * Keys by which a call learns who it is, and those of gRPC and HTTP/2
  * themselves: with some of them Node ends the connection, under all its calls.
@@ -69,7 +68,7 @@ function checkMetadata(faults: FieldFaults, field: string, metadata: GrpcTarget[
     faults.add(field, `must be at most ${MAX_METADATA_ENTRIES} entries; was ${entries.length}`);
     return;
   }
-  const size = entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+  const size = entryBytes(metadata);
   if (size > MAX_METADATA_BYTES) faults.add(field, `must be at most ${MAX_METADATA_BYTES} bytes; was ${size}`);
   for (const [key, value] of entries) {
     const place = `${field}[${JSON.stringify(key.slice(0, 64))}]`;
@@ -77,7 +76,7 @@ function checkMetadata(faults: FieldFaults, field: string, metadata: GrpcTarget[
     if (OWN_KEY_PATTERN.test(key)) faults.add(place, "is metadata that jobmesh sets itself");
     if (GRPC_KEY_PATTERN.test(key)) faults.add(place, "is metadata that gRPC sets itself");
     if (key.endsWith("-bin")) {
-      if (!BASE64_PATTERN.test(value)) faults.add(place, "must be base64, as the value of each key that ends in -bin");
+      if (!isBase64(value)) faults.add(place, "must be base64, as the value of each key that ends in -bin");
     } else if (!TEXT_PATTERN.test(value))
       faults.add(place, "must be printable ASCII; other bytes go under a key that ends in -bin");
   }

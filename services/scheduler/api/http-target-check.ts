@@ -1,13 +1,11 @@
 import type { HttpTarget } from "../../../gen/jobmesh/v1/job.ts";
 import { isConnectionHeader, isOwnHeader } from "../../common/domain/http-header.ts";
+import { entryBytes, MAX_HEADERS_BYTES, MAX_URL_CHARACTERS } from "../../common/domain/target-limits.ts";
 import type { FieldFaults } from "./field-faults.ts";
 import { checkJson, MAX_PAYLOAD_BYTES } from "./template-check.ts";
 
-/** Longest URL, in characters: servers take request lines of about this length. */
-const MAX_URL_CHARACTERS = 8_192;
-/** Most headers, and bytes of all their names and values: half of what servers commonly take. */
+/** Most headers. */
 const MAX_HEADERS = 64;
-const MAX_HEADERS_BYTES = 8 * 1024;
 /** Characters of a header's name that an error shows. */
 const MAX_SHOWN_CHARACTERS = 64;
 
@@ -58,7 +56,7 @@ function checkUrl(faults: FieldFaults, field: string, url: string): void {
 function checkHeaders(faults: FieldFaults, field: string, headers: Readonly<Record<string, string>>): void {
   const entries = Object.entries(headers);
   if (entries.length > MAX_HEADERS) faults.add(field, `must be at most ${MAX_HEADERS}; was ${entries.length}`);
-  const size = entries.reduce((sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value), 0);
+  const size = entryBytes(headers);
   if (size > MAX_HEADERS_BYTES) {
     faults.add(field, `must be at most ${MAX_HEADERS_BYTES} bytes, names and values together; was ${size}`);
   }

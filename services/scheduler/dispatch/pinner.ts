@@ -1,6 +1,6 @@
 import { matchesRoute } from "../../common/domain/executor.ts";
 import type { RouteId } from "../../common/domain/identifier.ts";
-import { type Route, TO_BE_PINNED } from "../../common/domain/route.ts";
+import { type Route, TO_BE_PINNED, withoutPin } from "../../common/domain/route.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
@@ -21,8 +21,10 @@ export type PinnerDeps = {
 
 /** Rows in one group. */
 const MAX_PINNED_ROWS = 500;
-/** Routes that wait to be looked at; the next sweep goes on with the rest, as the first may have no executor. */
+/** Routes that one round pins, and that hints may leave for it; the next round, or sweep, brings the rest. */
 const MAX_DUE_ROUTES = 1_000;
+/** What is found to wait unpinned is looked at this often, and no more: a busy dispatcher sweeps hundreds of times a second. */
+const OPEN_INTERVAL_MS = 250;
 /** Pins to executors of other homes are looked at this often; a loss takes seconds. */
 const LOOK_INTERVAL_MS = 1_000;
 
@@ -36,10 +38,12 @@ const LOOK_INTERVAL_MS = 1_000;
 export class Pinner {
   readonly #deps: PinnerDeps;
   readonly #loop: WakeableLoop;
+  /** By hints. */
   readonly #due = new Set<RouteId>();
+  /** By sweeps: no more than the latest of them found. */
+  #found = new Map<RouteId, Route>();
   #lookedMs = Number.NEGATIVE_INFINITY;
-  /** Of what a sweep found, how many the sweeps before have looked at. */
-  #from = 0;
+  #lookedOpenMs = Number.NEGATIVE_INFINITY;
   #unsubscribe: () => void = () => {};
 
   constructor(deps: PinnerDeps) {
@@ -69,21 +73,24 @@ export class Pinner {
 
   /** Takes what a sweep of the store found to wait. */
   look(waiting: ReadonlyMap<RouteId, Route>): void {
-    const { clock } = this.#deps;
-    const looks = clock.monotonicMs() - this.#lookedMs >= LOOK_INTERVAL_MS;
-    let pinned = false;
-    const found: RouteId[] = [];
+    const nowMs = this.#deps.clock.monotonicMs();
+    const looksOpen = nowMs - this.#lookedOpenMs >= OPEN_INTERVAL_MS;
+    const looksPinned = nowMs - this.#lookedMs >= LOOK_INTERVAL_MS;
+    if (!looksOpen && !looksPinned) return;
+    const found = new Map<RouteId, Route>();
     for (const [routeId, route] of waiting) {
-      const { pin } = route;
-      if (pin === null || (pin !== TO_BE_PINNED && (!looks || this.#isHere(route)))) continue;
-      pinned ||= pin !== TO_BE_PINNED;
-      found.push(routeId);
+      if (route.pin === null) continue;
+      if (route.pin === TO_BE_PINNED) {
+        if (looksOpen) found.set(routeId, route);
+      } else if (looksPinned && !this.#isHere(route)) {
+        found.set(routeId, route);
+        this.#lookedMs = nowMs;
+      }
     }
-    const from = found.length > MAX_DUE_ROUTES ? this.#from % found.length : 0;
-    const next = [...found.slice(from), ...found.slice(0, from)];
-    const left = next.findIndex((routeId) => !this.#note(routeId));
-    this.#from = left === -1 ? 0 : from + left;
-    if (pinned) this.#lookedMs = clock.monotonicMs();
+    if (found.size === 0) return;
+    if (looksOpen) this.#lookedOpenMs = nowMs;
+    this.#found = found;
+    this.#loop.wake();
   }
 
   /** A home knows first of what it has; whether others' executors live is asked of the store. */
@@ -95,38 +102,42 @@ export class Pinner {
   /** Pins what is due, a group of each route; true when more may be left. */
   async runOnce(): Promise<boolean> {
     const { store, routes, hints, log } = this.#deps;
-    if (this.#due.size === 0) return false;
-    const due = [...this.#due];
+    if (this.#due.size === 0 && this.#found.size === 0) return false;
+    const due = new Map([...this.#found, ...(await routes.resolve([...this.#due]))]);
     this.#due.clear();
-    const known = await routes.resolve(due);
-    const stale = await this.#withoutExecutor(known);
-    for (const [routeId, { pin }] of known) {
-      if (pin === null || (pin !== TO_BE_PINNED && !stale.has(routeId))) continue;
+    this.#found = new Map();
+    let left = MAX_DUE_ROUTES;
+    for (const [routeId, route] of await this.#pinnable(due)) {
+      if (left-- <= 0) {
+        this.#found.set(routeId, route);
+        continue;
+      }
       const { routeIds, count } = await store.executions.pin(routeId, MAX_PINNED_ROWS);
       if (count === 0) continue;
-      if (pin !== TO_BE_PINNED) log.info({ executorId: pin, count }, "pinned work goes elsewhere");
+      if (route.pin !== TO_BE_PINNED) log.info({ executorId: route.pin, count }, "pinned work goes elsewhere");
       // Known, they are told to peers at once, and are not looked at again here.
       await routes.resolve(routeIds);
       for (const found of routeIds) hints.tell({ kind: "ready", routeId: found, bestRank: 0, count });
       if (count >= MAX_PINNED_ROWS) this.#note(routeId);
     }
-    return this.#due.size > 0;
+    return this.#due.size > 0 || this.#found.size > 0;
   }
 
-  /** Of these the routes that are pinned to nobody who lives, matches and stays. */
-  async #withoutExecutor(known: ReadonlyMap<RouteId, Route>): Promise<ReadonlySet<RouteId>> {
-    const pinned = [...known].filter(([, { pin }]) => pin !== null && pin !== TO_BE_PINNED);
-    if (pinned.length === 0) return new Set();
+  /** Those that wait unpinned though one matches, and those that are pinned to nobody who lives, matches and stays. */
+  async #pinnable(due: ReadonlyMap<RouteId, Route>): Promise<readonly [RouteId, Route][]> {
+    const ours = [...due].filter(([, { pin }]) => pin !== null);
+    if (ours.length === 0) return [];
     const live = (await this.#deps.store.executors.live()).filter(({ draining }) => !draining);
-    const stale = pinned.filter(([, route]) => !live.some((record) => matchesRoute(record, route)));
-    return new Set(stale.map(([routeId]) => routeId));
+    return ours.filter(([, route]) => {
+      const isOpen = route.pin === TO_BE_PINNED;
+      const wanted = isOpen ? withoutPin(route) : route;
+      return live.some((record) => matchesRoute(record, wanted)) === isOpen;
+    });
   }
 
-  /** False when there is no room for it. */
-  #note(routeId: RouteId): boolean {
-    if (this.#due.size >= MAX_DUE_ROUTES && !this.#due.has(routeId)) return false;
+  #note(routeId: RouteId): void {
+    if (this.#due.size >= MAX_DUE_ROUTES) return;
     this.#due.add(routeId);
     this.#loop.wake();
-    return true;
   }
 }

@@ -168,3 +168,50 @@ test("a payload in JSON is filled in before its handler encodes it, and the cont
   await ended(rig, { target, parameters });
   assert.deepEqual(said, [{ title: parameters.a, rows: [{ name: "#1", "{{attempt}}": 1 }], path }, parameters]);
 });
+
+type Entries = Record<string, string>;
+
+function grpcOf(metadata: Entries): DispatchOrder["target"] {
+  const value = { address: "h:1", method: "a.B/C", payload: undefined, metadata, tls: undefined };
+  return targetOfBytes(Target.encode({ kind: { $case: "grpc", value } }).finish());
+}
+
+function httpOf(url: string, headers: Entries): DispatchOrder["target"] {
+  const value = { url, method: "", headers, content: undefined };
+  return targetOfBytes(Target.encode({ kind: { $case: "http", value } }).finish());
+}
+
+test("what is filled in is measured as what is submitted: at its limit it runs, past it nothing starts, and no value is told", async (t) => {
+  const known = new Map<string, string>();
+  const { runner, ran } = keeper();
+  const secrets = secretsOf(known);
+  const kinds = ["grpc", "http"] as const;
+  const rig = await setup(t, {
+    moreRunners: (clock) =>
+      kinds.map((kind) => new FilledRunner({ ...runner, capability: { kind } }, { clock, secrets })),
+  });
+  const url = "http://h/{{parameters.a}}";
+  const [x, big] = ["xyz".repeat(3_000), secret("big")];
+  for (const [target, most, field] of [
+    [grpcOf({ a: big }), 6 * 1024 - 1, "target.grpc.metadata: must be at most 6144 bytes"],
+    [httpOf("http://h/", { A: big }), 8 * 1024 - 1, "target.http.headers: must be at most 8192 bytes"],
+    [httpOf(url, {}), 8_192 - "http://h/".length, "target.http.url: must be at most 8192 characters"],
+  ] as const) {
+    for (const extra of [0, 1]) {
+      const value = x.slice(0, most + extra);
+      known.set("big", value);
+      const before = ran.length;
+      const { outcome } = await ended(rig, { target, parameters: { a: value } });
+      assert.equal(ran.length, before + 1 - extra);
+      if (extra === 0) continue;
+      assert.ok(outcome.kind === "failed");
+      assert.deepEqual([outcome.failure.reason, outcome.nonRetryable], ["TEMPLATE_INVALID", true]);
+      assert.ok(outcome.failure.message.startsWith(field), outcome.failure.message);
+      assert.ok(!outcome.failure.message.includes("xyz"));
+    }
+  }
+  known.set("big", "no base64!");
+  const { outcome } = await ended(rig, { target: grpcOf({ "a-bin": big }) });
+  assert.ok(outcome.kind === "failed");
+  assert.equal(outcome.failure.message, 'target.grpc.metadata["a-bin"]: must be base64 when it is filled in');
+});

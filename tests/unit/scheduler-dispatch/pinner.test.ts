@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { NewExecution } from "../../../services/common/domain/execution.ts";
+import type { RouteId } from "../../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
+import { type Route, TO_BE_PINNED } from "../../../services/common/domain/route.ts";
+import { silentLogger } from "../../../services/common/runtime/log.ts";
+import { Pinner, type PinnerDeps } from "../../../services/scheduler/dispatch/pinner.ts";
 import { submission } from "../../support/execution-store.ts";
 import { testExecution } from "../../support/new-execution.ts";
 import { type SchedulerCore, schedulerCore } from "../../support/scheduler-core.ts";
@@ -122,16 +126,14 @@ test("500 rows of a route are pinned in one group, and the next round goes on wi
   assert.deepEqual([await core.pinner.runOnce(), groups], [false, [500, 1]]);
 });
 
-test("1,000 routes are pinned in one round, and the next sweep brings the rest", async (t) => {
+test("1,000 routes are pinned in one round, and the next goes on with the rest", async (t) => {
   const core = await schedulerCore(t);
   await core.join("a", 4);
   const namespaces = Array.from({ length: 1_001 }, (_, at) => ({ namespace: `n${at}` }));
   const { groups, found } = await waiting(t, core, namespaces);
   assert.equal(found.size, 1_001);
   core.pinner.look(found);
-  assert.deepEqual([await core.pinner.runOnce(), groups.length], [false, 1_000]);
-  const left = new Map([...found].slice(1_000));
-  core.pinner.look(left);
+  assert.deepEqual([await core.pinner.runOnce(), groups.length], [true, 1_000]);
   assert.deepEqual([await core.pinner.runOnce(), groups.length, new Set(groups)], [false, 1_001, new Set([1])]);
 });
 
@@ -148,4 +150,55 @@ test("1,000 routes without an executor do not keep the one after them from its o
   const executor = await core.join("a", 4, { namespaces: [namespace] });
   await core.clock.advance(1_000);
   assert.equal(new Set(executor.orders.map(({ key }) => key.executionId)).size, 1);
+});
+
+test("rule 32: what nobody matches is not pinned, and looked at each 250 ms however busy its scheduler is", async (t) => {
+  const core = await schedulerCore(t);
+  const executor = await core.join("a", 4, { slots: 4 });
+  core.start();
+  await core.clock.settle();
+  for (let at = 0; at < 5; at++) {
+    const nobodys = { ...policy, executorLabels: { zone: `none-${at}` } };
+    await core.submitter.submit({ execution: testExecution(core.nowUs(), { policy: nobodys }), request: null });
+    await core.clock.settle();
+  }
+  const statements = { pin: 0, live: 0 };
+  core.base.before.statement = (name) => {
+    if (name === "pin") statements.pin++;
+    if (name === "executor.live") statements.live++;
+  };
+  for (let at = 0; at < 100; at++) {
+    executor.beat(3 + (at % 2));
+    await core.clock.settle();
+    await core.clock.advance(10);
+  }
+  assert.equal(statements.pin, 0);
+  assert.ok(statements.live > 0 && statements.live <= 5, `${statements.live} in a second`);
+});
+
+test("rule 32: a thousand routes that nobody matches keep no other from its pin", async (t) => {
+  const core = await schedulerCore(t);
+  const pinned: RouteId[] = [];
+  const id = (at: number) => BigInt(at) as RouteId;
+  const routes = Array.from({ length: 1_002 }, (_, at): [RouteId, Route] => {
+    const labels: Record<string, string> = at <= 1_000 ? { zone: "none" } : {};
+    return [id(at), { kind: "command", method: "", namespace: "default", labels, pin: TO_BE_PINNED }];
+  });
+  const { hints, clock, roster, routes: book } = core;
+  const pinner = new Pinner({
+    ...{ hints, clock, roster, routes: book, log: silentLogger },
+    store: {
+      executors: core.store.executors,
+      executions: {
+        pin: (routeId: RouteId) => {
+          pinned.push(routeId);
+          return Promise.resolve({ routeIds: [], count: 0 });
+        },
+      },
+    } as unknown as PinnerDeps["store"],
+  });
+  await core.join("a", 4);
+  pinner.look(new Map(routes));
+  assert.equal(await pinner.runOnce(), false);
+  assert.deepEqual(pinned, [id(1_001)]);
 });

@@ -16,7 +16,7 @@ const anId = (ms: number) => randomExecutionId(ms, random.bytes(10));
 
 test("1,000 calls watch on one scheduler; one more is OVERLOADED, and room comes back", async (t) => {
   const { store, hints, clock } = await testReading(t);
-  const feed = new ExecutionFeed({ store, hints, clock, log: silentLogger });
+  const feed = new ExecutionFeed({ store, hints, clock, log: silentLogger, explain: async (_store, all) => all });
   const over = Promise.withResolvers<void>();
   const calls = Array.from({ length: 999 }, () => feed.watch(() => over.promise));
   const first = Promise.withResolvers<void>();
