@@ -8,7 +8,7 @@ import type { CallContext, SendStream } from "../../common/rpc/contract.ts";
 import { executionToMessage } from "../../common/wire/execution.ts";
 import type { ExecutionFeed } from "../feed/execution-feed.ts";
 import type { FeedReading } from "../feed/feed-reading.ts";
-import { checkRange, placeAt, resumeToken } from "../feed/resume-token.ts";
+import { checkRange, endsDeleted, placeAt, resumeToken } from "../feed/resume-token.ts";
 import { matchesFilter } from "./filter-match.ts";
 import type { WatchRequest } from "./watch-request.ts";
 
@@ -106,9 +106,11 @@ export class FilteredWatch {
     const ids = places.map(({ executionId }) => executionId);
     const executions = await this.#deps.store.feed.read(ids, false);
     const byId = new Map(executions.map((execution) => [execution.executionId, execution]));
-    const told = places.flatMap((place): Told[] => {
+    const told = places.map((place): Told => {
       const execution = byId.get(place.executionId);
-      return execution === undefined ? [] : [{ execution, place: isSettled ? place : this.#place }];
+      // Retention took it after its place was read: left out, nobody would know.
+      if (execution === undefined) throw endsDeleted();
+      return { execution, place: isSettled ? place : this.#place };
     });
     await this.#send(told);
     const last = places.at(-1);

@@ -51,7 +51,12 @@ export function checkRange(place: EndedPlace, { nowUs, deletedUs }: { nowUs: num
     });
   }
   if (deletedUs === 0 || deletedUs < place.endedUs) return;
-  throw new JobmeshError("RESUME_TOKEN_EXPIRED", {
+  throw endsDeleted();
+}
+
+/** Something that ended after a place is deleted. */
+export function endsDeleted(): JobmeshError {
+  return new JobmeshError("RESUME_TOKEN_EXPIRED", {
     message: "executions that ended after the resume_token are deleted: list, then watch from the list's token",
   });
 }

@@ -94,6 +94,23 @@ test("a token whose ends are deleted is OUT_OF_RANGE; one from after them is not
   await good.leave();
 });
 
+test("retention in the middle of a catch-up is OUT_OF_RANGE, and no end is left out", async (t) => {
+  const api = await testApi(t);
+  const start = await api.list();
+  await api.clock.advance(60_000);
+  await cancel(api, await api.submit());
+  await api.clock.advance(120_000);
+  const { feed } = api.store;
+  const read = feed.read.bind(feed);
+  feed.read = async (ids, full) => {
+    await api.store.retention.deleteEnded(api.nowUs() - 60_000_000, null, 250);
+    return await read(ids, full);
+  };
+  const watched = await watch(api, { resumeToken: start.resumeToken });
+  const error = await errorOf(watched.over);
+  assert.deepEqual([error.code, error.reason], ["OUT_OF_RANGE", "RESUME_TOKEN_EXPIRED"]);
+});
+
 test("a token from after the store's clock is OUT_OF_RANGE: the store has gone back", async (t) => {
   const api = await testApi(t);
   const watched = await watch(api, { resumeToken: resumeToken(placeAt(api.nowUs() + 1)) });
