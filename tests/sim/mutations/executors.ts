@@ -11,17 +11,6 @@ const SPAWNER = "services/executor/spawner/spawner.ts";
 /** Faults of executors, and of those who judge them. */
 export const executorMutations: readonly Mutation[] = [
   {
-    name: "a beat is acknowledged that the store does not have",
-    rules: [14],
-    changes: [
-      {
-        file: "services/scheduler/sessions/session.ts",
-        find: "    this.#lastSequence = beat.sequence;\n",
-        replace: "    this.#lastSequence = beat.sequence;\n    this.#storedSequence = beat.sequence;\n",
-      },
-    ],
-  },
-  {
     name: "an executor is judged by one read",
     rules: [14],
     changes: [
@@ -31,11 +20,6 @@ export const executorMutations: readonly Mutation[] = [
         replace: "return lease > marginMs ? 1 : heartbeatMs;",
       },
     ],
-  },
-  {
-    name: "a failed read of the registry counts as silence",
-    rules: [14],
-    changes: [{ file: LOSS_WATCH, find: "      if (record.registered && present === null) continue;\n", replace: "" }],
   },
   {
     name: "attempts end before lost_time is written",
@@ -50,17 +34,6 @@ export const executorMutations: readonly Mutation[] = [
         file: "services/scheduler/rescue/rescuer.ts",
         find: "      if (this.#config.unjudged(record)) continue;\n",
         replace: "      if (this.#config.unjudged(record)) continue;\n      await this.#endAttempts(record);\n",
-      },
-    ],
-  },
-  {
-    name: "a loss does not wait for results on their way",
-    rules: [15],
-    changes: [
-      {
-        file: "services/scheduler/rescue/results-on-the-way.ts",
-        find: "if (record.lane === null || bus === null) return",
-        replace: "if (record.lane === null || bus !== null) return",
       },
     ],
   },

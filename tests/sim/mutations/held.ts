@@ -11,8 +11,8 @@ export const heldMutations: readonly Mutation[] = [
     changes: [
       {
         file: "services/executor/held-attempts.ts",
-        find: "return holdUntilUs !== null && this.#deps.mesh.nowUs() < holdUntilUs;",
-        replace: "return holdUntilUs !== null && this.#deps.mesh.nowUs() < 0;",
+        find: "|| mesh.nowUs() < holdUntilUs;",
+        replace: "|| mesh.nowUs() < 0;",
       },
     ],
   },

@@ -44,18 +44,6 @@ export const homeMutations: readonly Mutation[] = [
     changes: [{ file: "services/executor/kept-results.ts", find: "    kept.capability = -1;\n", replace: "" }],
   },
   {
-    name: "what does not fit is queued",
-    rules: [20],
-    changes: [
-      {
-        file: ATTEMPTS,
-        find: "    if (!slots.hold(capability)) {\n",
-        replace:
-          "    if (!slots.closed && !slots.hold(capability)) {\n      return void this.#deps.clock.sleep(50).then(() => this.#begin(known, order, capability, way));\n    }\n    if (slots.closed) {\n",
-      },
-    ],
-  },
-  {
     name: "an older session takes the executor back",
     rules: [20],
     changes: [
