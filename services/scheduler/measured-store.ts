@@ -66,7 +66,7 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
 class ExecutionCounts {
   readonly #submissions: LabelledCounter<string>;
   readonly #fires: LabelledCounter<"stored" | "skipped" | "refused">;
-  readonly #dispatches: LabelledCounter<"direct" | "claim" | "resend">;
+  readonly #dispatches: LabelledCounter<"direct" | "fire" | "claim" | "resend">;
   readonly #results: LabelledCounter<"stored" | "stale">;
   readonly #attempts: LabelledCounter<string>;
   readonly #ended: LabelledCounter<ExecutionState>;
@@ -100,7 +100,10 @@ class ExecutionCounts {
   fired(fires: readonly Fire[], outcomes: readonly FireOutcome[]): void {
     for (const [index, fire] of fires.entries()) {
       const outcome = outcomes[index];
-      if (outcome?.kind === "fired") this.#stored(fire, outcome.skippedIds.length);
+      if (outcome?.kind === "fired") {
+        this.#stored(fire, outcome.skippedIds.length);
+        this.#dispatches.add("fire", outcome.dispatched === undefined ? 0 : 1);
+      }
       // Ahead of its time nothing is decided: it comes again.
       else if (outcome?.kind !== "early") this.#fires.add("refused", 1);
     }

@@ -32,7 +32,7 @@ export const METRICS = {
   ),
   jobmesh_dispatches_total: counter(
     "{attempt}",
-    "Attempts given to executors; way is direct at the submission, claim, or resend of one without a sign.",
+    "Attempts given to executors; way is direct at the submission, fire ahead of its time, claim, or resend of one without a sign.",
     "way",
   ),
   jobmesh_claim_rows: histogram("{row}", "Executions claimed by one query that found some.", BATCH_BUCKETS),
