@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash63 } from "./hash.ts";
 import type { ExecutorId, RouteId } from "./identifier.ts";
 import type { ExecutionPolicy } from "./policy.ts";
 import type { TargetKind } from "./target.ts";
@@ -52,7 +52,7 @@ const keptIds = new Map<string, RouteId>();
 export function routeIdOf(text: string): RouteId {
   const kept = keptIds.get(text);
   if (kept !== undefined) return kept;
-  const routeId = (createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n) as RouteId;
+  const routeId = hash63(text) as RouteId;
   if (keptIds.size >= MAX_KEPT_IDS) keptIds.clear();
   keptIds.set(text, routeId);
   return routeId;

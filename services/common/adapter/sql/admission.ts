@@ -1,12 +1,12 @@
-import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
+import type { RouteId } from "../../domain/identifier.ts";
 import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { isPastDeadline } from "./expire-time.ts";
 import { LockedGates, RETRY_ADMISSION_US } from "./gates.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { updateRows } from "./many-rows.ts";
 import { runnableRoutes } from "./route-executors.ts";
 import { big, int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
-import { valueLists } from "./value-list.ts";
 
 /**
  * Rule 7: the admitter. Only it lets waiting executions in: it takes gates
@@ -95,17 +95,14 @@ async function firstWaiters(session: SqlSession, gateKey: string): Promise<reado
   );
 }
 
+const WAITER_COLUMNS = `execution_id, state, state_reason, waiting_gate, gate_keys, overlap,
+  CAST(route_id AS CHAR) AS route_id, start_deadline_us`;
+
 /** The same rows, locked in the order of their identifiers, those that still wait here, in the order of the claim. */
 async function lockWaiters(session: SqlSession, gateKey: string, first: readonly Row[]): Promise<readonly Row[]> {
-  const locked = new Map<string, Row>();
-  for (const list of valueLists(first.map((row) => text(row, "execution_id") as ExecutionId).sort())) {
-    const rows = await session.query(
-      `SELECT execution_id, state, state_reason, waiting_gate, gate_keys, overlap, CAST(route_id AS CHAR) AS route_id,
-        start_deadline_us FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
-      list.values,
-    );
-    for (const row of rows) locked.set(text(row, "execution_id"), row);
-  }
+  const ids = first.map((row) => text(row, "execution_id"));
+  const rows = await lockExecutions(session, WAITER_COLUMNS, ids);
+  const locked = new Map(rows.map((row) => [text(row, "execution_id"), row]));
   return first.flatMap((row) => {
     const now = locked.get(text(row, "execution_id"));
     const waits = now !== undefined && int(now, "state") === StateNumber.READY && now.waiting_gate === gateKey;

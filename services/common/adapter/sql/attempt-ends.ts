@@ -13,11 +13,11 @@ import { fenceText, gateKeysOf, StateNumber, stateOf, stopOf } from "./execution
 import { parsePolicy } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
+import { gateKeysOfExecutions, lockExecutions } from "./locked-executions.ts";
 import { big, int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
 import { numberFault, storableDelayMs } from "./storable-number.ts";
 import { StatementRefused } from "./store-fault.ts";
-import { valueLists } from "./value-list.ts";
 
 /**
  * Rules 1 and 2: ending an attempt, the next state, the next ready time, its
@@ -76,31 +76,10 @@ async function lockAll(
   return { gates: await LockedGates.lock(session, keys), active };
 }
 
-/** Rule 1: gate_keys never change, so they are read without a lock, and the gates are locked before the executions. */
-async function gateKeysOfExecutions(session: SqlSession, ids: readonly ExecutionId[]): Promise<string[]> {
-  const keys: string[] = [];
-  for (const list of valueLists(ids)) {
-    const rows = await session.query(
-      `SELECT gate_keys FROM executions WHERE execution_id IN (${list.sql}) AND gate_keys IS NOT NULL`,
-      list.values,
-    );
-    for (const row of rows) keys.push(...gateKeysOf(text(row, "gate_keys")));
-  }
-  return keys;
-}
-
 /** Rows of these executions, locked in the order of their identifiers. */
 async function lockActive(session: SqlSession, ids: readonly ExecutionId[]): Promise<Map<ExecutionId, Row>> {
-  const rows = new Map<ExecutionId, Row>();
-  for (const list of valueLists(ids)) {
-    const found = await session.query(
-      `SELECT ${ACTIVE_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})
-        ORDER BY execution_id${session.dialect.forUpdate}`,
-      list.values,
-    );
-    for (const row of found) rows.set(text(row, "execution_id") as ExecutionId, row);
-  }
-  return rows;
+  const rows = await lockExecutions(session, ACTIVE_COLUMNS, ids);
+  return new Map(rows.map((row) => [text(row, "execution_id") as ExecutionId, row]));
 }
 
 /** Rule 2: the row is fenced by (execution_id, attempt, fence) and by its state. */

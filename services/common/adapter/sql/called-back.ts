@@ -21,8 +21,9 @@ import {
 import { labelsText, parametersText, policyText } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import { JOB_COLUMNS, jobOf } from "./job-row.ts";
-import { insertRows } from "./many-rows.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { takeFiresBack } from "./refused-fires.ts";
+import { insertRoutes } from "./routes.ts";
 import { text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -41,7 +42,8 @@ export function releaseHeld(db: SqlDatabase, held: readonly HeldFire[]): Promise
   return db.transact("release_held", async (session) => {
     const ids = held.map(({ executionId }) => executionId);
     const jobs = await lockJobs(session, ids);
-    const rows = await lockRows(session, ids);
+    const locked = await lockExecutions(session, FULL_COLUMNS, ids);
+    const rows = new Map(locked.map((row) => [text(row, "execution_id") as ExecutionId, row]));
     const refused: Row[] = [];
     for (const row of rows.values()) if (await decide(session, row, jobs)) refused.push(row);
     await takeFiresBack(session, refused);
@@ -64,19 +66,6 @@ async function lockJobs(session: SqlSession, ids: readonly ExecutionId[]): Promi
     for (const job of rows.map(jobOf)) jobs.set(job.jobUid, job);
   }
   return jobs;
-}
-
-async function lockRows(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadonlyMap<ExecutionId, Row>> {
-  const rows = new Map<ExecutionId, Row>();
-  for (const list of valueLists([...ids].sort())) {
-    const found = await session.query(
-      `SELECT ${FULL_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})
-        ORDER BY execution_id${session.dialect.forUpdate}`,
-      list.values,
-    );
-    for (const row of found) rows.set(text(row, "execution_id") as ExecutionId, row);
-  }
-  return rows;
 }
 
 /** True when it is SKIPPED, and counts as a fire no more. */
@@ -140,7 +129,7 @@ async function renew(session: SqlSession, old: Execution, job: Job): Promise<voi
   const isDue = (old.readyUs ?? 0) <= (await session.nowUs());
   const route = routeText(routeOf(job));
   const routeId = routeIdOf(route);
-  await insertRows(session, "routes", ["route_id", "text"], [[routeId, route]], "route_id");
+  await insertRoutes(session, [route]);
   const overlap = job.schedule?.overlapPolicy ?? "ALLOW";
   await session.execute(
     `UPDATE executions SET job_revision = ?, name = ?, labels = ?, target_kind = ?, target_method = ?,

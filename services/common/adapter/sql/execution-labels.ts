@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash63 } from "../../domain/hash.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import { insertRows } from "./many-rows.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
@@ -21,8 +21,7 @@ export type Labelled = {
 
 /** The first 63 bits of the SHA-256 of a label. */
 export function labelHash(namespace: string, key: string, value: string): bigint {
-  const text = JSON.stringify([namespace, key, value]);
-  return createHash("sha256").update(text).digest().readBigUInt64BE() >> 1n;
+  return hash63(JSON.stringify([namespace, key, value]));
 }
 
 /** Writes the labels of executions that this transaction inserts; of those that are there already nothing changes. */

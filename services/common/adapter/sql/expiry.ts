@@ -7,6 +7,7 @@ import { gateKeysOf, reasonNumber, StateNumber, stateOf, WAITING_STATES } from "
 import { parsePolicy } from "./execution-text.ts";
 import { expireUs, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
+import { gateKeysOfExecutions, lockExecutions } from "./locked-executions.ts";
 import { updateRows } from "./many-rows.ts";
 import { int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
@@ -46,14 +47,9 @@ export async function expire(db: SqlDatabase, limit: number): Promise<ExpiredExe
 }
 
 async function expireRows(session: SqlSession, ids: readonly ExecutionId[]): Promise<ExpiredExecution[]> {
-  // Rule 1: gate_keys never change, so they are read without a lock, and the gates are locked first.
-  const gated = await rowsOf(session, "gate_keys", ids, " AND gate_keys IS NOT NULL");
-  const gates = await LockedGates.lock(
-    session,
-    gated.flatMap((row) => gateKeysOf(text(row, "gate_keys"))),
-  );
+  const gates = await LockedGates.lock(session, await gateKeysOfExecutions(session, ids));
   const nowUs = await session.nowUs();
-  const locked = await rowsOf(session, EXPIRING_COLUMNS, ids, ` ORDER BY execution_id${session.dialect.forUpdate}`);
+  const locked = await lockExecutions(session, EXPIRING_COLUMNS, ids);
   const rows = locked.filter((row) => isWaiting(row) && isPastDeadline(row, nowUs));
   const timedOut = await lastTimedOut(session, rows.filter(hasFailed));
   for (const row of rows) leaveGates(gates, row, nowUs);
@@ -79,15 +75,6 @@ async function expireRows(session: SqlSession, ids: readonly ExecutionId[]): Pro
 
 const EXPIRING_COLUMNS = `execution_id, state, start_deadline_us, gate_keys, gates_held, waiting_gate, policy, claim_rank,
   timeout_ms, counted_attempts`;
-
-async function rowsOf(session: SqlSession, columns: string, ids: readonly ExecutionId[], rest: string): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const list of valueLists(ids)) {
-    const sql = `SELECT ${columns} FROM executions WHERE execution_id IN (${list.sql})${rest}`;
-    rows.push(...(await session.query(sql, list.values)));
-  }
-  return rows;
-}
 
 function isWaiting(row: Row): boolean {
   const state = int(row, "state");

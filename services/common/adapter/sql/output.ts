@@ -4,6 +4,7 @@ import { keyText } from "../../domain/identifier.ts";
 import type { OutputQuery, OutputStore } from "../../port/store-output.ts";
 import { inList } from "./dialect.ts";
 import { fenceOf } from "./execution-row.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { insertRows } from "./many-rows.ts";
 import { OUTPUT_COLUMNS, outputOf, outputValues, streamNumber } from "./output-row.ts";
 import { int, text } from "./row-reader.ts";
@@ -141,15 +142,8 @@ async function storedKeys(session: SqlSession, pieces: readonly OutputPiece[]): 
 
 /** Of executions that had ended those that are still there, locked. */
 async function lockEnded(session: SqlSession, ids: readonly string[]): Promise<string[]> {
-  const there: string[] = [];
-  for (const list of valueLists(ids)) {
-    const rows = await session.query(
-      `SELECT execution_id FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
-      list.values,
-    );
-    there.push(...rows.map((row) => text(row, "execution_id")));
-  }
-  return there;
+  const rows = await lockExecutions(session, "execution_id", ids);
+  return rows.map((row) => text(row, "execution_id"));
 }
 
 function keyOfRow(row: Row): string {

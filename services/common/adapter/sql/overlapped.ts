@@ -1,10 +1,10 @@
 import { isFinal } from "../../domain/execution.ts";
 import { executionOf, FULL_COLUMNS, overlapNumber, StateNumber, stopReasonNumber } from "./execution-row.ts";
 import type { LockedGates } from "./gates.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
 import { cancelWaiting } from "./stop-requests.ts";
-import { valueLists } from "./value-list.ts";
 
 /**
  * OVERLAP_POLICY_CANCEL_RUNNING: whoever begins to wait at its job's gate asks,
@@ -29,7 +29,9 @@ export async function cancelOverlapped(session: SqlSession, gates: LockedGates):
       text(row, "execution_id"),
     );
     const [, ...earlier] = (await session.query(waitersSql, [gateKey])).map((row) => text(row, "execution_id"));
-    for (const row of await lockRows(session, [...holders, ...earlier])) await cancelOne(session, row, gates);
+    const ids = [...holders, ...earlier];
+    const rows = await lockExecutions(session, `${FULL_COLUMNS}, gates_held`, ids);
+    for (const row of rows) await cancelOne(session, row, gates);
   }
 }
 
@@ -40,20 +42,6 @@ export const holdersSql = `SELECT execution_id FROM executions
 /** Those that wait at a gate to cancel what holds it, the newest first. */
 export const waitersSql = `SELECT execution_id FROM executions
   WHERE waiting_gate = ? AND overlap = ${CANCEL_RUNNING} ORDER BY ready_us DESC, execution_id DESC`;
-
-async function lockRows(session: SqlSession, ids: readonly string[]): Promise<readonly Row[]> {
-  const rows: Row[] = [];
-  for (const list of valueLists(ids.toSorted())) {
-    rows.push(
-      ...(await session.query(
-        `SELECT ${FULL_COLUMNS}, gates_held FROM executions WHERE execution_id IN (${list.sql})
-          ORDER BY execution_id${session.dialect.forUpdate}`,
-        list.values,
-      )),
-    );
-  }
-  return rows;
-}
 
 async function cancelOne(session: SqlSession, row: Row, gates: LockedGates): Promise<void> {
   const execution = executionOf(row);

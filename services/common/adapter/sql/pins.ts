@@ -3,6 +3,7 @@ import type { ExecutionId, ExecutorId, RouteId } from "../../domain/identifier.t
 import { parseRoute, type Route, routeIdOf, routeText, TO_BE_PINNED, withoutPin } from "../../domain/route.ts";
 import type { PinnedGroup } from "../../port/store-executions.ts";
 import { insertRows, updateRows } from "./many-rows.ts";
+import { insertRoutes } from "./routes.ts";
 import { big, int, text } from "./row-reader.ts";
 import type { SqlDatabase, SqlSession, SqlValue } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -45,9 +46,7 @@ async function pinGroup(session: SqlSession, routeId: RouteId, limit: number): P
   const pins = rows.map((_, at) => chosen[(first + at) % chosen.length] ?? TO_BE_PINNED);
   const texts = new Map([...new Set(pins)].map((executorId) => [executorId, routeText({ ...route, pin: executorId })]));
   const ids = new Map([...texts].map(([executorId, pinned]) => [executorId, routeIdOf(pinned)]));
-  const sorted = [...texts.values()].map((pinned): [RouteId, string] => [routeIdOf(pinned), pinned]);
-  sorted.sort(([a], [b]) => (a < b ? -1 : 1));
-  await insertRows(session, "routes", ["route_id", "text"], sorted, "route_id");
+  await insertRoutes(session, [...texts.values()]);
   const moved = rows.map((row, at): SqlValue[] => [
     text(row, "execution_id"),
     ids.get(pins[at] ?? TO_BE_PINNED) ?? routeId,

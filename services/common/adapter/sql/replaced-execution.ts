@@ -8,7 +8,7 @@ import { reasonNumber, shardOf, stateNumber, targetKindNumber } from "./executio
 import { parametersText } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import type { LockedGates } from "./gates.ts";
-import { insertRows } from "./many-rows.ts";
+import { insertRoutes } from "./routes.ts";
 import type { SqlSession } from "./session.ts";
 import type { Holder } from "./unique-keys.ts";
 
@@ -59,7 +59,7 @@ export async function replaceWaiting(
   }
   // Where the routes are the same the submitter has ensured it.
   if (parts.routeId !== by.routeId) {
-    await insertRows(session, "routes", ["route_id", "text"], [[parts.routeId, route]], "route_id");
+    await insertRoutes(session, [route]);
   }
   const endedUs = beginning.state === "SKIPPED" ? nowUs : null;
   const deadlineUs = endedUs === null ? startDeadlineUs(old.policy, Math.max(readyUs, by.readyUs)) : null;

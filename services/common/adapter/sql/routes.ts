@@ -3,8 +3,15 @@ import { routeIdOf } from "../../domain/route.ts";
 import type { RouteStore } from "../../port/store-routes.ts";
 import { insertRows } from "./many-rows.ts";
 import { big, text } from "./row-reader.ts";
-import type { SqlDatabase } from "./session.ts";
+import type { SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
+
+/** Writes texts of routes, in the order of their identifiers (rule 1); those that are there stay. */
+export async function insertRoutes(session: SqlSession, texts: readonly string[]): Promise<void> {
+  const rows = texts.map((routeText) => [routeIdOf(routeText), routeText] as const);
+  const sorted = rows.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  await insertRows(session, "routes", ["route_id", "text"], sorted, "route_id");
+}
 
 /** Texts of routes on SQL (rule 6). They never change, so nothing is ever updated. */
 export class SqlRouteStore implements RouteStore {
@@ -16,11 +23,7 @@ export class SqlRouteStore implements RouteStore {
 
   async ensure(texts: readonly string[]): Promise<void> {
     if (texts.length === 0) return;
-    const rows = texts.map((routeText) => [routeIdOf(routeText), routeText] as const);
-    const sorted = rows.toSorted(([a], [b]) => (a < b ? -1 : 1));
-    await this.#database.transact("route.ensure", (session) =>
-      insertRows(session, "routes", ["route_id", "text"], sorted, "route_id"),
-    );
+    await this.#database.transact("route.ensure", (session) => insertRoutes(session, texts));
   }
 
   async texts(routeIds: readonly RouteId[]): Promise<ReadonlyMap<RouteId, string>> {

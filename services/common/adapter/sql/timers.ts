@@ -5,6 +5,7 @@ import { dueShards, executionTimers } from "./due-shards.ts";
 import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { expireUsOfRow, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { updateRows } from "./many-rows.ts";
 import { cancelOverlapped } from "./overlapped.ts";
 import { isFire, takeFiresBack } from "./refused-fires.ts";
@@ -176,16 +177,12 @@ async function lockJobsOf(session: SqlSession, gated: readonly Row[]): Promise<v
   }
 }
 
+const SCHEDULED_COLUMNS = `execution_id, state, ready_us, CAST(route_id AS CHAR) AS route_id, gate_keys, gates_held,
+  overlap, cause, job_uid, job_revision, attempt, state_reason, scheduled_us, start_deadline_us, policy, claim_rank,
+  timeout_ms`;
+
 async function lockScheduled(session: SqlSession, ids: readonly ExecutionId[], nowUs: number): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const list of valueLists(ids)) {
-    const found = await session.query(
-      `SELECT execution_id, state, ready_us, CAST(route_id AS CHAR) AS route_id, gate_keys, gates_held, overlap, cause,
-        job_uid, job_revision, attempt, state_reason, scheduled_us, start_deadline_us, policy, claim_rank, timeout_ms FROM executions WHERE execution_id IN (${list.sql}) ORDER BY execution_id${session.dialect.forUpdate}`,
-      list.values,
-    );
-    const isDue = (row: Row): boolean => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs;
-    rows.push(...found.filter((row) => isDue(row) && !isPastDeadline(row, nowUs)));
-  }
-  return rows;
+  const rows = await lockExecutions(session, SCHEDULED_COLUMNS, ids);
+  const isDue = (row: Row): boolean => int(row, "state") === StateNumber.SCHEDULED && int(row, "ready_us") <= nowUs;
+  return rows.filter((row) => isDue(row) && !isPastDeadline(row, nowUs));
 }

@@ -5,6 +5,7 @@ import { StoreUnavailable } from "../../port/store.ts";
 import type { Submission } from "../../port/store-executions.ts";
 import type { NewRow } from "./execution-insert.ts";
 import { executionOf, FULL_COLUMNS, gateKeysOf } from "./execution-row.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { text, textOrNull } from "./row-reader.ts";
 import type { SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
@@ -54,18 +55,12 @@ export async function lockHolders(
   carriers: readonly Carrier[],
 ): Promise<ReadonlyMap<ExecutionId, Holder>> {
   const holders = new Map<ExecutionId, Holder>();
-  const ids = carriers.map(({ executionId }) => executionId).sort();
-  for (const list of valueLists(ids)) {
-    const rows = await session.query(
-      `SELECT ${FULL_COLUMNS}, gates_held, live_unique_key FROM executions WHERE execution_id IN (${list.sql})
-        ORDER BY execution_id${session.dialect.forUpdate}`,
-      list.values,
-    );
-    for (const row of rows) {
-      if (row.live_unique_key === null) continue;
-      const execution = executionOf(row);
-      holders.set(execution.executionId, { execution, holdsGates: row.gates_held !== null });
-    }
+  const ids = carriers.map(({ executionId }) => executionId);
+  const rows = await lockExecutions(session, `${FULL_COLUMNS}, gates_held, live_unique_key`, ids);
+  for (const row of rows) {
+    if (row.live_unique_key === null) continue;
+    const execution = executionOf(row);
+    holders.set(execution.executionId, { execution, holdsGates: row.gates_held !== null });
   }
   return holders;
 }
