@@ -1,6 +1,7 @@
 import type { WatchExecutionsResponse } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { type Execution, isFinal } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
+import { storedSize } from "../../common/domain/parameter.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { EndedPlace } from "../../common/port/store-retention.ts";
@@ -169,7 +170,7 @@ export class FilteredWatch {
       execution: executionToMessage(execution, this.#wanted.full),
       resumeToken: resumeToken(place),
     };
-    const bytes = execution.target.bytes.length + (execution.result?.length ?? 0);
+    const bytes = storedSize(execution) + (execution.result?.length ?? 0);
     if (!this.#stream.send(message, bytes)) await this.#stream.ready();
   }
 }

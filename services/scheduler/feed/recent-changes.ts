@@ -1,4 +1,5 @@
 import type { Execution } from "../../common/domain/execution.ts";
+import { parametersSize } from "../../common/domain/parameter.ts";
 import type { EndedPlace } from "../../common/port/store-retention.ts";
 
 /** A change of an execution, as all watchers of a scheduler are told it. */
@@ -85,8 +86,8 @@ export class RecentChanges {
   }
 }
 
-function bytesOf({ failure, labels }: Execution): number {
-  let bytes = ROW_BYTES + 2 * (failure?.message.length ?? 0);
+function bytesOf({ failure, labels, parameters }: Execution): number {
+  let bytes = ROW_BYTES + 2 * ((failure?.message.length ?? 0) + parametersSize(parameters));
   for (const [key, value] of Object.entries(labels)) bytes += 2 * (key.length + value.length);
   return bytes;
 }
