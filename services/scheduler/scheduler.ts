@@ -101,16 +101,16 @@ export class Scheduler {
 
   /** The services to serve. The schedulers that ListSchedulers shows are those of `start`. */
   services(): readonly Served[] {
-    const { store, random, tracing, registry, log } = this.#deps;
+    const { store, random, tracing, registry, log, clock } = this.#deps;
     const [hints, meshClock] = [this.hints, this.#meshClock];
-    const types = new KnownTypes(store.descriptors, this.#deps.clock);
-    const checkPayload = payloadCheck(types, new RunMethods(store.executors, this.#deps.clock));
-    const held = new HeldWaits({ store, hints, clock: this.#deps.clock }, 2 * this.#settings.heartbeatMs);
+    const types = new KnownTypes(store.descriptors, clock);
+    const checkPayload = payloadCheck(types, new RunMethods(store.executors, clock));
+    const held = new HeldWaits({ store, hints, clock }, 2 * this.#settings.heartbeatMs);
     const keeper = new JobKeeper({ store, hints, held, meshClock, random, checkPayload, log });
     const reader = new SubmissionReader({ store, meshClock, random, checkPayload, log });
     const sink = this.#dispatch.submitter;
     const submissions = new Submissions({ reader, sink, store, tracing, log });
-    const logs = { store, hints, clock: this.#deps.clock };
+    const logs = { store, hints, clock };
     const schedulers = { all: () => this.#running?.membership.all() ?? [] };
     const [waits, feed] = [this.#waits, this.#feed];
     const executions = executionHandlers({ store, hints, held, waits, feed, submissions, logs, types });
@@ -118,7 +118,6 @@ export class Scheduler {
     const guard = (): void => {
       if (!this.#isMeasured) throw notRunning();
     };
-    const { clock } = this.#deps;
     const mesh = { store, hints, registry, schedulers, backends: this.#backends(), meshClock, types, clock };
     return [
       served(JobServiceService, guarded(guard, jobHandlers({ keeper, submissions, meshClock }))),
@@ -252,14 +251,7 @@ export class Scheduler {
         log,
       }),
       presence,
-      peers: new PeerLinks({
-        peers: membership,
-        hints,
-        open: openPeer,
-        routes,
-        clock,
-        log,
-      }),
+      peers: new PeerLinks({ peers: membership, hints, open: openPeer, routes, clock, log }),
       loops: [
         new Sweep({ store, hints, clock, log }, settings),
         ...timedLoops(timed, settings),

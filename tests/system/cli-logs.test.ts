@@ -1,24 +1,14 @@
 /** `jobmesh logs` and `jobmesh handlers` as a user calls them. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { ReportServiceService } from "../../examples/report/gen/acme/report/v1/report_service.ts";
 import { ExecutionPolicy } from "../../gen/jobmesh/v1/job.ts";
 import { command, handler } from "../../services/client/targets.ts";
-import { MeshProcesses, type Outcome } from "../support/mesh-process.ts";
+import { cliMesh } from "../support/cli-mesh.ts";
 import { startReport } from "../support/report-example.ts";
 
-async function setup(t: TestContext) {
-  const processes = new MeshProcesses(t);
-  const dataDir = join(processes.folder(), "data");
-  const mesh = await processes.dev({ dataDir });
-  const env = { JOBMESH_SCHEDULER: mesh.address };
-  const cli = (...args: string[]): Promise<Outcome> => processes.run(args, { env });
-  return { processes, mesh, dataDir, env, cli, client: processes.client(mesh.address) };
-}
-
 test("logs shows what the last attempt wrote, each stream on its own, or its last lines", async (t) => {
-  const { cli, client } = await setup(t);
+  const { cli, client } = await cliMesh(t);
   const { executionId } = await client.submit({ target: command("printf 'a\\nb\\nc'; printf 'oh\\n' >&2") });
   await client.waitUntilEnded(executionId);
   const all = await cli("logs", executionId);
@@ -32,7 +22,7 @@ test("logs shows what the last attempt wrote, each stream on its own, or its las
 });
 
 test("logs with --follow goes on over retries, over a mesh that comes back, until the execution has ended", async (t) => {
-  const { processes, mesh, dataDir, env, cli, client } = await setup(t);
+  const { processes, mesh, dataDir, env, cli, client } = await cliMesh(t);
   const folder = processes.folder();
   const line = `echo "attempt $JOBMESH_ATTEMPT"; [ "$JOBMESH_ATTEMPT" = 1 ] && exit 1
     while [ ! -e ${folder}/go ]; do sleep 0.02; done; echo end`;
@@ -55,7 +45,7 @@ test("logs with --follow goes on over retries, over a mesh that comes back, unti
 });
 
 test("handlers shows who runs each method, and who ran it; logs shows a handler's lines", async (t) => {
-  const { processes, mesh, env, cli, client } = await setup(t);
+  const { processes, mesh, env, cli, client } = await cliMesh(t);
   const report = await startReport({ t, processes, client, address: mesh.address, grpcurl: "", env }, "reports-1");
   const row =
     "acme\\.report\\.v1\\.ReportService/Render +acme\\.report\\.v1\\.RenderRequest +acme\\.report\\.v1\\.RenderResponse";
@@ -72,7 +62,7 @@ test("handlers shows who runs each method, and who ran it; logs shows a handler'
 });
 
 test("logs and handlers say in one line what is wrong with a call", async (t) => {
-  const { cli } = await setup(t);
+  const { cli } = await cliMesh(t);
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [["logs"], /logs needs one execution/],
     [["logs", "a", "b"], /logs needs one execution/],

@@ -1,21 +1,11 @@
 /** `jobmesh watch`, and the client's watch, as a user calls them. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { command } from "../../services/client/targets.ts";
-import { MeshProcesses, type Outcome } from "../support/mesh-process.ts";
-
-async function setup(t: TestContext) {
-  const processes = new MeshProcesses(t);
-  const dataDir = join(processes.folder(), "data");
-  const mesh = await processes.dev({ dataDir });
-  const env = { JOBMESH_SCHEDULER: mesh.address };
-  const cli = (...args: string[]): Promise<Outcome> => processes.run(args, { env });
-  return { processes, mesh, dataDir, env, cli, client: processes.client(mesh.address) };
-}
+import { cliMesh } from "../support/cli-mesh.ts";
 
 test("watch of one execution shows its states until it has ended, and exits as it ended", async (t) => {
-  const { cli, client } = await setup(t);
+  const { cli, client } = await cliMesh(t);
   const good = await client.submit({ target: command("true"), name: "good" });
   const shown = await cli("watch", good.executionId);
   assert.equal(shown.code, 0, shown.stderr);
@@ -27,7 +17,7 @@ test("watch of one execution shows its states until it has ended, and exits as i
 });
 
 test("watch shows what ends by its filters, over a mesh that is killed and comes back, and leaves nothing out", async (t) => {
-  const { processes, mesh, dataDir, env, client } = await setup(t);
+  const { processes, mesh, dataDir, env, client } = await cliMesh(t);
   const all = processes.start(["watch"], { env });
   const failures = processes.start(["watch", "--state", "failed", "--namespace=-"], { env });
   for (const watched of [all, failures]) await watched.printed(/^jobmesh: watches/m, { stream: "stderr" });
@@ -48,7 +38,7 @@ test("watch shows what ends by its filters, over a mesh that is killed and comes
 });
 
 test("the client's watch ends with its caller's signal", async (t) => {
-  const { client } = await setup(t);
+  const { client } = await cliMesh(t);
   const caller = new AbortController();
   await client.submit({ target: command("true") });
   const seen: string[] = [];
@@ -62,7 +52,7 @@ test("the client's watch ends with its caller's signal", async (t) => {
 });
 
 test("watch refuses what it does not know by name", async (t) => {
-  const { cli } = await setup(t);
+  const { cli } = await cliMesh(t);
   for (const [words, what] of [
     [["watch", "--state", "DONE"], /--state: must be one of SCHEDULED/],
     [["watch", "a", "b"], /watch takes one execution/],

@@ -64,9 +64,8 @@ export class DrainSender {
     const { store, sessions, meshClock, log } = this.#deps;
     let count = 0;
     for (const { executorId, incarnation, untilUs } of await store.executors.drains(this.#config.schedulerId)) {
-      const session = sessions.get(executorId);
-      if (session === undefined || session.signal.aborted || session.profile.incarnation !== incarnation) continue;
-      if (this.#sent.get(session) === untilUs) continue;
+      const session = sessions.current(executorId, incarnation);
+      if (session === undefined || this.#sent.get(session) === untilUs) continue;
       const graceMs = Math.max(Math.ceil((untilUs - meshClock.nowUs()) / 1_000), 0);
       this.#sent.set(session, untilUs);
       session.drain(graceMs);

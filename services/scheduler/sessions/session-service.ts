@@ -1,7 +1,7 @@
 import { unreachable } from "../../common/domain/assert.ts";
 import type { OutputPiece } from "../../common/domain/attempt.ts";
 import type { ExecutorProfile } from "../../common/domain/executor.ts";
-import { type ExecutorId, keyText } from "../../common/domain/identifier.ts";
+import { type ExecutorId, type Incarnation, keyText } from "../../common/domain/identifier.ts";
 import type { HelloMessage } from "../../common/domain/session.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Clock } from "../../common/port/clock.ts";
@@ -111,6 +111,12 @@ export class SessionService {
 
   get(executorId: ExecutorId): Session | undefined {
     return this.#sessions.get(executorId);
+  }
+
+  /** The session of an executor's life, while it goes on; undefined when that is homed elsewhere, or over. */
+  current(executorId: ExecutorId, incarnation: Incarnation): Session | undefined {
+    const session = this.#sessions.get(executorId);
+    return session?.signal.aborted === false && session.profile.incarnation === incarnation ? session : undefined;
   }
 
   /** Calls back with each session that begins; returns how to stop. */

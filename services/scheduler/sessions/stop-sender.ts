@@ -1,5 +1,5 @@
 import type { StopReason } from "../../common/domain/execution.ts";
-import { type ExecutorId, keyText } from "../../common/domain/identifier.ts";
+import { keyText } from "../../common/domain/identifier.ts";
 import type { Clock } from "../../common/port/clock.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { Logger } from "../../common/runtime/log.ts";
@@ -76,8 +76,8 @@ export class StopSender {
     const still = new Map<string, Sent>();
     let count = 0;
     for (const { key, executorId, incarnation, stop } of stops) {
-      const session = this.#sessionOf(sessions, executorId);
-      if (stop === null || session === undefined || session.profile.incarnation !== incarnation) continue;
+      const session = sessions.current(executorId, incarnation);
+      if (stop === null || session === undefined) continue;
       const text = keyText(key);
       const before = this.#sent.get(text);
       if (before !== undefined && !this.#isDue(before, session, stop.reason, nowMs)) {
@@ -90,11 +90,6 @@ export class StopSender {
     }
     this.#sent = still;
     return count;
-  }
-
-  #sessionOf(sessions: SessionService, executorId: ExecutorId): Session | undefined {
-    const session = sessions.get(executorId);
-    return session?.signal.aborted === false ? session : undefined;
   }
 
   #isDue(sent: Sent, session: Session, reason: StopReason, nowMs: number): boolean {

@@ -22,9 +22,9 @@ export const heldMutations: readonly Mutation[] = [
     changes: [
       {
         file: "services/scheduler/sessions/stop-sender.ts",
-        find: "      if (stop === null || session === undefined ||",
+        find: "      if (stop === null || session === undefined)",
         replace:
-          '      if (stop?.reason === "PAUSED" || stop?.reason === "SUPERSEDED") continue;\n      if (stop === null || session === undefined ||',
+          '      if (stop?.reason === "PAUSED" || stop?.reason === "SUPERSEDED") continue;\n      if (stop === null || session === undefined)',
       },
       {
         file: "services/scheduler/api/held-waits.ts",
