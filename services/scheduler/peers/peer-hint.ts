@@ -1,7 +1,13 @@
 import type { AttemptOutput } from "../../../gen/jobmesh/v1/executor_service.ts";
 import type { PeerHint } from "../../../gen/jobmesh/v1/peer_service.ts";
 import type { OutputPiece } from "../../common/domain/attempt.ts";
-import type { ExecutionId, ExecutorId, JobUid, RouteId } from "../../common/domain/identifier.ts";
+import {
+  type ExecutionId,
+  type ExecutorId,
+  IDENTIFIER_PATTERN,
+  type JobUid,
+  type RouteId,
+} from "../../common/domain/identifier.ts";
 import { claimRank } from "../../common/domain/policy.ts";
 import { type Route, routeIdOf, routeText } from "../../common/domain/route.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
@@ -36,7 +42,7 @@ export function hintToMessage(hint: Hint, routeOfId: (routeId: RouteId) => Route
   }
 }
 
-/** A peer's hint; null for one of a later version. Throws MALFORMED_REQUEST where it names no attempt or stream. */
+/** A peer's hint; null for one of a later version. Throws MALFORMED_REQUEST where it names nothing that can be. */
 export function hintFromMessage(message: PeerHint): Hint | null {
   const { kind } = message;
   switch (kind?.$case) {
@@ -47,18 +53,24 @@ export function hintFromMessage(message: PeerHint): Hint | null {
     case "free":
       return { kind: "free" };
     case "stopExecutionId":
-      return { kind: "stop", executionId: kind.value as ExecutionId };
+      return { kind: "stop", executionId: named<ExecutionId>(kind.value) };
     case "drainExecutorId":
-      return { kind: "drain", executorId: kind.value as ExecutorId };
+      return { kind: "drain", executorId: named<ExecutorId>(kind.value) };
     case "endedExecutionId":
-      return { kind: "ended", executionId: kind.value as ExecutionId };
+      return { kind: "ended", executionId: named<ExecutionId>(kind.value) };
     case "changedJobUid":
-      return { kind: "changed", jobUid: kind.value as JobUid };
+      return { kind: "changed", jobUid: named<JobUid>(kind.value) };
     case "output":
       return { kind: "output", piece: pieceOf(kind.value) };
     case undefined:
       return null;
   }
+}
+
+/** The store is asked for what a hint names; MySQL refuses to compare an identifier with other characters. */
+function named<T extends string>(value: string): T {
+  if (!IDENTIFIER_PATTERN.test(value)) throw new JobmeshError("MALFORMED_REQUEST");
+  return value as T;
 }
 
 function pieceOf(message: AttemptOutput): OutputPiece {

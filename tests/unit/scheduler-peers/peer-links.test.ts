@@ -224,19 +224,26 @@ test("start and stop are idempotent, and a stopped one sends nothing", async (t)
   assert.equal(second.heard.filter(({ origin }) => origin === "peer").length, 2);
 });
 
-test("a hint that names no attempt or stream ends its link as malformed; other links stand", async (t) => {
+test("a hint that names nothing that can be ends its link as malformed; other links stand", async (t) => {
   const [one, two] = await peers(t, 2);
   const channel = new RpcChannel({ clock: new SystemClock() }, { target: one.address });
   t.after(() => channel.close());
-  const key = { executionId: "", attempt: 1, fence: 7n };
-  const values = [
-    { stream: LogStream.LOG_STREAM_STDOUT, key },
-    { stream: LogStream.LOG_STREAM_UNSPECIFIED, key: { ...key, executionId: "e" } },
-  ];
-  for (const value of values) {
+  const key = { attempt: 1, fence: 7n };
+  const output = (executionId: string, stream: LogStream = LogStream.LOG_STREAM_STDOUT) =>
+    ({ $case: "output", value: { stream, key: { ...key, executionId } } }) as const;
+  const kinds = [
+    output(""),
+    output("e", LogStream.LOG_STREAM_UNSPECIFIED),
+    output("é"),
+    { $case: "endedExecutionId", value: "é" },
+    { $case: "stopExecutionId", value: "" },
+    { $case: "drainExecutorId", value: "x y" },
+    { $case: "changedJobUid", value: "é" },
+  ] as const;
+  for (const kind of kinds) {
     const link = channel.bidi(PeerServiceService.link);
     const closed = new Promise((resolve) => link.onClosed((error) => resolve(error?.reason)));
-    link.send(LinkRequest.fromPartial({ hint: { kind: { $case: "output", value } } }));
+    link.send(LinkRequest.fromPartial({ hint: { kind } }));
     assert.equal(await closed, "MALFORMED_REQUEST");
   }
   await two.reaches(one, "after");

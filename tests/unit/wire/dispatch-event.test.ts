@@ -85,6 +85,8 @@ test("an order that names no attempt, or no target, is refused with the field's 
   const without = (part: Partial<DispatchEvent>) => DispatchEvent.encode({ ...message, ...part }).finish();
   assert.throws(() => decodeOrder(without({ key: undefined }), sampleOrder()), /key: is not set/);
   assert.throws(() => decodeOrder(without({ key: { ...sampleKey, fence: 0n } }), sampleOrder()), /key\.fence/);
+  const foreign = { ...sampleKey, executionId: "é" };
+  assert.throws(() => decodeOrder(without({ key: foreign }), sampleOrder()), /key\.execution_id: is no identifier/);
   assert.throws(() => decodeOrder(without({ target: undefined }), sampleOrder()), /target: is not set/);
   assert.throws(() => decodeOrder(without({ target: { kind: undefined } }), sampleOrder()), /target: names no kind/);
 });
