@@ -141,8 +141,10 @@ export class ExecutorCheckers implements RecordEvents {
     const lostMs = this.#lostMs.get(String(incarnation));
     const writtenMs = kafka.writtenMs(key);
     if (lostMs === undefined || writtenMs === null || writtenMs >= lostMs) return;
-    // It took the offset of a lost record, up to which all seemed stored: the limit of rule 27 (docs/simulator.md).
-    if (kafka.lost.has(key)) return;
+    // It took the offset of a lost record, up to which all seems stored: the limit of rule 27 (docs/simulator.md).
+    const offsets = store.rows("SELECT part, next_offset FROM result_offsets");
+    const nextOffsets = new Map(offsets.map((row) => [Number(row.part), Number(row.next_offset)]));
+    if (kafka.lost.has(key) || kafka.seemsStored(key, nextOffsets)) return;
     const [row] = store.rows("SELECT policy FROM executions WHERE execution_id = ?", String(id));
     const { lostPolicy } = parsePolicy(String(row?.policy), 0, 0);
     const mayGiveUp = lostPolicy === "RETRY" && timeline.nowMs - lostMs >= BUS_WAIT_MS;

@@ -63,6 +63,8 @@ export class SimKafka {
   readonly #highestEnds: number[] = [];
   /** The same as each incarnation has seen it, by its own records. */
   readonly #ownEnds = new Map<string, number>();
+  /** Keys of results at an offset that another record had before: who has not noticed yet takes them for stored. */
+  readonly #reused = new Set<string>();
   /** How often each order was sent here, by its key. */
   readonly sent = new Map<string, number>();
   #partitions: Partition[];
@@ -115,7 +117,8 @@ export class SimKafka {
     const isTaken = endOffset <= (this.#highestEnds[partition] ?? 0);
     // An executor that wrote there before sees that offsets fall.
     if (isTaken && ownEnd < endOffset) this.lost.add(key);
-    if (!isTaken) this.#highestEnds[partition] = endOffset;
+    if (isTaken) this.#reused.add(key);
+    else this.#highestEnds[partition] = endOffset;
     this.#ownEnds.set(producer, Math.max(ownEnd, endOffset));
     return endOffset - 1;
   }
@@ -124,6 +127,18 @@ export class SimKafka {
   writtenMs(key: string): number | null {
     const records = this.#partitions.flatMap((partition) => partition.records);
     return records.find((record) => record.keyText === key)?.writtenMs ?? null;
+  }
+
+  /** Whether a result took the place of a lost one in a partition that has grown again to what was stored of it. */
+  seemsStored(key: string, nextOffsets: ReadonlyMap<number, number>): boolean {
+    return (
+      this.#reused.has(key) &&
+      this.#partitions.some(({ lowOffset, records }, partition) => {
+        const nextOffset = nextOffsets.get(partition) ?? 0;
+        const at = records.findIndex((record) => record.keyText === key);
+        return at >= 0 && lowOffset + at < nextOffset && nextOffset <= lowOffset + records.length;
+      })
+    );
   }
 
   /** Whether the result of an attempt was lost, or took the offset of one that was. */
@@ -137,6 +152,7 @@ export class SimKafka {
     this.hasForgotten = true;
     const gone = this.partition(partition).records.splice(-count);
     for (const record of gone) this.lost.add(record.keyText);
+    this.#wakeReaders();
     return gone.length;
   }
 
