@@ -170,6 +170,21 @@ storeTest("an update raises the revision and keeps what the job was", async ({ s
   assert.equal(JSON.parse(String(kept[0]?.spec)).name, "Nightly");
 });
 
+storeTest("an update that keeps the schedule keeps the next fire as it stands when it is stored", async ({ store }) => {
+  const job = newJob({ nextFireUs: 10 });
+  await store.jobs.create(job, null);
+  // It moves on between the read of an update and its write, and so it may come back from a pause.
+  await store.jobs.fire({ jobUid: job.jobUid, revision: 1, nominalUs: 10, nextUs: 20, executions: [], skipped: [] });
+  const moved = jobIn(await store.jobs.update({ ...job, name: "moved on" }, "kept", 1));
+  assert.deepEqual([moved.name, moved.nextFireUs], ["moved on", 20]);
+  await store.jobs.pause(job.namespace, job.jobId, "");
+  const paused = jobIn(await store.jobs.update({ ...job, name: "paused" }, "kept", 2));
+  assert.equal(paused.nextFireUs, null);
+  await store.jobs.resume(job.namespace, job.jobId, 3, 30);
+  const resumed = jobIn(await store.jobs.update({ ...job, name: "resumed" }, "kept", 3));
+  assert.deepEqual([resumed.name, resumed.nextFireUs], ["resumed", 30]);
+});
+
 storeTest("an update that changes nothing changes nothing", async ({ store }) => {
   const job = newJob({ labels: { a: "1", b: "2" } });
   const created = jobIn(await store.jobs.create(job, null));

@@ -16,11 +16,23 @@ const MESH_TIME_TOLERANCE_MS = 2_500;
 export function checkCommit(store: SimStore, name: string, changes: readonly RowChange[], missedMs: number): void {
   for (const change of changes) if (change.table === "result_offsets") checkOffset(change);
   const executions = changes.filter(({ table }) => table === "executions");
+  if (name === "job.update") for (const change of changes) if (change.table === "jobs") checkKept(change);
   if (name === "claim") for (const change of executions) checkOrder(store, change);
   if (name === "fire") for (const change of executions) checkFire(store, change, missedMs);
   for (const change of executions) checkGate(store, change);
   for (const change of executions) checkLoss(change);
   for (const change of executions) checkCancelling(store, change);
+}
+
+/** Rule 9: the store's next fire stands while its schedule does, though an update has read an earlier one. */
+function checkKept({ before, after }: RowChange): void {
+  if (before === null || after === null || before.schedule !== after.schedule) return;
+  promise(
+    "an update keeps the fires of its schedule",
+    before.next_fire_us === after.next_fire_us,
+    () =>
+      `the next fire of job ${after.job_uid} was ${before.next_fire_us}; an update has made it ${after.next_fire_us}`,
+  );
 }
 
 /** Rule 3: who stores results begins where others ended. */

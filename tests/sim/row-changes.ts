@@ -42,6 +42,7 @@ const WATCHED = {
     "claim_route",
     "overlap",
     "waiting_gate",
+    "start_deadline_us",
   ],
   job_logs: [
     "execution_id",
@@ -56,7 +57,7 @@ const WATCHED = {
     "failure",
   ],
   executors: ["executor_id", "incarnation", "lost_us", "left_us", "session_number", "profile", "drain_us"],
-  jobs: ["job_uid", "job_id", "revision", "paused", "next_fire_us", "fire_count"],
+  jobs: ["job_uid", "job_id", "revision", "paused", "next_fire_us", "fire_count", "schedule"],
   result_offsets: ["part", "generation", "next_offset"],
 } as const;
 

@@ -96,13 +96,15 @@ export interface JobStore {
   /** In order of namespace and job_id. */
   list(filter: JobFilter, pageSize: number, pageToken: string | null): Promise<Page<Job>>;
   /**
-   * Replaces a job's spec and next fire. `revision` null means whatever is
-   * stored. Raises the revision and keeps the old one in job_revisions. With
-   * `validateOnly` it answers the same and stores nothing.
+   * Replaces a job's spec and next fire. "kept" is the next fire as it stands
+   * at the commit: the job may have fired, or been resumed, since it was read.
+   * `revision` null means whatever is stored. Raises the revision and keeps the
+   * old one in job_revisions. With `validateOnly` it answers the same and
+   * stores nothing.
    */
   update(
     spec: JobSpec,
-    nextFireUs: number | null,
+    nextFireUs: number | "kept" | null,
     revision: number | null,
     validateOnly?: boolean,
   ): Promise<ChangeOutcome>;

@@ -215,15 +215,15 @@ export class JobKeeper {
   }
 
   /** A schedule that stays keeps its next fire, one that is due among them; a new one is asked from now on. */
-  #nextFireOf(job: Job, spec: JobSpec): number | null {
+  #nextFireOf(job: Job, spec: JobSpec): number | "kept" | null {
     const before = job.schedule;
     const after = spec.schedule;
-    if (isDeepStrictEqual(before, after)) return job.nextFireUs;
+    if (isDeepStrictEqual(before, after)) return "kept";
     if (isExhausted(job, spec)) return null;
     if (after?.when.kind !== "at") return nextFireUs(job, spec, this.#deps.meshClock.nowUs());
     // The same instant with other policies around it fires no second time.
     const isSame = before?.when.kind === "at" && before.when.atMs === after.when.atMs;
-    return isSame && !job.paused ? job.nextFireUs : firstFireUs(spec, job.jobUid, this.#deps.meshClock.nowUs());
+    return isSame && !job.paused ? "kept" : firstFireUs(spec, job.jobUid, this.#deps.meshClock.nowUs());
   }
 
   #changed(job: Job): void {

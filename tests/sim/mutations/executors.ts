@@ -183,4 +183,15 @@ export const executorMutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "what comes after its start deadline starts",
+    rules: [24],
+    changes: [
+      {
+        file: "services/executor/attempts.ts",
+        find: `return mesh.nowUs() > startDeadlineUs ? "its start deadline has passed" : null;`,
+        replace: "return null;",
+      },
+    ],
+  },
 ];

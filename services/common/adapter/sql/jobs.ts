@@ -64,7 +64,7 @@ export class SqlJobStore implements JobStore {
 
   update(
     spec: JobSpec,
-    nextFireUs: number | null,
+    nextFireUs: number | "kept" | null,
     revision: number | null,
     validateOnly = false,
   ): Promise<ChangeOutcome> {
@@ -76,7 +76,7 @@ export class SqlJobStore implements JobStore {
         ...spec,
         revision: job.revision + 1,
         updateUs: nowUs,
-        nextFireUs: job.paused ? null : nextFireUs,
+        nextFireUs: job.paused ? null : nextFireUs === "kept" ? job.nextFireUs : nextFireUs,
       };
       await keepRevision(session, job, nowUs);
       await writeJob(session, changed);
