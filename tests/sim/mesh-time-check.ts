@@ -46,7 +46,10 @@ export function meshErrorMs(node: ExecutorNode | undefined, storeUs: number): nu
 }
 
 /** How late by the store's clock an executor may start what has a start deadline: it goes by mesh time as it knows it. */
-export function mayStartLateMs(node: ExecutorNode | undefined, { kind }: Run, storeUs: number): number {
-  // A command starts a little later, in its spawner.
-  return kind === "command" ? TOLERANCE_MS : meshErrorMs(node, storeUs);
+export function mayStartLateMs(node: ExecutorNode | undefined, { kind, startMs }: Run, storeUs: number): number {
+  if (kind !== "command") return meshErrorMs(node, storeUs);
+  // A command starts a little later, in its spawner; what that one was told before it stood still, when it goes on.
+  const spawner = node?.system.spawner;
+  const hasJustWoken = spawner !== undefined && startMs - spawner.resumedMs < TOLERANCE_MS;
+  return meshErrorMs(node, storeUs) + TOLERANCE_MS + (hasJustWoken ? spawner.stoodStillMs : 0);
 }

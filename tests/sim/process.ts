@@ -48,6 +48,8 @@ export class SimProcess implements Clock {
   diedSilently = false;
   /** When it last was made to go on after a pause; -Infinity when it never was. */
   resumedMs = Number.NEGATIVE_INFINITY;
+  /** How long it stood still until then, milliseconds. */
+  stoodStillMs = 0;
   /** Since when it is dead, or stands still; Infinity while it goes on. */
   silentSinceMs = Number.POSITIVE_INFINITY;
 
@@ -132,6 +134,7 @@ export class SimProcess implements Clock {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.resumedMs = this.#timeline.nowMs;
+    this.stoodStillMs = this.resumedMs - this.silentSinceMs;
     this.silentSinceMs = Number.POSITIVE_INFINITY;
     for (const run of this.#waiting.splice(0)) this.#timeline.after(0, () => this.happen(run));
   }
