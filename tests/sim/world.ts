@@ -82,7 +82,7 @@ export class World {
       missedMs: MISSED_MS,
       // In few seeds, which have their limits from a sequence of their own.
       ...(random.branch("waiting limit").chance(0.2) ? { maxWaitingExecutions: 20 } : {}),
-      executionEvents: random.branch("execution events").chance(EVENTS_SHARE),
+      executionEvents: random.branch("execution topic writers").chance(EVENTS_SHARE),
       // Where sweeps are rare, work that waits is found by hints alone within a second.
       sweepMs: random.branch("settings").pick([250, 1_000, 2_500]) ?? 250,
     };
