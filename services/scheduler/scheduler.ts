@@ -227,7 +227,7 @@ export class Scheduler {
   }
 
   #compose(address: string, startUs: number): Running {
-    const { store, bus, registry, clock, log, tracing, openPeer } = this.#deps;
+    const { store, bus, registry, clock, log, tracing, metrics, openPeer } = this.#deps;
     const settings = this.#settings;
     const { hints } = this;
     const meshClock = this.#meshClock;
@@ -240,7 +240,7 @@ export class Scheduler {
     });
     const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
     const { routes, ahead } = this.#dispatch;
-    const timed = { store, bus, owners: membership, routes, ahead, hints, meshClock, clock, tracing, log };
+    const timed = { store, bus, owners: membership, routes, ahead, hints, meshClock, clock, tracing, log, metrics };
     const { heartbeatMs, leaseMs, sessionLeaseMs, lossMs, lossBusWaitMs } = settings;
     return {
       membership,

@@ -84,6 +84,11 @@ export class EndedExporter {
     this.#loop = new WakeableLoop(deps.clock, deps.log, { name: "ended events", intervalMs: LOOK_INTERVAL_MS, run });
   }
 
+  /** Everything that was to be seen up to here is written, by the store's clock; null while another one writes it. */
+  get reachedUs(): number | null {
+    return this.#standing?.reachedUs ?? null;
+  }
+
   start(): void {
     this.#loop.start();
   }
@@ -124,10 +129,10 @@ export class EndedExporter {
       return true;
     }
     if (behindUs < STEP_US) return false;
-    const { places } = await this.#read(standing, cursor, untilUs, MAX_ROWS);
+    const { places } = await this.#read(standing, cursor, untilUs);
     if (places.length === 0 && behindUs < IDLE_STEP_US) return false;
     if (!(await this.#writeAll(places, signal))) return false;
-    const last = places.length < MAX_ROWS ? undefined : places.at(-1);
+    const last = places.length < MAX_PLACES ? undefined : places.at(-1);
     await this.#move(standing, last ?? placeAt(untilUs));
     this.#seen.forgetBefore(cursor.endedUs);
     return last !== undefined;
@@ -137,7 +142,7 @@ export class EndedExporter {
   async #tellNew(standing: Standing, signal: AbortSignal): Promise<boolean> {
     const { place, cursor } = standing;
     const after = place.endedUs > cursor.endedUs ? place : cursor;
-    const { places, nowUs } = await this.#read(standing, after, null, MAX_PLACES);
+    const { places, nowUs } = await this.#read(standing, after, null);
     standing.beganUs ??= nowUs;
     if (!(await this.#writeAll(places, signal))) return false;
     const last = places.length < MAX_PLACES ? undefined : places.at(-1);
@@ -147,8 +152,8 @@ export class EndedExporter {
     return last !== undefined;
   }
 
-  async #read(standing: Standing, after: EndedPlace, untilUs: number | null, limit: number): Promise<EndedPage> {
-    const page = await this.#deps.store.feed.ended(after, untilUs, limit);
+  async #read(standing: Standing, after: EndedPlace, untilUs: number | null): Promise<EndedPage> {
+    const page = await this.#deps.store.feed.ended(after, untilUs, MAX_PLACES);
     this.#nowUs = page.nowUs;
     if (page.deletedUs > Math.max(standing.reachedUs, this.#warnedUs)) {
       this.#warnedUs = page.deletedUs;

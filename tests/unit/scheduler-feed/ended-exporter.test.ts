@@ -137,23 +137,49 @@ test("at rest it asks four times a second, and moves the cursor each ten seconds
   assert.ok(asked <= 480 && asked >= 240, `${asked} looks in a minute`);
 });
 
-test("a backlog is written page by page, and the cursor follows each", async (t) => {
+test("a backlog is written 5,000 at a time, and the cursor follows each page", async (t) => {
   const rig = await testExport(t);
-  await rig.cursor();
+  const begin = await rig.cursor();
   await rig.clock.advance(1_000);
-  const ids = [...(await rig.end(400)), ...(await rig.end(400)), ...(await rig.end(400))];
+  const ids = await rig.endMany(10_200);
   await rig.clock.advance(60_000);
   const exporter = rig.exporter();
-  const places: number[] = [];
   const { signal } = new AbortController();
-  const turn = (): Promise<boolean> => {
+  const turn = async (): Promise<boolean> => {
     const over = exporter.runOnce(signal);
-    return rig.clock.settle().then(() => over);
+    let isOver = false;
+    void over.finally(() => {
+      isOver = true;
+    });
+    while (!isOver) await rig.clock.advance(0);
+    return over;
   };
-  while (await turn()) places.push(rig.written().length);
-  assert.deepEqual(places, [500, 1_000], "a page at a time, the rest with the last one");
+  assert.equal(await turn(), true);
+  assert.equal(rig.written().length, 5_000);
+  const first = await rig.cursor();
+  assert.ok(first.endedUs > begin.endedUs && first.executionId === rig.written().at(-1));
+  assert.equal(await turn(), true);
+  assert.equal(rig.written().length, 10_000);
+  assert.equal(await turn(), false);
   assert.deepEqual(new Set(rig.written()), new Set(ids));
-  assert.equal(rig.written().length, 1_200);
+  assert.equal(rig.written().length, ids.length);
+  assert.deepEqual(await rig.cursor(), placeAt(rig.clock.wallUs() - SETTLE_US));
+});
+
+test("it tells how far it has come while it writes, and nothing while another one does", async (t) => {
+  const rig = await testExport(t);
+  const exporter = rig.exporter();
+  assert.equal(exporter.reachedUs, null);
+  exporter.start();
+  await rig.clock.advance(1_000);
+  assert.ok(rig.clock.wallUs() - (exporter.reachedUs ?? 0) <= 250_000);
+  rig.memory.away = true;
+  await rig.end();
+  await rig.clock.advance(30_000);
+  assert.ok(rig.clock.wallUs() - (exporter.reachedUs ?? 0) >= 30_000_000);
+  rig.ownership.owned = false;
+  await rig.clock.advance(2_000);
+  assert.equal(exporter.reachedUs, null);
 });
 
 test("what retention deleted before it was written is said once, and the rest is written", async (t) => {

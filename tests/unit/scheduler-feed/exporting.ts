@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { MemoryBus } from "../../../services/common/adapter/memory/bus.ts";
+import { StateNumber } from "../../../services/common/adapter/sql/execution-row.ts";
 import type { ExecutionId } from "../../../services/common/domain/identifier.ts";
 import type { SchedulerBus } from "../../../services/common/port/bus.ts";
 import type { Store } from "../../../services/common/port/store.ts";
@@ -48,7 +49,7 @@ export async function testExport(test: TestContext) {
   const log: Logger = { ...silentLogger, warn: say, error: say, child: () => log };
   const exporters: EndedExporter[] = [];
   const ownership = { owned: true };
-  const { submit, end } = work(database, clock);
+  const { submit, end, endMany } = work(database, clock);
   test.after(async () => {
     memory.away = false;
     for (const exporter of exporters) await exporter.stop();
@@ -57,7 +58,7 @@ export async function testExport(test: TestContext) {
     await database.close();
   });
   return {
-    ...{ clock, store, memory, bus, log, said, calls, ownership, database, submit, end },
+    ...{ clock, store, memory, bus, log, said, calls, ownership, database, submit, end, endMany },
     /** An exporter of another process; by the memory bus where no other is given. */
     exporter: (given: { readonly bus?: SchedulerBus; readonly owned?: () => boolean } = {}): EndedExporter => {
       const owners = { ownsEndedEvents: given.owned ?? (() => ownership.owned) };
@@ -97,5 +98,18 @@ function work({ store, sql }: TestDatabase, clock: ManualClock) {
     }
     return ids;
   };
-  return { submit, end };
+  /** As many at once, each a microsecond after the one before. */
+  const endMany = async (count: number): Promise<readonly ExecutionId[]> => {
+    const ids: ExecutionId[] = [];
+    while (ids.length < count) ids.push(...(await submit(Math.min(count - ids.length, 500))));
+    const nowUs = clock.wallUs();
+    await sql((session) =>
+      session.executeEach(
+        `UPDATE executions SET state = ${StateNumber.CANCELLED}, ended_us = ? WHERE execution_id = ?`,
+        ids.map((id, at) => [nowUs + at, id]),
+      ),
+    );
+    return ids;
+  };
+  return { submit, end, endMany };
 }
