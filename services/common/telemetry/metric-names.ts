@@ -66,7 +66,7 @@ export const METRICS = {
   jobmesh_owned: gauge("1", "What this scheduler owns; what is shards or result_partitions.", "what"),
   jobmesh_events_behind_seconds: gauge(
     "s",
-    "How far execution.v1 is behind the ends in the store; told by the scheduler that writes it.",
+    "How far execution.v1 is behind the ends in the store; told by the scheduler that writes it, NaN on others.",
   ),
   jobmesh_hints_total: counter(
     "{hint}",

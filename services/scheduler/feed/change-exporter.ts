@@ -27,8 +27,8 @@ export type ChangeExporterDeps = {
 
 /**
  * Rule 34: states in between are written to execution.v1 as they are seen, each
- * by the scheduler that made the change, and at most once: what cannot be read
- * or written is left out. Ends are the EndedExporter's.
+ * by the scheduler that made the change: what cannot be read or written is left
+ * out and not tried again. Ends are the EndedExporter's.
  */
 export class ChangeExporter {
   readonly #deps: ChangeExporterDeps;
