@@ -52,6 +52,17 @@ export const feedMutations: readonly Mutation[] = [
     ],
   },
   {
+    name: "an end that Kafka did not take is passed over",
+    rules: [34],
+    changes: [
+      {
+        file: `${FEED}/ended-exporter.ts`,
+        find: 'if (!(thrown instanceof JobmeshError) || thrown.reason !== "MESSAGE_TOO_LARGE") throw thrown;',
+        replace: 'if (!(thrown instanceof JobmeshError) || thrown.reason !== "MESSAGE_TOO_LARGE") return;',
+      },
+    ],
+  },
+  {
     name: "who takes over execution.v1 begins at what ends from now on",
     rules: [34],
     changes: [
