@@ -32,6 +32,7 @@ export async function openBus(
     member: `scheduler-${Buffer.from(deps.random.bytes(6)).toString("hex")}`,
     lanes: config.laneCount,
     resultPartitions: config.resultPartitionCount,
+    executionEvents: config.executionEvents,
     replication: config.kafkaReplication,
   };
   return new KafkaSchedulerBus(deps, kafkaBusConfig(given));

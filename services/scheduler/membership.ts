@@ -16,6 +16,8 @@ export type MembershipConfig = {
   readonly startUs: number;
   readonly leaseTtlMs: number;
   readonly resultPartitions: number;
+  /** It writes changes of executions to execution.v1. Default false. */
+  readonly executionEvents?: boolean;
 };
 
 /**
@@ -105,6 +107,12 @@ export class Membership implements SchedulerViews {
     return rendezvousOwner(this.#owners(), `task ${task}`) === this.#config.schedulerId;
   }
 
+  /** True when this scheduler is the one that writes ends to execution.v1: one of those where that is switched on. */
+  ownsEndedEvents(): boolean {
+    const owners = this.#owners(({ metadata }) => metadata.events === "true");
+    return rendezvousOwner(owners, "task events") === this.#config.schedulerId;
+  }
+
   /** The other live schedulers. What an earlier process left under this one's address is no peer. */
   peers(): readonly SchedulerView[] {
     const { schedulerId, address } = this.#config;
@@ -133,8 +141,9 @@ export class Membership implements SchedulerViews {
   }
 
   #own(): Member {
-    const { schedulerId, address, version, startUs } = this.#config;
-    const metadata = { version, startUs: String(startUs), store: String(this.#storeHealthy) };
+    const { schedulerId, address, version, startUs, executionEvents = false } = this.#config;
+    const events: Record<string, string> = executionEvents ? { events: "true" } : {};
+    const metadata = { version, startUs: String(startUs), store: String(this.#storeHealthy), ...events };
     return { name: SCHEDULER_NAME, instance: schedulerId, address, metadata };
   }
 
@@ -142,8 +151,8 @@ export class Membership implements SchedulerViews {
     return [...this.#members.filter(({ instance }) => instance !== this.#config.schedulerId), this.#own()];
   }
 
-  #owners(): readonly string[] {
-    const members = this.#withSelf();
+  #owners(may: (member: Member) => boolean = () => true): readonly string[] {
+    const members = this.#withSelf().filter(may);
     const healthy = members.filter(({ metadata }) => metadata.store !== "false");
     return (healthy.length > 0 ? healthy : members).map(({ instance }) => instance);
   }

@@ -33,6 +33,8 @@ export type SchedulerSettings = {
   readonly lossBusWaitMs: number;
   /** How long ended executions are kept whose policy says nothing of it. */
   readonly retentionMs: number;
+  /** Changes of executions are written to execution.v1 (rule 34). */
+  readonly executionEvents: boolean;
   /** The executor inside this process (rule 14); null when there is none. */
   readonly embeddedExecutor: ExecutorId | null;
 };

@@ -26,6 +26,7 @@ import { Submissions } from "./api/submissions.ts";
 import { explainedPage } from "./api/waiting-reason.ts";
 import { DispatchLoops } from "./dispatch-loops.ts";
 import { ExecutorPresence } from "./executor-presence.ts";
+import { exportLoops } from "./export-loops.ts";
 import { ExecutionFeed } from "./feed/execution-feed.ts";
 import { toldStore } from "./feed/told-store.ts";
 import { Hints } from "./hints.ts";
@@ -226,21 +227,20 @@ export class Scheduler {
   }
 
   #compose(address: string, startUs: number): Running {
-    const { store, bus, registry, clock, log, tracing, openPeer } = this.#deps;
+    const { store, bus, registry, clock, log, tracing, metrics, openPeer } = this.#deps;
     const settings = this.#settings;
     const { hints } = this;
     const meshClock = this.#meshClock;
     const membership = new Membership(registry, {
-      schedulerId: settings.schedulerId,
+      ...settings,
       address,
-      version: settings.version,
       startUs,
       leaseTtlMs: settings.leaseMs,
       resultPartitions: bus?.resultPartitions ?? 0,
     });
     const presence = new ExecutorPresence(registry, (ids) => this.#dispatch.roster.setPresent(ids));
     const { routes, ahead } = this.#dispatch;
-    const timed = { store, owners: membership, routes, ahead, hints, meshClock, clock, tracing, log };
+    const timed = { store, bus, owners: membership, routes, ahead, hints, meshClock, clock, tracing, log, metrics };
     const { heartbeatMs, leaseMs, sessionLeaseMs, lossMs, lossBusWaitMs } = settings;
     return {
       membership,
@@ -255,6 +255,7 @@ export class Scheduler {
       loops: [
         new Sweep({ store, hints, clock, log }, settings),
         ...timedLoops(timed, settings),
+        ...exportLoops(timed, settings),
         new Admitter({ store, hints, clock, log }, ADMITTER_LIMITS),
         new Rescuer(
           { store, bus, executors: presence, hints, clock, log },

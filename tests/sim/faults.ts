@@ -48,6 +48,7 @@ export class Faults {
   heal(): void {
     this.#isOver = true;
     this.#healings.all();
+    this.#world.around.kafka.executions.heal();
     const { schedulers, executors, twins } = this.#world;
     for (const twin of twins) twin.leave();
     for (const node of [...schedulers, ...executors]) {

@@ -4,6 +4,7 @@ import type { DispatchOrder } from "../../services/common/domain/dispatch.ts";
 import { keyText } from "../../services/common/domain/identifier.ts";
 import {
   BusUnavailable,
+  type ExecutionChange,
   type ExecutorBus,
   type Health,
   type PartitionBounds,
@@ -167,6 +168,12 @@ export class SimSchedulerBus extends SimBusEnd implements SchedulerBus {
     const key = keyText(order.key);
     sent.set(key, (sent.get(key) ?? 0) + 1);
     return this.produce(() => this.kafka.addOrder(lane, order));
+  }
+
+  async sendExecution(change: ExecutionChange): Promise<void> {
+    const { executions } = this.kafka;
+    const isTaken = await this.produce(() => executions.add(change));
+    if (!isTaken) throw new BusUnavailable("the topic has no leader");
   }
 
   readResults(positions: readonly { readonly partition: number; readonly offset: number }[]): void {

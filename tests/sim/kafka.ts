@@ -8,6 +8,7 @@ import type { DispatchOrder } from "../../services/common/domain/dispatch.ts";
 import { keyText } from "../../services/common/domain/identifier.ts";
 import { decodeOrder, encodeOrder } from "../../services/common/wire/dispatch-event.ts";
 import { encodeResult } from "../../services/common/wire/result-event.ts";
+import { ExecutionTopic } from "./execution-topic.ts";
 import type { Network } from "./network.ts";
 import type { SeededRandom } from "./random.ts";
 
@@ -52,6 +53,8 @@ export class SimKafka {
   readonly random: SeededRandom;
   readonly laneReaders = new Set<LaneReader>();
   readonly resultReaders = new Set<() => void>();
+  /** What schedulers tell of executions. */
+  readonly executions = new ExecutionTopic();
   /** Who has stood at a lane: "PROCESS LANE". */
   readonly stood = new Set<string>();
   /**

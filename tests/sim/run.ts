@@ -4,6 +4,7 @@ import { ExecutorCheckers } from "./executor-checkers.ts";
 import type { ExecutorNode } from "./executor-node.ts";
 import type { FaultKind } from "./fault-profile.ts";
 import { Faults } from "./faults.ts";
+import { checkFollowed, unheard } from "./feed-checks.ts";
 import { HeldCheckers } from "./held-checkers.ts";
 import {
   checkDrained,
@@ -26,7 +27,6 @@ import type { RowChange } from "./row-changes.ts";
 import { drawShape, type RunShape } from "./run-shape.ts";
 import { UniqueChecks } from "./unique-checks.ts";
 import { Broken, promise, type Verdict } from "./verdict.ts";
-import { checkWatched, untold } from "./watch-checks.ts";
 import { Watcher } from "./watcher.ts";
 import { World } from "./world.ts";
 
@@ -70,7 +70,7 @@ const LOOK_MS = 5_000;
 /** Within this, work takes every free slot of a mesh at rest: a second, and the time of a submission. */
 const PROBE_MS = 1_200;
 
-/** A watcher that finds no scheduler at once is told the last end within this. */
+/** A watcher that finds no scheduler at once is told the last end within this; execution.v1 has it by then. */
 const WATCH_MS = 15_000;
 
 /** Two rounds of two beats each, and some time on the way; before they would be sent elsewhere. */
@@ -217,8 +217,8 @@ class Simulation {
     this.judge(() => checkOutput(mesh));
     this.judge(() => checkKafka(mesh));
     const untilMs = timeline.nowMs + WATCH_MS;
-    while (untold(mesh, this.#watcher).length > 0 && timeline.nowMs < untilMs) await this.#until(timeline.nowMs + 500);
-    this.judge(() => checkWatched(mesh, this.#watcher));
+    while (unheard(mesh, this.#watcher).length > 0 && timeline.nowMs < untilMs) await this.#until(timeline.nowMs + 500);
+    this.judge(() => checkFollowed(mesh, this.#watcher));
   }
 
   /** A mesh at rest takes as much work at once as it has slots. */

@@ -24,6 +24,9 @@ export const MISSED_MS = 4_000;
 /** Values of the executors' label "zone". */
 export const ZONES: readonly string[] = ["a", "b"];
 
+/** Part of the seeds in which schedulers write execution.v1, drawn from a sequence of its own. */
+const EVENTS_SHARE = 0.15;
+
 /** How a world is made. */
 export type WorldOptions = {
   readonly seed: number;
@@ -79,9 +82,11 @@ export class World {
       missedMs: MISSED_MS,
       // In few seeds, which have their limits from a sequence of their own.
       ...(random.branch("waiting limit").chance(0.2) ? { maxWaitingExecutions: 20 } : {}),
+      executionEvents: random.branch("execution topic writers").chance(EVENTS_SHARE),
       // Where sweeps are rare, work that waits is found by hints alone within a second.
       sweepMs: random.branch("settings").pick([250, 1_000, 2_500]) ?? 250,
     };
+    if (settings.executionEvents) kafka.executions.open(timeline, random.branch("execution topic"), history);
     const schedulers = Array.from(
       { length: options.schedulers },
       (_, at) => new SchedulerNode(`s${at + 1}`, around, settings),

@@ -27,8 +27,8 @@ export type TestBus = {
 /** An adapter under test. */
 export type BusBackend = {
   readonly name: string;
-  /** A new, empty bus. */
-  open(): TestBus;
+  /** A new, empty bus; with the topic of executions where that is said. */
+  open(given?: Pick<KafkaBusConfig, "executionEvents">): TestBus;
 };
 
 const clock = new SystemClock();
@@ -89,8 +89,10 @@ const brokers = (process.env.JOBMESH_TEST_KAFKA ?? "").split(",").filter((broker
 
 /** All adapters that can be had here. */
 export const busBackends: readonly BusBackend[] = [
-  { name: "memory", open: openMemoryBus },
-  ...(brokers.length > 0 ? [{ name: "kafka", open: () => openKafkaBus(brokers) }] : []),
+  { name: "memory", open: () => openMemoryBus() },
+  ...(brokers.length > 0
+    ? [{ name: "kafka", open: (given?: Partial<KafkaBusConfig>) => openKafkaBus(brokers, given) }]
+    : []),
 ];
 
 /** An order that its number names. */

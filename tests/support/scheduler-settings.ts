@@ -23,5 +23,6 @@ export const schedulerSettings: Omit<SchedulerSettings, "schedulerId"> = {
   claimRows: 500,
   lossBusWaitMs: 30_000,
   retentionMs: 30 * 86_400_000,
+  executionEvents: false,
   embeddedExecutor: null,
 };

@@ -12,11 +12,12 @@ export interface RelatedValues extends GuardedValues {
   readonly lossMs?: number;
   readonly sessionLeaseMs?: number;
   readonly leaseMarginMs?: number;
+  readonly executionEvents?: boolean;
 }
 
 /** Every relation between values that does not hold, named by the settings' environment variables. */
 export function checkRelations(values: RelatedValues): FieldViolation[] {
-  return [...checkTimes(values), ...checkSecurity(values), ...checkAddresses(values)];
+  return [...checkTimes(values), ...checkSecurity(values), ...checkAddresses(values), ...checkEvents(values)];
 }
 
 type TimeName = "heartbeatMs" | "suspectMs" | "leaseMs" | "lossMs" | "sessionLeaseMs" | "leaseMarginMs";
@@ -65,4 +66,11 @@ function checkAddresses(values: RelatedValues): FieldViolation[] {
     faults.push(violation("JOBMESH_ETCD_ENDPOINTS", `must be set, because JOBMESH_SCHEDULER is ${scheduler}`));
   }
   return faults;
+}
+
+/** The embedded mesh has no Kafka at all. */
+function checkEvents({ executionEvents = false, kafkaBrokers }: RelatedValues): FieldViolation[] {
+  if (!executionEvents || kafkaBrokers) return [];
+  const why = kafkaBrokers === undefined ? "the embedded mesh has no Kafka" : "JOBMESH_KAFKA_BROKERS is not set";
+  return [violation("JOBMESH_EXECUTION_EVENTS", `must be false, because ${why}`)];
 }

@@ -1,7 +1,7 @@
 import { MAX_AHEAD_US } from "../domain/held-fire.ts";
 import { etcdTls, kafkaUse } from "./backend-settings.ts";
 import { clientCertificates, tls, tlsName, tokens } from "./security-settings.ts";
-import { bytes, duration, hostPort, integer, optional } from "./setting.ts";
+import { bytes, duration, hostPort, integer, optional, toggle } from "./setting.ts";
 import {
   backends,
   cluster,
@@ -102,6 +102,11 @@ export const schedulerLoops = {
     },
     { min: MINUTE, max: 3_660 * 24 * HOUR },
   ),
+  executionEvents: toggle({
+    env: "JOBMESH_EXECUTION_EVENTS",
+    default: "false",
+    meaning: "State changes of executions are written to the Kafka topic CLUSTER.execution.v1; it needs Kafka.",
+  }),
 };
 
 /** Settings of `jobmesh scheduler`. */

@@ -1,5 +1,6 @@
 import type { AttemptResult } from "../domain/attempt.ts";
 import type { DispatchOrder } from "../domain/dispatch.ts";
+import type { Execution } from "../domain/execution.ts";
 
 /** Health of an adapter, as it last saw its backend. */
 export type Health = { readonly healthy: boolean; readonly message: string };
@@ -15,6 +16,13 @@ export type ResultRecord = {
   /** When the record was produced, milliseconds. */
   readonly timeMs: number;
   readonly result: AttemptResult | null;
+};
+
+/** An execution after one of its changes, for execution.v1. */
+export type ExecutionChange = {
+  readonly execution: Execution;
+  /** When it changed, microseconds, mesh time. */
+  readonly timeUs: number;
 };
 
 /** The first offset that is kept and the one after the last record. */
@@ -36,6 +44,11 @@ export interface SchedulerBus {
   health(): Health;
   /** Sends an order to its executor's lane. */
   sendOrder(lane: number, order: DispatchOrder): Promise<void>;
+  /**
+   * Writes a change to execution.v1, where the bus is made with that topic (rule 34). It waits for nothing that orders
+   * and results wait for, nor they for it. Rejects with MESSAGE_TOO_LARGE for this change alone.
+   */
+  sendExecution(change: ExecutionChange): Promise<void>;
   /**
    * Reads these partitions from these offsets on, and no others; a partition
    * that is named again with another offset is read from there. Batches arrive

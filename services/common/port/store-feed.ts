@@ -12,7 +12,7 @@ export type EndedPage = {
   readonly deletedUs: number;
 };
 
-/** The feed of ends (rule 34): what has ended, in the order of ended_time. Reads only. */
+/** The feed of ends (rule 34): what has ended, in the order of ended_time, and where readers with a cursor stand. */
 export interface FeedStore {
   /**
    * How far behind the store's clock an end may still appear, microseconds: a transaction may commit so much later than
@@ -23,4 +23,8 @@ export interface FeedStore {
   ended(after: EndedPlace, untilUs: number | null, limit: number): Promise<EndedPage>;
   /** Executions as they stand now, in the order of `executionIds`; those that are gone are left out. */
   read(executionIds: readonly ExecutionId[], full: boolean): Promise<readonly Execution[]>;
+  /** Where the reader of this name stands. One that is new begins now: `settleUs` behind the store's clock. */
+  cursor(name: string): Promise<EndedPlace>;
+  /** Moves a reader from the place where it stood to another; false when it stands elsewhere by now. */
+  moveCursor(name: string, from: EndedPlace, to: EndedPlace): Promise<boolean>;
 }

@@ -64,6 +64,10 @@ export const METRICS = {
   jobmesh_slots: gauge("{slot}", "Slots of the executors homed here; use is free or taken.", "use"),
   jobmesh_executors_lost_total: counter("{executor}", "Executors that this scheduler declared lost."),
   jobmesh_owned: gauge("1", "What this scheduler owns; what is shards or result_partitions.", "what"),
+  jobmesh_events_behind_seconds: gauge(
+    "s",
+    "How far execution.v1 is behind the ends in the store; told by the scheduler that writes it, NaN on others.",
+  ),
   jobmesh_hints_total: counter(
     "{hint}",
     "Hints told to the loops of this scheduler; origin is local or peer.",

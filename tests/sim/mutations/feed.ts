@@ -40,4 +40,38 @@ export const feedMutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "the cursor of execution.v1 moves before what ended is acknowledged",
+    rules: [34],
+    changes: [
+      {
+        file: `${FEED}/ended-exporter.ts`,
+        find: "await Promise.all(executions.map((execution) => this.#write(execution)));",
+        replace: "void Promise.all(executions.map((execution) => this.#write(execution))).catch(() => {});",
+      },
+    ],
+  },
+  {
+    name: "an end that Kafka did not take is passed over",
+    rules: [34],
+    changes: [
+      {
+        file: `${FEED}/ended-exporter.ts`,
+        find: 'if (!(thrown instanceof JobmeshError) || thrown.reason !== "MESSAGE_TOO_LARGE") throw thrown;',
+        replace: 'if (!(thrown instanceof JobmeshError) || thrown.reason !== "MESSAGE_TOO_LARGE") return;',
+      },
+    ],
+  },
+  {
+    name: "who takes over execution.v1 begins at what ends from now on",
+    rules: [34],
+    changes: [
+      {
+        file: `${FEED}/ended-exporter.ts`,
+        find: "    const cursor = await store.feed.cursor(EVENTS_CURSOR);\n",
+        replace:
+          "    const stood = await store.feed.cursor(EVENTS_CURSOR);\n    const cursor = placeAt(await store.nowUs());\n    await store.feed.moveCursor(EVENTS_CURSOR, stood, cursor);\n",
+      },
+    ],
+  },
 ];

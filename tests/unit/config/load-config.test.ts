@@ -195,3 +195,17 @@ test("OpenTelemetry's own names are read and checked", () => {
   const found = faults("dev", { OTEL_TRACES_EXPORTER: "jaeger", OTEL_TRACES_SAMPLER_ARG: "2" });
   assert.deepEqual([...found.keys()].sort(), ["OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER_ARG"]);
 });
+
+test("rule 34: events without Kafka are refused, by name, and in the embedded mesh always", () => {
+  const env = { JOBMESH_EXECUTION_EVENTS: "true" };
+  const field = "JOBMESH_EXECUTION_EVENTS (--execution-events)";
+  assert.equal(faults("scheduler", env).get(field), "must be false, because JOBMESH_KAFKA_BROKERS is not set");
+  assert.equal(faults("dev", env).get(field), "must be false, because the embedded mesh has no Kafka");
+  const brokers = { JOBMESH_KAFKA_BROKERS: "kafka:9092" };
+  assert.equal(
+    faults("dev", { ...env, ...brokers }).get(field),
+    "must be false, because the embedded mesh has no Kafka",
+  );
+  assert.equal(load("scheduler", { ...env, ...brokers }).config.executionEvents, true);
+  assert.equal(load("scheduler", brokers).config.executionEvents, false, "off unless it is asked for");
+});

@@ -28,6 +28,8 @@ class HeldBus implements SchedulerBus {
     return promise;
   }
 
+  async sendExecution(): Promise<void> {}
+
   readResults(): void {}
 
   onResults(): void {}

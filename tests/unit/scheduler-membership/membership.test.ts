@@ -125,7 +125,7 @@ test("rule 30: a store that goes while the registry is asked is marked after all
 test("what an earlier process left under the own address is no peer", async () => {
   const registry = new TestRegistry();
   const [, other] = await started(registry, "s-old", "s-2");
-  const member = newMember(registry, "s-new", "s-old:7070");
+  const member = newMember(registry, "s-new", { address: "s-old:7070" });
   await member.start();
   assert.ok(other !== undefined);
   assert.deepEqual(
@@ -172,4 +172,29 @@ test("a member on the memory registry joins, leaves, and can stop twice", async 
   assert.equal(first.peers().length, 0);
   await first.stop();
   assert.equal(clock.armedCount, 0);
+});
+
+test("rule 34: what ends is written by one of those that have it switched on and their store, whoever else lives", async () => {
+  const registry = new TestRegistry();
+  const [first, second] = [
+    newMember(registry, "s-1", { executionEvents: true }),
+    newMember(registry, "s-2", { executionEvents: true }),
+  ];
+  const others = ["s-3", "s-4", "s-5", "s-6"].map((name) => newMember(registry, name));
+  for (const member of [first, second, ...others]) await member.start();
+  const owning = () => [first, second, ...others].map((member) => member.ownsEndedEvents());
+  assert.deepEqual(owning().filter(Boolean), [true]);
+  assert.ok(first.ownsEndedEvents() !== second.ownsEndedEvents());
+  const [owner, other] = first.ownsEndedEvents() ? [first, second] : [second, first];
+  await owner.setStoreHealthy(false);
+  assert.ok(other.ownsEndedEvents() && !owner.ownsEndedEvents());
+  await owner.setStoreHealthy(true);
+  assert.ok(owner.ownsEndedEvents());
+  await owner.stop();
+  assert.ok(other.ownsEndedEvents());
+  await other.stop();
+  assert.deepEqual(
+    others.map((member) => member.ownsEndedEvents()),
+    [false, false, false, false],
+  );
 });

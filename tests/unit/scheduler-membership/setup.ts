@@ -58,10 +58,15 @@ export class TestRegistry implements Registry {
 }
 
 /** A member that is not started. */
-export function newMember(registry: Registry, schedulerId: string, address = `${schedulerId}:7070`): Membership {
+export function newMember(
+  registry: Registry,
+  schedulerId: string,
+  given: { readonly address?: string; readonly executionEvents?: boolean } = {},
+): Membership {
   return new Membership(registry, {
     schedulerId: schedulerId as SchedulerId,
-    address,
+    address: `${schedulerId}:7070`,
+    ...given,
     version: "1",
     startUs: 7,
     leaseTtlMs: 5_000,

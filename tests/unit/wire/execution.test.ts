@@ -21,39 +21,16 @@ import {
   stateOfNumber,
 } from "../../../services/common/wire/execution.ts";
 import { targetOfBytes } from "../../../services/common/wire/target-head.ts";
-import { testExecution } from "../../support/new-execution.ts";
+import { sampleExecution } from "./samples.ts";
 
 const NOW_US = 1_767_225_600_123_456;
 const target = targetOfBytes(Target.encode(command("echo", { args: ["x"] })).finish());
 
 function execution(changes: Partial<Execution> = {}): Execution {
-  return {
-    ...testExecution(NOW_US, { target, labels: { a: "1" }, traceparent: `00-${"ab".repeat(16)}-${"cd".repeat(8)}-01` }),
-    state: "READY",
-    stateReason: "UNSPECIFIED",
-    stateMessage: "",
-    readyUs: NOW_US,
-    retryOf: null,
-    startDeadlineUs: null,
-    startUs: null,
-    endedUs: null,
-    createUs: NOW_US,
-    attempt: 0,
-    fence: null,
-    executorId: null,
-    incarnation: null,
-    dispatchUs: null,
-    countedAttempts: 0,
-    lossCount: 0,
-    returnStreak: 0,
-    stop: null,
-    result: null,
-    failure: null,
-    blockedKey: null,
-    progress: null,
-    changeNumber: 1,
+  return sampleExecution({
+    ...{ target, labels: { a: "1" }, traceparent: `00-${"ab".repeat(16)}-${"cd".repeat(8)}-01` },
     ...changes,
-  };
+  });
 }
 
 const shown = (changes: Partial<Execution>, full = true): Message =>

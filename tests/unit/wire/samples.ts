@@ -1,6 +1,7 @@
 import { Target } from "../../../gen/jobmesh/v1/job.ts";
 import type { AttemptResult } from "../../../services/common/domain/attempt.ts";
 import type { DispatchOrder } from "../../../services/common/domain/dispatch.ts";
+import type { Execution } from "../../../services/common/domain/execution.ts";
 import type {
   AttemptKey,
   ExecutionId,
@@ -8,6 +9,7 @@ import type {
   Fence,
   Incarnation,
 } from "../../../services/common/domain/identifier.ts";
+import { testExecution } from "../../support/new-execution.ts";
 
 /** A key with a fence above 2^63, which signed readers get wrong. */
 export const sampleKey: AttemptKey = {
@@ -59,5 +61,39 @@ export function sampleResult(parts: Partial<AttemptResult> = {}): AttemptResult 
     outputPieceCount: 4,
     traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     ...parts,
+  };
+}
+
+/** When it was made. */
+const EXECUTION_US = 1_767_225_600_123_456;
+
+/** An execution that is READY. */
+export function sampleExecution(changes: Partial<Execution> = {}): Execution {
+  return {
+    ...testExecution(EXECUTION_US),
+    state: "READY",
+    stateReason: "UNSPECIFIED",
+    stateMessage: "",
+    readyUs: EXECUTION_US,
+    retryOf: null,
+    startDeadlineUs: null,
+    startUs: null,
+    endedUs: null,
+    createUs: EXECUTION_US,
+    attempt: 0,
+    fence: null,
+    executorId: null,
+    incarnation: null,
+    dispatchUs: null,
+    countedAttempts: 0,
+    lossCount: 0,
+    returnStreak: 0,
+    stop: null,
+    result: null,
+    failure: null,
+    blockedKey: null,
+    progress: null,
+    changeNumber: 1,
+    ...changes,
   };
 }

@@ -14,6 +14,8 @@ export type KafkaBusConfig = {
   readonly lanes: number;
   /** Partitions of the result topic. */
   readonly resultPartitions: number;
+  /** The execution topic is made, checked and written. */
+  readonly executionEvents: boolean;
   /** Replicas of topics that are made. */
   readonly replication: number;
   /** A record that is not known to be there after this rejects; what becomes of it later is ignored. */
@@ -51,6 +53,7 @@ export const kafkaBusDefaults = {
   cluster: "jobmesh",
   lanes: 256,
   resultPartitions: 16,
+  executionEvents: false,
   replication: 1,
   sendTimeoutMs: 1_000,
   silenceMs: 2_000,

@@ -4,7 +4,7 @@ import { Batcher } from "./batcher.ts";
 import type { KafkaBusConfig } from "./config.ts";
 import { RecordProducer } from "./producer.ts";
 import { Questions } from "./questions.ts";
-import { dispatchTopic, ensureTopics, resultTopic } from "./topics.ts";
+import { dispatchTopic, ensureTopics, executionTopic, resultTopic } from "./topics.ts";
 
 /** What both ends of the bus need. */
 export type KafkaBusDeps = { readonly clock: Clock; readonly log: Logger };
@@ -28,7 +28,9 @@ export class KafkaLink {
 
   /** Makes missing topics and checks the others. Throws BACKEND_UNSUITABLE, or BusUnavailable. */
   async ensureTopics(): Promise<void> {
-    const plans = [dispatchTopic(this.#config), resultTopic(this.#config)];
+    const config = this.#config;
+    const events = config.executionEvents ? [executionTopic(config)] : [];
+    const plans = [dispatchTopic(config), resultTopic(config), ...events];
     // A broker takes seconds to make hundreds of partitions: these questions have the whole time of a start.
     await this.questions.ask((admin) => ensureTopics(admin, plans, this.#deps), this.#config.startTimeoutMs);
   }

@@ -2,8 +2,9 @@ import type { IHeaders, KafkaMessage } from "kafkajs";
 import type { AttemptResult } from "../../domain/attempt.ts";
 import type { DispatchOrder } from "../../domain/dispatch.ts";
 import { keyText } from "../../domain/identifier.ts";
-import type { ResultRecord } from "../../port/bus.ts";
+import type { ExecutionChange, ResultRecord } from "../../port/bus.ts";
 import { decodeOrder, encodeOrder } from "../../wire/dispatch-event.ts";
+import { encodeExecutionChange } from "../../wire/execution-event.ts";
 import { decodeResult, encodeResult } from "../../wire/result-event.ts";
 
 /** A record on its way out. */
@@ -26,6 +27,13 @@ export function orderRecord(topic: string, lane: number, order: DispatchOrder): 
 export function resultRecord(topic: string, partition: number, result: AttemptResult): OutgoingRecord {
   const headers = traceHeaders(result.traceparent, result.tracestate ?? "");
   return { topic, partition, key: result.key.executionId, value: bufferOf(encodeResult(result)), headers };
+}
+
+/** A change of an execution as a record, its trace context in the headers. */
+export function executionRecord(topic: string, partition: number, change: ExecutionChange): OutgoingRecord {
+  const { executionId, traceparent, tracestate } = change.execution;
+  const value = bufferOf(encodeExecutionChange(change));
+  return { topic, partition, key: executionId, value, headers: traceHeaders(traceparent, tracestate) };
 }
 
 /** Reads a record of a lane. Throws when it is no order. */

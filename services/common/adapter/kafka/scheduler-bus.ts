@@ -1,12 +1,15 @@
+import { assert } from "../../domain/assert.ts";
 import type { DispatchOrder } from "../../domain/dispatch.ts";
 import {
   BusUnavailable,
+  type ExecutionChange,
   type Health,
   type PartitionBounds,
   type ResultRecord,
   type SchedulerBus,
 } from "../../port/bus.ts";
 import type { KafkaBusConfig } from "./config.ts";
+import { ExecutionSender } from "./execution-sender.ts";
 import { type KafkaBusDeps, KafkaLink } from "./link.ts";
 import { PartitionConsumer } from "./partition-consumer.ts";
 import { orderRecord } from "./records.ts";
@@ -14,7 +17,12 @@ import { ResultDelivery } from "./result-delivery.ts";
 import { within } from "./start-limit.ts";
 import { dispatchTopic, resultTopic } from "./topics.ts";
 
-type Running = { readonly link: KafkaLink; readonly consumer: PartitionConsumer };
+type Running = {
+  readonly link: KafkaLink;
+  readonly consumer: PartitionConsumer;
+  /** null where execution.v1 is switched off. */
+  readonly events: ExecutionSender | null;
+};
 
 /** A scheduler's end of the bus on Kafka. */
 export class KafkaSchedulerBus implements SchedulerBus {
@@ -41,12 +49,15 @@ export class KafkaSchedulerBus implements SchedulerBus {
     if (this.#running !== null) return;
     const link = new KafkaLink(this.#deps, this.#config);
     const consumer = this.#consumer(link);
-    this.#running = { link, consumer };
+    const events = this.#config.executionEvents
+      ? new ExecutionSender(this.#deps, this.#config, () => link.ensureTopics())
+      : null;
+    this.#running = { link, consumer, events };
     this.#delivery.open();
     try {
       await within(this.#deps.clock, this.#config.startTimeoutMs, async () => {
         await link.ensureTopics();
-        await Promise.all([consumer.start(), link.connect()]);
+        await Promise.all([consumer.start(), link.connect(), events?.connect()]);
       });
     } catch (thrown) {
       await this.stop();
@@ -59,7 +70,7 @@ export class KafkaSchedulerBus implements SchedulerBus {
     this.#running = null;
     if (running === null) return;
     this.#delivery.close();
-    await running.consumer.stop();
+    await Promise.all([running.consumer.stop(), running.events?.close()]);
     await running.link.close();
   }
 
@@ -71,6 +82,12 @@ export class KafkaSchedulerBus implements SchedulerBus {
 
   async sendOrder(lane: number, order: DispatchOrder): Promise<void> {
     await this.#link().batcher.add(orderRecord(this.#dispatchTopic, lane, order));
+  }
+
+  async sendExecution(change: ExecutionChange): Promise<void> {
+    assert(this.#config.executionEvents, "the topic is switched on");
+    if (this.#running?.events == null) throw new BusUnavailable("the bus is not started");
+    await this.#running.events.send(change);
   }
 
   readResults(positions: readonly { readonly partition: number; readonly offset: number }[]): void {

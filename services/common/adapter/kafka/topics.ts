@@ -1,8 +1,8 @@
 /**
- * Rules 27 and 28 on the topics themselves: result.v1 keeps at least seven days
- * and dispatch.v1 an hour, both take messages of 2 MiB. Missing topics are
- * made so; those that are there are checked at each start, and one that would
- * lose work is refused.
+ * Rules 27, 28 and 34 on the topics themselves: result.v1 and execution.v1 keep
+ * at least seven days and dispatch.v1 an hour, all take messages of 2 MiB.
+ * Missing topics are made so; those that are there are checked at each start,
+ * and one that would lose work is refused.
  */
 import kafkajs, { type Admin } from "kafkajs";
 import { JobmeshError } from "../../error/jobmesh-error.ts";
@@ -14,6 +14,7 @@ import { kafkaErrorTypes } from "./fault.ts";
 const HOUR_MS = 3_600_000;
 const DISPATCH_RETENTION_MS = HOUR_MS;
 const RESULT_RETENTION_MS = 7 * 24 * HOUR_MS;
+const EXECUTION_RETENTION_MS = 7 * 24 * HOUR_MS;
 /** How long the broker may take to make a topic and choose its leaders. */
 const CREATE_TIMEOUT_MS = 8_000;
 /** Between two looks at whether all leaders are chosen. */
@@ -36,6 +37,12 @@ export function dispatchTopic({ cluster, lanes, replication }: KafkaBusConfig): 
 export function resultTopic({ cluster, resultPartitions, replication }: KafkaBusConfig): TopicPlan {
   const name = `${cluster}.result.v1`;
   return { name, partitions: resultPartitions, replication, retentionMs: RESULT_RETENTION_MS };
+}
+
+/** Topic of state changes: "CLUSTER.execution.v1", with as many partitions as the results have. */
+export function executionTopic({ cluster, resultPartitions, replication }: KafkaBusConfig): TopicPlan {
+  const name = `${cluster}.execution.v1`;
+  return { name, partitions: resultPartitions, replication, retentionMs: EXECUTION_RETENTION_MS };
 }
 
 /** Makes the topics that are missing and checks the others. Throws BACKEND_UNSUITABLE with every fault found. */

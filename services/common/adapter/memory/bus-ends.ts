@@ -3,6 +3,7 @@ import type { DispatchOrder } from "../../domain/dispatch.ts";
 import { JobmeshError } from "../../error/jobmesh-error.ts";
 import {
   BusUnavailable,
+  type ExecutionChange,
   type ExecutorBus,
   type Health,
   type PartitionBounds,
@@ -11,6 +12,7 @@ import {
   type SchedulerBus,
 } from "../../port/bus.ts";
 import type { Clock, Timer } from "../../port/clock.ts";
+import { encodeExecutionChange } from "../../wire/execution-event.ts";
 import type { MemoryTopics } from "./bus-topics.ts";
 
 /** Rule 28: payload that a record may have, as Kafka's topics take it. */
@@ -130,6 +132,10 @@ export class MemorySchedulerBus extends MemoryEnd implements SchedulerBus {
 
   sendOrder(lane: number, order: DispatchOrder): Promise<void> {
     return this.send(order.target.bytes.length, () => this.topics.addOrder(lane, order));
+  }
+
+  sendExecution(change: ExecutionChange): Promise<void> {
+    return this.send(encodeExecutionChange(change).length, () => this.topics.addChange(change));
   }
 
   readResults(positions: readonly { readonly partition: number; readonly offset: number }[]): void {

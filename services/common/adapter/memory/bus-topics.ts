@@ -2,7 +2,7 @@ import { assert } from "../../domain/assert.ts";
 import type { AttemptResult } from "../../domain/attempt.ts";
 import type { DispatchOrder } from "../../domain/dispatch.ts";
 import { keyText } from "../../domain/identifier.ts";
-import type { ResultRecord } from "../../port/bus.ts";
+import type { ExecutionChange, ResultRecord } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 
 /** Settings of a MemoryBus. */
@@ -15,7 +15,7 @@ export type MemoryBusConfig = {
   readonly sendTimeoutMs: number;
   /** Results handed to a scheduler's handler at once. */
   readonly maxDelivered: number;
-  /** Results kept of each partition; older ones are dropped, as retention does. */
+  /** Results kept of each partition, and changes of executions; older ones are dropped, as retention does. */
   readonly maxKeptResults: number;
 };
 
@@ -39,6 +39,7 @@ export class MemoryTopics {
   readonly #clock: Clock;
   readonly #lanes = new Set<OrderListener>();
   readonly #readers = new Set<() => void>();
+  readonly #changes: ExecutionChange[] = [];
   #partitions: KeptPartition[];
   #away = false;
 
@@ -83,6 +84,18 @@ export class MemoryTopics {
     }
     this.#tellReaders();
     return offset;
+  }
+
+  /** Changes of executions that are kept, oldest first. */
+  get changes(): readonly ExecutionChange[] {
+    return this.#changes;
+  }
+
+  /** Adds a change of an execution. */
+  addChange(change: ExecutionChange): void {
+    const { maxKeptResults } = this.config;
+    this.#changes.push(change);
+    if (this.#changes.length > maxKeptResults) this.#changes.splice(0, Math.ceil(maxKeptResults / 10));
   }
 
   /** The records of a partition that are kept. */

@@ -1,4 +1,4 @@
-import type { ExecutorBus, SchedulerBus } from "../../port/bus.ts";
+import type { ExecutionChange, ExecutorBus, SchedulerBus } from "../../port/bus.ts";
 import type { Clock } from "../../port/clock.ts";
 import { MemoryExecutorBus, MemorySchedulerBus } from "./bus-ends.ts";
 import { type MemoryBusConfig, MemoryTopics } from "./bus-topics.ts";
@@ -27,6 +27,11 @@ export class MemoryBus {
   /** An executor's end. */
   executor(): ExecutorBus {
     return new MemoryExecutorBus(this.#topics, this.#clock);
+  }
+
+  /** Changes of executions that were written and are kept, oldest first. */
+  get changes(): readonly ExecutionChange[] {
+    return this.#topics.changes;
   }
 
   /** While true no send is taken and nothing is read. */

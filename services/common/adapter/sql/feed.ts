@@ -1,10 +1,11 @@
+import { assert } from "../../domain/assert.ts";
 import type { Execution } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import type { EndedPage, FeedStore } from "../../port/store-feed.ts";
 import type { EndedPlace } from "../../port/store-retention.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS } from "./execution-row.ts";
-import { int, intOrNull, text } from "./row-reader.ts";
-import type { SqlDatabase, SqlSession } from "./session.ts";
+import { int, intOrNull, text, textOrNull } from "./row-reader.ts";
+import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -19,6 +20,8 @@ import { valueLists } from "./value-list.ts";
 const SETTLE_US = { mysql: 20_000_000, sqlite: 1_000_000 } as const;
 /** The row of `feeds` that says up to where ends are deleted. */
 const DELETED = "deleted";
+/** The columns of `feeds`; an empty execution_id stands before all that ended at that time. */
+const CURSOR_COLUMNS = ["name", "ended_us", "execution_id"];
 
 /** The feed on SQL. */
 export class SqlFeedStore implements FeedStore {
@@ -67,6 +70,40 @@ export class SqlFeedStore implements FeedStore {
       return executionIds.flatMap((executionId) => found.get(executionId) ?? []);
     });
   }
+
+  async cursor(name: string): Promise<EndedPlace> {
+    assert(name !== DELETED, "the name is a reader's");
+    const there = await this.#db.read("feed.cursor", (session) => cursorRow(session, name));
+    if (there !== undefined) return placeOf(there);
+    return await this.#db.transact("feed.begin", async (session) => {
+      const beginUs = Math.max((await session.nowUs()) - this.settleUs, 0);
+      // Another may have made it meanwhile: then it stands where that one began.
+      await session.execute(session.dialect.insert("feeds", CURSOR_COLUMNS, 1, "name"), [name, beginUs, ""]);
+      const made = await cursorRow(session, name);
+      assert(made !== undefined, "the row is there now");
+      return placeOf(made);
+    });
+  }
+
+  async moveCursor(name: string, from: EndedPlace, to: EndedPlace): Promise<boolean> {
+    assert(name !== DELETED, "the name is a reader's");
+    const moved = await this.#db.transactOne("feed.move", (session) =>
+      session.execute(
+        "UPDATE feeds SET ended_us = ?, execution_id = ? WHERE name = ? AND ended_us = ? AND execution_id = ?",
+        [to.endedUs, to.executionId, name, from.endedUs, from.executionId],
+      ),
+    );
+    return moved === 1;
+  }
+}
+
+async function cursorRow(session: SqlSession, name: string): Promise<Row | undefined> {
+  const [row] = await session.query(`SELECT ${CURSOR_COLUMNS.join(", ")} FROM feeds WHERE name = ?`, [name]);
+  return row;
+}
+
+function placeOf(row: Row): EndedPlace {
+  return { endedUs: int(row, "ended_us"), executionId: (textOrNull(row, "execution_id") ?? "") as ExecutionId };
 }
 
 /** Remembers that an end of this time is deleted, in the transaction that deletes it: the last row that it takes. */
