@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { tables } from "../../services/common/adapter/sql/entity/tables.ts";
-import { jobGateKey } from "../../services/common/adapter/sql/gates.ts";
+import { jobGateKey } from "../../services/common/adapter/sql/gate-row.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlOffsetStore } from "../../services/common/adapter/sql/offsets.ts";
 import { SqlOutputStore } from "../../services/common/adapter/sql/output.ts";

@@ -50,7 +50,12 @@ export type Submission = {
 /** Outcome of one submission. */
 export type SubmitOutcome =
   /** Stored as it was submitted; or, under REPLACE_WAITING, what waited under its unique key has its target and time. */
-  | { readonly kind: "stored"; readonly execution: Execution }
+  | {
+      readonly kind: "stored";
+      readonly execution: Execution;
+      /** A fire that was held ahead of its time and is called back for it, for a hint; unset when there is none. */
+      readonly calledBack?: ExecutionId;
+    }
   /** The same request_id with the same body made this one before. */
   | { readonly kind: "repeated"; readonly executionId: ExecutionId }
   | { readonly kind: "request_reused" }

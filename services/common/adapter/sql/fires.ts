@@ -7,6 +7,7 @@ import type { ClaimedSlot } from "../../port/store-executions.ts";
 import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { LockedGates } from "./gates.ts";
+import { knowAhead } from "./held-fires.ts";
 import { cancelOverlapped } from "./overlapped.ts";
 import { standingPlacements } from "./placements.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
@@ -65,6 +66,7 @@ async function storeFires(session: SqlSession, requests: readonly Fire[]): Promi
       executions.flatMap(({ gateKeys, readyUs }) => (early.has(request) || readyUs <= nowUs ? gateKeys : [])),
     ),
   );
+  await knowAhead(session, gates);
   const outcomes: FireOutcome[] = [];
   const all: NewRow[] = [];
   for (const request of requests) {

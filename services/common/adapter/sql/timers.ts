@@ -5,6 +5,7 @@ import { dueShards, executionTimers } from "./due-shards.ts";
 import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { expireUsOfRow, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
+import { knowAhead } from "./held-fires.ts";
 import { lockExecutions } from "./locked-executions.ts";
 import { updateRows } from "./many-rows.ts";
 import { cancelOverlapped } from "./overlapped.ts";
@@ -106,6 +107,7 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
     session,
     gated.flatMap((row) => gateKeysOf(textOrNull(row, "gate_keys"))),
   );
+  await knowAhead(session, gates);
   const nowUs = await session.nowUs();
   const scheduled = await lockScheduled(session, ids, nowUs);
   const calledBack = scheduled.filter((row) => CALLED_BACK.has(int(row, "state_reason"))).map(heldFireOf);
