@@ -66,7 +66,7 @@ for (const overlap of ["SKIP", "QUEUE_ONE", "QUEUE_ALL", "CANCEL_RUNNING"] as co
       const running = await claimOne(on);
       assert.equal(running.executionId, execution.executionId);
       on.clock.us = NOMINAL_US;
-      assert.deepEqual(await on.store.makeReady([id]), []);
+      assert.deepEqual(await on.store.makeReady([id]), [{ executionId: id, ended: "SKIPPED" }]);
       assert.deepEqual((await standing(on)).slice(0, 2), ["SKIPPED", "OVERLAP"], "it meets what runs at its time");
       assert.equal((await on.jobs.getByUid(uid))?.fireCount, 0);
       await on.store.storeResults([resultOf(running)], null);
@@ -205,6 +205,6 @@ onEveryStore("rule 11: a pause after the call back skips the fire", async (setup
   const outcome = await on.jobs.pause(...name, "repairs");
   assert.ok(outcome.kind === "changed" && outcome.held !== undefined);
   await comeBack(on, sent);
-  assert.deepEqual(await on.store.releaseHeld([outcome.held]), ["back"]);
+  assert.deepEqual(await on.store.releaseHeld([outcome.held]), ["skipped"]);
   assert.deepEqual((await standing(on)).slice(0, 2), ["SKIPPED", "PAUSED"]);
 });

@@ -163,6 +163,11 @@ export type ExecutionFilter = {
   readonly parentExecutionId?: ExecutionId | null;
 };
 
+/** What became of one whose time had come: claimable on its route, or ended by its job's overlap policy, a pause or a change. */
+export type MadeReady =
+  | { readonly executionId: ExecutionId; readonly routeId: RouteId }
+  | { readonly executionId: ExecutionId; readonly ended: ExecutionState };
+
 /** A state that a waiter may look for. */
 export type StateOf = { readonly executionId: ExecutionId; readonly state: ExecutionState };
 
@@ -242,11 +247,9 @@ export interface ExecutionStore {
   ): Promise<readonly { readonly executionId: ExecutionId; readonly readyUs: number }[]>;
   /**
    * SCHEDULED ones whose time has come become READY, through their gates where
-   * they have any; answers those that are claimable now.
+   * they have any; answers those that are claimable now, and those that ended instead.
    */
-  makeReady(
-    executionIds: readonly ExecutionId[],
-  ): Promise<readonly { readonly executionId: ExecutionId; readonly routeId: RouteId }[]>;
+  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly MadeReady[]>;
   /**
    * Rule 24: ends up to `limit` (500 at most) executions that wait, SCHEDULED or READY, past their start deadline:
    * EXPIRED, or, where an attempt had failed and the limit was retry.max_duration, as that attempt ended.

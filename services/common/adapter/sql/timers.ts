@@ -1,5 +1,6 @@
 import type { HeldFire } from "../../domain/held-fire.ts";
 import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
+import type { MadeReady } from "../../port/store-executions.ts";
 import { releaseHeld } from "./called-back.ts";
 import { dueShards, executionTimers } from "./due-shards.ts";
 import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
@@ -28,8 +29,6 @@ const MAX_READY_ROWS = 500;
 
 /** A SCHEDULED execution and its time. */
 export type DueExecution = { readonly executionId: ExecutionId; readonly readyUs: number };
-/** An execution that claims may take now. */
-export type ReadyExecution = { readonly executionId: ExecutionId; readonly routeId: RouteId };
 
 /** SCHEDULED executions of these shards that are due by a time, earliest first. */
 export function due(
@@ -54,16 +53,21 @@ export function due(
   });
 }
 
-/** Makes those READY whose time has come by the store's clock; answers which of them are claimable. */
-export async function makeReady(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {
+/** Makes those READY whose time has come by the store's clock; answers which of them are claimable, or have ended. */
+export async function makeReady(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<MadeReady[]> {
   const sorted = [...new Set(ids)].sort();
-  const ready: ReadyExecution[] = [];
+  const ready: MadeReady[] = [];
   for (let first = 0; first < sorted.length; first += MAX_READY_ROWS) {
     const part = sorted.slice(first, first + MAX_READY_ROWS);
     const made = await db.transact("make_ready", (session) => makePartReady(session, part));
     ready.push(...made.ready);
     if (made.calledBack.length === 0) continue;
-    await releaseHeld(db, made.calledBack);
+    const outcomes = await releaseHeld(db, made.calledBack);
+    for (const [at, { executionId }] of made.calledBack.entries()) {
+      const outcome = outcomes[at];
+      if (outcome === "skipped") ready.push({ executionId, ended: "SKIPPED" });
+      if (outcome === "cancelled") ready.push({ executionId, ended: "CANCELLED" });
+    }
     const ids = made.calledBack.map(({ executionId }) => executionId);
     ready.push(...(await db.transact("make_ready", (session) => makePartReady(session, ids))).ready);
   }
@@ -91,7 +95,7 @@ const SKIPPED_UPDATE = {
 } as const;
 
 /** What became claimable, and what its job has to decide first (rule 11). */
-type MadeReady = { readonly ready: readonly ReadyExecution[]; readonly calledBack: readonly HeldFire[] };
+type ReadyPart = { readonly ready: readonly MadeReady[]; readonly calledBack: readonly HeldFire[] };
 
 const CALLED_BACK: ReadonlySet<number> = new Set([reasonNumber("PAUSED"), reasonNumber("SUPERSEDED")]);
 
@@ -100,7 +104,7 @@ function heldFireOf(row: Row): HeldFire {
   return { executionId, attempt: int(row, "attempt"), jobRevision: int(row, "job_revision") };
 }
 
-async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<MadeReady> {
+async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadyPart> {
   const gated = await gatedRows(session, ids);
   await lockJobsOf(session, gated);
   const gates = await LockedGates.lock(
@@ -143,8 +147,10 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   await updateRows(session, SKIPPED_UPDATE, skipped);
   await cancelOverlapped(session, gates);
   const open = new Set([...claimable, ...admitted].map(([id]) => id));
-  const ready = rows.flatMap((row): ReadyExecution[] => {
+  const refused = new Set(skipped.map(([id]) => id));
+  const ready = rows.flatMap((row): MadeReady[] => {
     const executionId = text(row, "execution_id") as ExecutionId;
+    if (refused.has(executionId)) return [{ executionId, ended: "SKIPPED" }];
     return open.has(executionId) ? [{ executionId, routeId: big(row, "route_id") as RouteId }] : [];
   });
   return { ready, calledBack };
