@@ -9,6 +9,7 @@ import {
   keyOf,
   newExecution,
   onEveryStore,
+  onMysql,
   resultOf,
   routeId,
   slots,
@@ -22,6 +23,7 @@ import {
   NOMINAL_US,
   name,
   notStarted,
+  PERIOD_US,
   type Rig,
   rig,
   spec,
@@ -195,6 +197,37 @@ onEveryStore(
     assert.equal((await standing(on))[0], "SUCCEEDED");
     assert.deepEqual(await on.store.admit(10), [routeId]);
     assert.equal((await claimOne(on)).executionId, execution.executionId);
+  },
+);
+
+onMysql(
+  "rule 1: one that another scheduler releases under a new policy while it is made ready is left to that one",
+  async (setup) => {
+    const on = await rig(setup);
+    const sent = await hold(on, { gateKeys, overlap: "ALLOW" });
+    await run(on, { overlap: "QUEUE_ALL" });
+    await on.jobs.update(spec({ command: "new" }), NOMINAL_US + PERIOD_US, null);
+    await comeBack(on, sent);
+    on.clock.us = NOMINAL_US;
+    const late: string[] = [];
+    let isReleased = false;
+    setup.onStatement(async (transaction, sql) => {
+      if (transaction !== "make_ready") return;
+      late.push(sql);
+      if (isReleased || !sql.includes("FROM gates")) return;
+      isReleased = true;
+      assert.deepEqual(await on.store.releaseHeld([{ executionId: id, attempt: 1, jobRevision: 1 }]), ["back"]);
+    });
+    assert.deepEqual(await on.store.makeReady([id]), []);
+    assert.ok(isReleased);
+    assert.deepEqual(
+      late.filter((sql) => sql.includes("UPDATE jobs")),
+      [],
+      "jobs are locked before executions",
+    );
+    await on.store.admit(10);
+    assert.deepEqual(await on.store.makeReady([id]), [{ executionId: id, ended: "SKIPPED" }]);
+    assert.equal((await on.jobs.getByUid(uid))?.fireCount, 0);
   },
 );
 

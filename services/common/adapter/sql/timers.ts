@@ -113,7 +113,8 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   );
   await knowAhead(session, gates);
   const nowUs = await session.nowUs();
-  const scheduled = await lockScheduled(session, ids, nowUs);
+  const overlaps = new Map(gated.map((row) => [row.execution_id, row.overlap]));
+  const scheduled = (await lockScheduled(session, ids, nowUs)).filter((row) => isAsRead(row, overlaps));
   const calledBack = scheduled.filter((row) => CALLED_BACK.has(int(row, "state_reason"))).map(heldFireOf);
   const rows = scheduled
     .filter((row) => !CALLED_BACK.has(int(row, "state_reason")))
@@ -156,19 +157,30 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   return { ready, calledBack };
 }
 
-/** What never changes of those with gates, read without a lock. */
+/**
+ * What of those with gates says which rows are locked before them, read without a lock. Only a fire that was called back
+ * changes in it, when it is released.
+ */
 async function gatedRows(session: SqlSession, ids: readonly ExecutionId[]): Promise<Row[]> {
   const rows: Row[] = [];
   for (const list of valueLists(ids)) {
     rows.push(
       ...(await session.query(
-        `SELECT gate_keys, job_uid, cause, overlap FROM executions
+        `SELECT execution_id, gate_keys, job_uid, cause, overlap FROM executions
           WHERE execution_id IN (${list.sql}) AND gate_keys IS NOT NULL`,
         list.values,
       )),
     );
   }
   return rows;
+}
+
+/**
+ * Rule 1: false for one that another scheduler has released meanwhile under a policy by which its job would have had to
+ * be locked before it. It is left to that one, or to the next look at what is due.
+ */
+function isAsRead({ execution_id, overlap }: Row, overlaps: ReadonlyMap<unknown, unknown>): boolean {
+  return !overlaps.has(execution_id) || overlaps.get(execution_id) === overlap;
 }
 
 /** Rule 1: jobs before gates. Only those are locked whose fire_count may change. */
