@@ -1,5 +1,6 @@
 import type { AttemptResult } from "../common/domain/attempt.ts";
 import { type Cause, type ExecutionState, isFinal } from "../common/domain/execution.ts";
+import type { HeldOutcome } from "../common/domain/held-fire.ts";
 import type { Clock } from "../common/port/clock.ts";
 import type { Store } from "../common/port/store.ts";
 import type { ResultOutcome, StoreResultsOutcome, SubmitOutcome } from "../common/port/store-executions.ts";
@@ -51,6 +52,12 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
       endLost: (outcomes) => counts.lost(outcomes),
       expire: (expired) => {
         for (const { state } of expired) counts.stopped(state);
+      },
+      makeReady: (made) => {
+        for (const one of made) if ("ended" in one) counts.stopped(one.ended);
+      },
+      releaseHeld: (outcomes) => {
+        for (const outcome of outcomes) counts.released(outcome);
       },
       requestStop: (outcome) => counts.stopped(outcome.kind === "ended" ? outcome.execution.state : null),
       recountGates: (gates) => drift.add(gates.length),
@@ -149,6 +156,12 @@ class ExecutionCounts {
       this.#attempts.add("LOST", 1);
       this.stopped(state);
     }
+  }
+
+  /** A call back that ends what it has called back. */
+  released(outcome: HeldOutcome): void {
+    if (outcome === "skipped") this.stopped("SKIPPED");
+    if (outcome === "cancelled") this.stopped("CANCELLED");
   }
 
   /** Counts an execution where the state is a final one. */

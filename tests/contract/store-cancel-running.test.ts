@@ -4,6 +4,7 @@ import { holdersSql, waitersSql } from "../../services/common/adapter/sql/overla
 import type { Execution, NewExecution } from "../../services/common/domain/execution.ts";
 import type { JobUid } from "../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
+import { routeIdOf, routeText } from "../../services/common/domain/route.ts";
 import {
   addExecutor,
   failed,
@@ -139,6 +140,114 @@ onEveryStore(
     await setup.store.admit(10);
     assert.equal((await claimOne(setup, placement)).executionId, group[2]?.executionId);
     assert.deepEqual(await heldAndWaiting(setup), [1, 0]);
+  },
+);
+
+onEveryStore(
+  "it starts once what it cancels has ended, before what was queued, which is not cancelled",
+  async (setup) => {
+    const placement = await addExecutor(setup);
+    await submitOne(setup);
+    const running = await claimOne(setup, placement);
+    const queued = await submitOne(setup, cancelling({ overlap: "QUEUE_ALL" }));
+    const beside = await submitOne(setup, cancelling({ overlap: "ALLOW" }));
+    const next = await submitOne(setup, cancelling({ policy: { ...defaultPolicy, priority: -5 } }));
+    await setup.store.storeResults([resultOf(running, failed())], null);
+    assert.deepEqual(await setup.store.admit(10), [routeId]);
+    // ALLOW runs beside others, once it may be let in at all.
+    const claimed = await setup.store.claim({ routeId, slots: slots(placement, 5) });
+    assert.deepEqual(
+      claimed.map(({ executionId }) => executionId).sort(),
+      [next, beside].map((one) => one.executionId).sort(),
+    );
+    const waits = await get(setup, queued);
+    assert.deepEqual([waits.state, waits.stateReason, waits.stop], ["READY", "OVERLAP", null]);
+    await setup.store.storeResults(
+      claimed.map((one) => resultOf(one)),
+      null,
+    );
+    await setup.store.admit(10);
+    assert.equal((await claimOne(setup, placement)).executionId, queued.executionId);
+  },
+);
+
+onEveryStore("nothing is let in while it waits for what it cancels, though there is room beside", async (setup) => {
+  const placement = await addExecutor(setup);
+  const limited = "INSERT INTO gates (gate_key, held, waiting, max_concurrency, overlap) VALUES (?, 0, 0, 2, 0)";
+  await setup.sql((session) => session.execute(limited, [gateKey]));
+  const [first, second, third] = await submitAll(
+    setup,
+    [1, 2, 3].map(() => cancelling({ overlap: "ALLOW" })),
+  );
+  const running = await setup.store.claim({ routeId, slots: slots(placement, 5) });
+  assert.deepEqual(running.length, 2);
+  assert.ok(first !== undefined && second !== undefined && third?.blockedKey === gateKey);
+  const next = await submitOne(setup);
+  await setup.store.storeResults(
+    running.slice(0, 1).map((one) => resultOf(one, failed())),
+    null,
+  );
+  assert.deepEqual(await setup.store.admit(10), [], "one of two still runs");
+  assert.deepEqual(
+    [(await get(setup, third)).stateReason, (await get(setup, next)).stateReason],
+    ["BEHIND_EARLIER", "OVERLAP"],
+  );
+  // With the one that waits to cancel gone, the others have their turn.
+  assert.equal((await setup.store.requestStop(next.executionId, "CANCEL", "")).kind, "ended");
+  assert.deepEqual(await setup.store.admit(10), [routeId]);
+  assert.equal((await claimOne(setup, placement)).executionId, third.executionId);
+  assert.deepEqual(await setup.store.recountGates(), []);
+});
+
+onEveryStore("what came in while nobody could run it is asked to end at its turn", async (setup) => {
+  const placement = await addExecutor(setup);
+  await submitOne(setup);
+  const running = await claimOne(setup, placement);
+  const queued = await submitOne(setup, cancelling({ overlap: "QUEUE_ALL" }));
+  const route = { kind: "handler", method: "nobody", namespace: "default", labels: {}, pin: null } as const;
+  const deadRoute = routeIdOf(routeText(route));
+  const insert = "INSERT INTO routes (route_id, text) VALUES (?, ?)";
+  await setup.sql((session) => session.execute(insert, [deadRoute, routeText(route)]));
+  const next = await submitOne(setup, cancelling({ routeId: deadRoute }));
+  await setup.store.storeResults([resultOf(running, failed())], null);
+  await setup.store.admit(10);
+  const queuedRuns = await claimOne(setup, placement);
+  assert.equal(queuedRuns.executionId, queued.executionId, "it is passed over while nobody can run it");
+  await addExecutor(setup, "executor-2", { profile: { capabilities: [{ kind: "handler", method: "nobody" }] } });
+  await setup.sql((session) => session.execute("UPDATE gates SET try_us = 1"));
+  assert.deepEqual(await setup.store.admit(10), []);
+  assert.equal((await get(setup, queued)).stop?.reason, "CANCEL");
+  await setup.store.storeResults([resultOf(queuedRuns, failed())], null);
+  assert.equal((await setup.store.admit(10)).length, 1);
+  assert.equal((await get(setup, next)).blockedKey, null);
+});
+
+onEveryStore(
+  "several hundred that hold the gate are asked to end a hundred at a time, without their targets",
+  async (setup) => {
+    const placement = await addExecutor(setup);
+    const many = Array.from({ length: 201 }, () => cancelling({ overlap: "ALLOW" }));
+    await submitAll(setup, many);
+    const running = await setup.store.claim({ routeId, slots: slots(placement, 150) });
+    assert.equal(running.length, 150);
+    const next = cancelling();
+    const statements = await setup.statementsOf(() => submitOne(setup, next));
+    const locks = statements.filter(({ sql }) => /SELECT .*waiting_gate, policy.* FROM executions/s.test(sql));
+    assert.equal(locks.length, 3, "100, 100, 1");
+    assert.deepEqual(
+      locks.filter(({ sql }) => /\btarget\b|\bresult\b/.test(sql)),
+      [],
+    );
+    const states = await Promise.all(many.map(async (one) => await get(setup, one)));
+    assert.equal(states.filter(({ state }) => state === "CANCELLED").length, 51);
+    assert.equal(states.filter(({ state, stop }) => state === "DISPATCHED" && stop?.reason === "CANCEL").length, 150);
+    assert.deepEqual(await heldAndWaiting(setup), [150, 1]);
+    await setup.store.storeResults(
+      running.map((one) => resultOf(one, failed())),
+      null,
+    );
+    assert.equal((await setup.store.admit(10)).length, 1);
+    assert.equal((await claimOne(setup, placement)).executionId, next.executionId);
   },
 );
 

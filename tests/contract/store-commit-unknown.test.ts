@@ -13,10 +13,12 @@ import {
   resultOf,
   routeId,
   type StoreSetup,
+  slot,
   slots,
   submission,
   submitAll,
 } from "../support/execution-store.ts";
+import { fire, hold, id, rig, uid } from "../support/held-store.ts";
 
 const request: RequestClaim = { namespace: "default", method: "submit", requestId: "r1", bodyHash: "a".repeat(64) };
 
@@ -24,7 +26,7 @@ const request: RequestClaim = { namespace: "default", method: "submit", requestI
 async function losingCommits(
   { database }: StoreSetup,
   kind: string,
-  when: "before" | "after",
+  when: "before" | "after" | "undone",
   count: number,
   body: () => Promise<void>,
 ): Promise<number> {
@@ -36,6 +38,14 @@ async function losingCommits(
       if (name !== kind || lost >= count) return await transact(name, work);
       lost++;
       if (when === "after") await transact(name, work);
+      if (when === "undone") {
+        const undo = new Error("undone");
+        const undone = transact(name, async (session) => {
+          await work(session);
+          throw undo;
+        });
+        await assert.rejects(undone, undo);
+      }
       throw new CommitUnknown("the connection was lost in COMMIT");
     };
   database.transact = losing(real.transact);
@@ -111,6 +121,38 @@ onEveryStore("rule 5: claims whose lost COMMIT stood are read back under their f
     );
   });
 });
+
+onEveryStore(
+  "rules 5, 11: a fire ahead whose lost COMMIT stood is read back under its fence, and sent in time",
+  async (setup) => {
+    const on = await rig(setup);
+    const given = slot(on.executor);
+    assert.equal(
+      await losingCommits(setup, "fire", "after", 1, async () => {
+        const outcome = await on.jobs.fire(fire(given));
+        assert.ok(outcome.kind === "fired");
+        assert.deepEqual([outcome.dispatched?.executionId, outcome.dispatched?.fence], [id, given.fence]);
+      }),
+      1,
+    );
+    assert.equal((await on.jobs.getByUid(uid))?.fireCount, 1);
+  },
+);
+
+onEveryStore(
+  "rules 5, 11: a fire ahead whose COMMIT is lost three times is stored; a fourth time is told",
+  async (setup) => {
+    const on = await rig(setup);
+    await losingCommits(setup, "fire", "undone", 4, async () => {
+      await assert.rejects(on.jobs.fire(fire(slot(on.executor))), CommitUnknown);
+    });
+    assert.equal(await on.store.get(id), null);
+    await losingCommits(setup, "fire", "undone", 3, async () => {
+      assert.equal((await hold(on)).executionId, id);
+    });
+    assert.equal((await on.jobs.getByUid(uid))?.fireCount, 1);
+  },
+);
 
 onEveryStore("rule 3: a batch whose lost COMMIT stood meets its own offset when it comes again", async (setup) => {
   const { store } = setup;

@@ -209,7 +209,7 @@ onEveryStore("rule 9: a jittered fire waits for its time, and refused then takes
   assert.equal((await job(setup)).fireCount, 2);
   await setup.sql((session) => session.execute("UPDATE executions SET ready_us = 1"));
   const first = fireExecutionId(uid, T0_US / 1_000, 0);
-  assert.deepEqual(await setup.store.makeReady([first]), []);
+  assert.deepEqual(await setup.store.makeReady([first]), [{ executionId: first, ended: "SKIPPED" }]);
   assert.equal((await setup.store.get(first))?.state, "SKIPPED");
   assert.equal((await job(setup)).fireCount, 1);
 });

@@ -171,7 +171,9 @@ onEveryStore("rule 7: what waits for its time holds nothing", async (setup) => {
   assert.deepEqual(await setup.rows("SELECT held FROM gates"), []);
   assert.equal((await submitOne(setup, gated("SKIP"))).state, "READY");
   await setup.sql((session) => session.execute("UPDATE executions SET ready_us = 1"));
-  assert.deepEqual(await setup.store.makeReady([later.executionId]), []);
+  assert.deepEqual(await setup.store.makeReady([later.executionId]), [
+    { executionId: later.executionId, ended: "SKIPPED" },
+  ]);
   const skipped = await setup.store.get(later.executionId);
   assert.deepEqual([skipped?.state, skipped?.stateReason], ["SKIPPED", "OVERLAP"]);
   assert.ok(skipped?.endedUs !== null);

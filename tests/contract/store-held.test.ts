@@ -34,7 +34,7 @@ onEveryStore(
     await comeBack(on, sent);
     assert.deepEqual(await standing(on), ["SCHEDULED", "PAUSED", NOMINAL_US, 1]);
     assert.deepEqual(await gates(on), [[0, 0]]);
-    assert.deepEqual(await on.store.releaseHeld([held]), ["back"]);
+    assert.deepEqual(await on.store.releaseHeld([held]), ["skipped"]);
     assert.deepEqual((await standing(on)).slice(0, 2), ["SKIPPED", "PAUSED"]);
     assert.equal((await on.jobs.getByUid(uid))?.fireCount, 0);
     assert.deepEqual(await on.store.releaseHeld([held]), ["back"], "asked again nothing changes");
@@ -87,7 +87,7 @@ for (const [how, change, [state, reason]] of ENDS) {
       await change(on);
       await comeBack(on, sent);
       on.clock.us = NOMINAL_US;
-      assert.deepEqual(await on.store.makeReady([id]), []);
+      assert.deepEqual(await on.store.makeReady([id]), [{ executionId: id, ended: state }]);
       assert.deepEqual((await standing(on)).slice(0, 2), [state, reason]);
       assert.deepEqual(await gates(on), [[0, 0]]);
     },
@@ -102,7 +102,7 @@ onEveryStore("rule 11: what changes between coming back and its time is kept as 
   const outcome = await on.jobs.pause(...name, "repairs");
   assert.ok(outcome.kind === "changed" && outcome.held !== undefined, "it is waited for");
   on.clock.us = NOMINAL_US;
-  assert.deepEqual(await on.store.makeReady([id]), []);
+  assert.deepEqual(await on.store.makeReady([id]), [{ executionId: id, ended: "SKIPPED" }]);
   assert.deepEqual((await standing(on)).slice(0, 2), ["SKIPPED", "PAUSED"]);
 });
 
@@ -117,7 +117,7 @@ onEveryStore(
     const outcome = await on.jobs.pause(...name, "repairs");
     assert.ok(outcome.kind === "changed");
     assert.deepEqual(await gates(on), [[0, 0]]);
-    assert.deepEqual(await on.store.releaseHeld([outcome.held ?? assert.fail()]), ["back"]);
+    assert.deepEqual(await on.store.releaseHeld([outcome.held ?? assert.fail()]), ["skipped"]);
     assert.deepEqual((await standing(on)).slice(0, 2), ["SKIPPED", "PAUSED"]);
   },
 );

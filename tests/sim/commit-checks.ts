@@ -22,6 +22,8 @@ export function checkCommit(store: SimStore, name: string, changes: readonly Row
   for (const change of executions) checkGate(store, change);
   for (const change of executions) checkLoss(change);
   for (const change of executions) checkCancelling(store, change);
+  for (const change of executions) checkSkipped(store, change);
+  if (name === "admit") for (const change of executions) checkLeader(store, change);
 }
 
 /** Rule 9: the store's next fire stands while its schedule does, though an update has read an earlier one. */
@@ -72,20 +74,61 @@ function checkGate(store: SimStore, { before, after }: RowChange): void {
   );
 }
 
-/** Who begins to wait under CANCEL_RUNNING has asked all that hold the gate to end. */
+/** Sent ahead of its time, which has not come (rule 11). */
+const AHEAD = "(attempt > 0 AND ready_us > dispatch_us AND ready_us > ? AND scheduled_us > ?)";
+
+/** Who begins to wait under CANCEL_RUNNING has asked all that hold the gate to end; what is held for its time is none of them. */
 function checkCancelling(store: SimStore, { before, after }: RowChange): void {
   if (after === null || after.waiting_gate === null || before?.waiting_gate === after.waiting_gate) return;
   // One that a change of the limit sends to wait again is no new one.
   if (after.overlap !== overlapNumber("CANCEL_RUNNING")) return;
   const holders = store.rows(
     `SELECT execution_id FROM executions WHERE gate_keys = ? AND gates_held = 1
-      AND stop_reason <> ${STOP_REASONS.indexOf("CANCEL")}`,
+      AND stop_reason <> ${STOP_REASONS.indexOf("CANCEL")} AND NOT ${AHEAD}`,
     String(after.gate_keys),
+    store.nowUs(),
+    store.nowUs(),
   );
   promise(
     "CANCEL_RUNNING cancels what runs",
     holders.length === 0,
     () => `${after.execution_id} waits for ${holders[0]?.execution_id}, which nobody asked to end`,
+  );
+}
+
+/** Rule 11: overlap is never decided by a fire that is held for its time: another one runs, or waits before it. */
+function checkSkipped(store: SimStore, { before, after }: RowChange): void {
+  if (after === null || after.gate_keys === null || before?.state === after.state) return;
+  if (Number(after.state) !== StateNumber.SKIPPED || Number(after.state_reason) !== reasonNumber("OVERLAP")) return;
+  const [earlier] = store.rows(
+    `SELECT execution_id FROM executions WHERE gate_keys = ? AND execution_id <> ?
+      AND (waiting_gate IS NOT NULL OR gates_held = 1 AND NOT ${AHEAD}) LIMIT 1`,
+    String(after.gate_keys),
+    String(after.execution_id),
+    store.nowUs(),
+    store.nowUs(),
+  );
+  promise(
+    "a held fire is no earlier one",
+    earlier !== undefined,
+    () => `${after.execution_id} is skipped for it alone`,
+  );
+}
+
+/** Rule 7: while one waits to cancel what holds a gate, nothing that could run as well as it is let in before it. */
+function checkLeader(store: SimStore, { before, after }: RowChange): void {
+  if (before === null || after === null || before.waiting_gate === null || after.gates_held === null) return;
+  const [leader] = store.rows(
+    `SELECT w.execution_id FROM executions a JOIN executions w ON w.waiting_gate = a.gate_keys
+      AND w.route_id = a.route_id WHERE a.execution_id = ? AND w.overlap = ${overlapNumber("CANCEL_RUNNING")}
+      AND a.overlap <> w.overlap AND (w.start_deadline_us IS NULL OR w.start_deadline_us >= ?)`,
+    String(after.execution_id),
+    store.nowUs(),
+  );
+  promise(
+    "CANCEL_RUNNING goes first",
+    leader === undefined,
+    () => `${after.execution_id} is let in before ${leader?.execution_id}`,
   );
 }
 

@@ -16,6 +16,7 @@ import { promise } from "./verdict.ts";
 const ROUNDING_MS = 1;
 
 const CALL_BACKS = [stopReasonNumber("PAUSED"), stopReasonNumber("SUPERSEDED")];
+const CANCEL = stopReasonNumber("CANCEL");
 const JOB_CHANGES: ReadonlySet<string> = new Set(["job.pause", "job.update", "job.delete"]);
 const PAUSED = reasonNumber("PAUSED");
 const SUPERSEDED = reasonNumber("SUPERSEDED");
@@ -54,6 +55,7 @@ export class HeldCheckers implements RecordEvents {
       if (name === "release_held") this.#released(before, after);
       this.#dispatched(name, before, after);
       this.#stopped(before, after);
+      if (name !== "request_stop") this.#notCancelled(before, after);
       this.#renewed(before, after);
     }
   }
@@ -104,6 +106,18 @@ export class HeldCheckers implements RecordEvents {
     });
   }
 
+  /** Nobody but a caller ends what is held for its time. */
+  #notCancelled(before: ChangedRow | null, after: ChangedRow): void {
+    const isCancelled = Number(after.stop_reason) === CANCEL && Number(before?.stop_reason) !== CANCEL;
+    const held = this.#held.get(String(after.execution_id));
+    const isHeld = held?.attempt === after.attempt && (held?.untilUs ?? 0) > this.#around.store.nowUs();
+    promise(
+      "what is held is called back and not cancelled",
+      !isCancelled || !isHeld,
+      () => `${after.execution_id} is cancelled before its time`,
+    );
+  }
+
   /** What a pause has called back does not come again. */
   #released(before: ChangedRow | null, after: ChangedRow): void {
     const wasPaused = Number(before?.state) === StateNumber.SCHEDULED && Number(before?.state_reason) === PAUSED;
@@ -129,7 +143,12 @@ export class HeldCheckers implements RecordEvents {
   #renewed(before: ChangedRow | null, after: ChangedRow): void {
     const id = String(after.execution_id);
     const isBack = Number(after.state) === StateNumber.SCHEDULED && Number(after.state_reason) === SUPERSEDED;
-    if (isBack && before?.state_reason !== after.state_reason) this.#superseded.set(id, Number(after.job_revision));
+    // Called back by an earlier execution of the job, and not by a change, it has that revision already.
+    const [job] = isBack
+      ? this.#around.store.rows("SELECT revision FROM jobs WHERE job_uid = ?", String(after.job_uid))
+      : [];
+    if (job !== undefined && before?.state_reason !== after.state_reason)
+      this.#superseded.set(id, Number(job.revision));
     const revision = this.#superseded.get(id);
     if (revision === undefined || Number(after.state) !== StateNumber.READY) return;
     this.#superseded.delete(id);
@@ -140,8 +159,8 @@ export class HeldCheckers implements RecordEvents {
     );
     promise(
       "what was superseded runs as its job is",
-      Number(after.job_revision) > revision && other === undefined,
-      () => `${id} came back at revision ${revision} and is ready with that of ${after.job_revision}`,
+      Number(after.job_revision) >= revision && other === undefined,
+      () => `${id} came back when its job was at revision ${revision}, and is ready with that of ${after.job_revision}`,
     );
   }
 }

@@ -26,6 +26,7 @@ import { newTraceparent, traceIdOf } from "../../services/common/telemetry/trace
 import { durationOfMs, timestampOfUs } from "../../services/common/wire/time.ts";
 import { Client, MAX_TRIES, type Told } from "./client.ts";
 import { Demand, type LoadProfile, targetOf, type Unique } from "./demand.ts";
+import { HeldLoad } from "./held-load.ts";
 import type { Surroundings } from "./node-parts.ts";
 import type { SeededRandom } from "./random.ts";
 import type { WorkPlan } from "./work.ts";
@@ -34,10 +35,6 @@ import type { WorkPlan } from "./work.ts";
 const JOB_NAMES = ["alpha", "beta", "gamma"];
 /** Tries of a call that has to be answered. */
 const MANY_TRIES = 100;
-
-/** Part of the held fires at which somebody asks for something, and within how long. */
-const HELD_SHARE = 0.2;
-const HELD_MS = 280;
 
 /** Load is the clients. */
 export class Load {
@@ -48,8 +45,7 @@ export class Load {
   readonly #demand: Demand;
   /** Draws limits of time. */
   readonly #limits: SeededRandom;
-  /** Draws what is asked for while a fire is held. */
-  readonly #heldDraws: SeededRandom;
+  readonly #held: HeldLoad;
   /** Draws unique keys. */
   readonly #uniques: SeededRandom;
   /** Draws who is asked to leave. */
@@ -64,7 +60,8 @@ export class Load {
     this.#client = new Client(around, this.#random, addresses);
     this.#demand = new Demand(profile);
     this.#limits = this.#random.branch("limits");
-    this.#heldDraws = this.#random.branch("held");
+    const held = this.#random.branch("held");
+    this.#held = new HeldLoad(this.#client, this.#demand, held, (executionId) => this.#cancel(executionId));
     this.#uniques = this.#random.branch("uniques");
     this.#drains = this.#random.branch("drains");
   }
@@ -83,36 +80,14 @@ export class Load {
     next();
   }
 
-  /** A fire is held at its executor. Some clients change its job just then, or cancel it: by chance that would be rare. */
+  /** A fire is held at its executor. */
   heard(jobId: string, executionId: string): void {
-    const random = this.#heldDraws;
-    if (this.#isOver || !random.chance(HELD_SHARE)) return;
-    const ask = random.pick([
-      () => this.#pauseAWhile(jobId),
-      () => this.#cancel(executionId),
-      () => this.#retarget(jobId),
-    ]);
-    this.#client.process.setTimer(random.between(0, HELD_MS), () => {
-      if (!this.#isOver) void ask?.();
-    });
-  }
-
-  async #pauseAWhile(jobId: string): Promise<void> {
-    const pause = PauseJobRequest.fromPartial({ jobId, reason: "held" });
-    await this.#client.change(JobServiceService.pauseJob, pause, MAX_TRIES);
-    await this.#client.process.sleep(500);
-    const resume = ResumeJobRequest.fromPartial({ jobId });
-    await this.#client.change(JobServiceService.resumeJob, resume, MAX_TRIES);
-  }
-
-  async #retarget(jobId: string): Promise<void> {
-    const job = { jobId, target: this.#demand.target(this.#heldDraws) };
-    const request = UpdateJobRequest.fromPartial({ job, updateMask: ["target"] });
-    await this.#client.change(JobServiceService.updateJob, { ...request, jobId }, MAX_TRIES);
+    this.#held.heard(jobId, executionId);
   }
 
   /** Nothing more is asked for. */
   stop(): void {
+    this.#held.stop();
     this.#isOver = true;
   }
 

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { SqlExecutionStore } from "../../services/common/adapter/sql/executions.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
-import type { SqlDatabase, SqlSession } from "../../services/common/adapter/sql/session.ts";
 import type { AttemptOutcome } from "../../services/common/domain/attempt.ts";
 import type { Execution, NewExecution } from "../../services/common/domain/execution.ts";
 import { fireExecutionId } from "../../services/common/domain/execution-id.ts";
@@ -13,6 +12,7 @@ import type { ClaimedSlot } from "../../services/common/port/store-executions.ts
 import type { Fire } from "../../services/common/port/store-jobs.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
+import { clockedDatabase } from "./clocked-database.ts";
 import { addExecutor, newExecution, resultOf, type StoreSetup, slot } from "./execution-store.ts";
 
 /** The job. */
@@ -31,15 +31,7 @@ export const name = ["default", "job-1"] as const;
 /** A store whose clock the test sets. */
 export async function rig(setup: StoreSetup) {
   const clock = { us: NOMINAL_US - 200_000 };
-  const timed = (session: SqlSession): SqlSession =>
-    Object.create(session, { nowUs: { value: () => Promise.resolve(clock.us) } }) as SqlSession;
-  const { database } = setup;
-  const own: SqlDatabase = {
-    dialect: database.dialect,
-    read: (kind, body) => database.read(kind, (session) => body(timed(session))),
-    transact: (kind, body) => database.transact(kind, (session) => body(timed(session))),
-    transactOne: (kind, body) => database.transactOne(kind, (session) => body(timed(session))),
-  };
+  const own = clockedDatabase(setup.database, () => clock.us);
   const jobs = new SqlJobStore(own);
   const store = new SqlExecutionStore({ database: own, random: new SystemRandom(), clock: new SystemClock() });
   const created = await jobs.create({ ...spec(), jobUid: uid, shard: 9, nextFireUs: NOMINAL_US, createUs: 1 }, null);

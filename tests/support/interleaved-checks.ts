@@ -81,10 +81,16 @@ const NOTHING: Readonly<Record<string, string>> = {
   "a gate that somebody holds or waits at is there": `SELECT e.execution_id FROM executions e
     LEFT JOIN gates g ON g.gate_key = e.gate_keys
     WHERE (e.gates_held = 1 OR e.waiting_gate IS NOT NULL) AND g.gate_key IS NULL`,
-  // One whose overlap policy is not ALLOW waits till nobody holds the gate.
+  "a label has its execution":
+    "SELECT l.execution_id FROM execution_labels l LEFT JOIN executions e ON e.execution_id = l.execution_id WHERE e.execution_id IS NULL",
+  "an execution with labels is found by them": `SELECT e.execution_id FROM executions e
+    LEFT JOIN execution_labels l ON l.execution_id = e.execution_id WHERE e.labels LIKE '{"team"%' AND l.label IS NULL`,
+  // One whose overlap policy is not ALLOW waits till nobody holds the gate; all wait behind one that cancels what holds it.
   "a gate with room that somebody waits at is tried": `SELECT e.execution_id, g.held, g.waiting FROM executions e
     JOIN gates g ON g.gate_key = e.waiting_gate
-    WHERE g.try_us IS NULL AND (g.held = 0 OR e.overlap = ${overlapNumber("ALLOW")} AND (g.max_concurrency = 0 OR g.held < g.max_concurrency))`,
+    WHERE g.try_us IS NULL AND (g.held = 0 OR e.overlap = ${overlapNumber("ALLOW")} AND (g.max_concurrency = 0 OR g.held < g.max_concurrency))
+      AND (g.held = 0 OR NOT EXISTS (SELECT 1 FROM executions w WHERE w.waiting_gate = g.gate_key
+        AND w.overlap = ${overlapNumber("CANCEL_RUNNING")}))`,
 };
 
 async function checkRows({ setup, job }: InterleavedWorld): Promise<void> {

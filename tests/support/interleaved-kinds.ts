@@ -12,10 +12,13 @@ import type { JobStore } from "../../services/common/port/store-jobs.ts";
 import { SystemClock } from "../../services/common/runtime/system-clock.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { failed, newExecution, resultOf, routeId, slot, slots, submission, succeeded } from "./execution-store.ts";
-import { type InterleavedWorld, KEY, pieceOf, type TargetState } from "./interleaved-world.ts";
+import { heldKinds } from "./interleaved-held-kinds.ts";
+import type { TargetState } from "./interleaved-needs.ts";
+import { type InterleavedWorld, KEY, pieceOf } from "./interleaved-world.ts";
 
 /** What one side works with. */
 export type SideStores = {
+  readonly database: SqlDatabase;
   readonly executions: ExecutionStore;
   readonly jobs: JobStore;
   readonly executors: SqlExecutorStore;
@@ -26,6 +29,7 @@ export type SideStores = {
 /** The parts of the store on a side's database. */
 export function storesOn(database: SqlDatabase): SideStores {
   return {
+    database,
     executions: new SqlExecutionStore({ database, random: new SystemRandom(), clock: new SystemClock() }),
     jobs: new SqlJobStore(database),
     executors: new SqlExecutorStore(database),
@@ -45,6 +49,8 @@ export type Kind = {
   readonly isPast?: boolean;
   /** The job was deleted, where the other kind is not about the job. */
   readonly isJobGone?: boolean;
+  /** The job's next fire lies ahead. */
+  readonly isAhead?: boolean;
   /** It changes or reads the job itself. */
   readonly isOfJob?: boolean;
   readonly act: (stores: SideStores, world: InterleavedWorld) => Promise<unknown>;
@@ -180,4 +186,5 @@ export const kinds: readonly Kind[] = [
     act: ({ output }, world) => output.append([pieceOf(world.anyAttempt, 2)]),
   },
   { name: "recount", target: null, act: ({ executions }) => executions.recountGates() },
+  ...heldKinds,
 ];

@@ -7,8 +7,9 @@ import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { type Backends, createDatabase, startBackends } from "./backends.ts";
 import { checkWorld, SeenCommits } from "./interleaved-checks.ts";
 import { type Kind, kinds, storesOn } from "./interleaved-kinds.ts";
+import type { TargetState, WorldNeeds } from "./interleaved-needs.ts";
 import { InterleavedSide } from "./interleaved-side.ts";
-import { InterleavedWorld, type TargetState, type WorldNeeds, type WorldStore } from "./interleaved-world.ts";
+import { InterleavedWorld, type WorldStore } from "./interleaved-world.ts";
 import { type InterleavedWork, type InterleavingCount, Interleavings } from "./interleavings.ts";
 import { opened, type TestDatabase } from "./store.ts";
 
@@ -80,7 +81,7 @@ function storeOf({ database, sql }: TestDatabase): WorldStore {
 /** Kinds that need an execution, whatever its state. */
 const NEEDY = new Set(["stop", "expire"]);
 /** States of executions that have an attempt. */
-const TRIED: readonly TargetState[] = ["running", "retry", "ended"];
+const TRIED: readonly TargetState[] = ["running", "retry", "held", "back", "ended"];
 
 /** The rows that two kinds meet at. */
 function needsOf(first: Kind, second: Kind): WorldNeeds {
@@ -91,6 +92,7 @@ function needsOf(first: Kind, second: Kind): WorldNeeds {
   return {
     targets,
     hasKey: both.some(({ hasKey }) => hasKey === true),
+    isAhead: both.some(({ isAhead }) => isAhead === true),
     isPast: both.some(({ isPast }) => isPast === true),
     isJobGone: both.some(({ isJobGone }) => isJobGone === true) && !both.some(({ isOfJob }) => isOfJob === true),
   };

@@ -4,18 +4,24 @@
  */
 import assert from "node:assert/strict";
 import { tables } from "../../services/common/adapter/sql/entity/tables.ts";
-import { jobGateKey } from "../../services/common/adapter/sql/gates.ts";
+import { overlapNumber, stopReasonNumber } from "../../services/common/adapter/sql/execution-row.ts";
+import { jobGateKey } from "../../services/common/adapter/sql/gate-row.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlOffsetStore } from "../../services/common/adapter/sql/offsets.ts";
 import { SqlOutputStore } from "../../services/common/adapter/sql/output.ts";
 import type { SqlValue } from "../../services/common/adapter/sql/session.ts";
 import type { OutputPiece } from "../../services/common/domain/attempt.ts";
 import type { Execution, NewExecution } from "../../services/common/domain/execution.ts";
+import { fireExecutionId } from "../../services/common/domain/execution-id.ts";
 import type { JobUid } from "../../services/common/domain/identifier.ts";
 import type { Job } from "../../services/common/domain/job.ts";
 import { defaultPolicy, type ExecutionPolicy } from "../../services/common/domain/policy.ts";
+import { routeIdOf, routeText, TO_BE_PINNED } from "../../services/common/domain/route.ts";
+import { scheduleDefaults } from "../../services/common/domain/schedule/schedule.ts";
 import { uniqueKey } from "../../services/common/domain/unique-key.ts";
 import type { Placement, SubmitOutcome } from "../../services/common/port/store-executions.ts";
+import type { Fire } from "../../services/common/port/store-jobs.ts";
+import { clockedDatabase } from "./clocked-database.ts";
 import {
   addExecutor,
   failed,
@@ -25,30 +31,26 @@ import {
   routeId,
   routeTextOfAll,
   type StoreSetup,
+  slot,
   slots,
   submission,
   succeeded,
 } from "./execution-store.ts";
+import { notStarted } from "./held-store.ts";
+import type { HolderState, TargetState, WorldNeeds } from "./interleaved-needs.ts";
 import { createRequest, newJob } from "./store-records.ts";
-
-/** States that a transaction is about: `due` is a fire whose time has come, `retry` waits after an attempt that failed. */
-export type TargetState = "ready" | "waiting" | "running" | "retry" | "due" | "ended";
-
-/** What the rows are to be. */
-export type WorldNeeds = {
-  readonly targets: ReadonlySet<TargetState>;
-  /** The target carries the unique key. */
-  readonly hasKey: boolean;
-  /** What waits is past its start deadline. */
-  readonly isPast: boolean;
-  /** The job is gone. */
-  readonly isJobGone: boolean;
-};
 
 const UID = "33333333-3333-4333-8333-333333333333" as JobUid;
 /** Tables that nothing here writes. */
 const UNUSED = new Set(["descriptors", "descriptor_methods", "feeds", "mesh"]);
 const NOMINAL_US = 1_700_000_000_000_000;
+const PERIOD_US = 60_000_000;
+/** A fire is sent so long before its time. */
+const AHEAD_US = 100_000;
+const HOLDERS: readonly HolderState[] = ["running", "retry", "held", "ready", "unpinned"];
+const OPEN_ROUTE = routeText({ kind: "command", method: "", namespace: "default", labels: {}, pin: TO_BE_PINNED });
+/** Where what is to be pinned waits. */
+export const openRouteId = routeIdOf(OPEN_ROUTE);
 /** Retried at once, up to three attempts; kept for a minute. */
 export const worldPolicy: ExecutionPolicy = {
   ...defaultPolicy,
@@ -70,6 +72,8 @@ export class InterleavedWorld {
   readonly jobs: SqlJobStore;
   readonly targets = new Map<TargetState, Execution>();
   job: Job | null = null;
+  /** A nominal time that lies ahead. */
+  readonly aheadUs = Math.ceil(Date.now() / 1_000) * 1_000_000 + 3_600_000_000;
   placement: Placement | null = null;
 
   private constructor(setup: WorldStore) {
@@ -97,6 +101,7 @@ export class InterleavedWorld {
       cause: "RUN_JOB",
       policy: worldPolicy,
       gateKeys: [GATE],
+      labels: { team: "a" },
       ...more,
     });
   }
@@ -109,8 +114,9 @@ export class InterleavedWorld {
     return this.placement ?? assert.fail("no executor");
   }
 
+  /** The next fire of the job. */
   get nominalUs(): number {
-    return NOMINAL_US;
+    return this.aJob.nextFireUs ?? assert.fail("it fires no more");
   }
 
   /** The one that waits or runs; what has ended only when there is no other. */
@@ -128,16 +134,17 @@ export class InterleavedWorld {
     return this.targets.get(state) ?? assert.fail(`no target is ${state}`);
   }
 
-  async #fill({ targets, hasKey, isPast, isJobGone }: WorldNeeds): Promise<void> {
+  async #fill({ targets, hasKey, isPast, isJobGone, isAhead }: WorldNeeds): Promise<void> {
     this.placement = await addExecutor(this.setup);
-    const holders = (["running", "retry", "ready"] as const).filter((state) => targets.has(state));
+    const holders = HOLDERS.filter((state) => targets.has(state));
     const policy = { ...defaultPolicy, maxConcurrency: Math.max(holders.length, 1) };
-    const draft = newJob({ namespace: "default", jobId: "shared", jobUid: UID, nextFireUs: NOMINAL_US, policy });
-    const created = await this.jobs.create(draft, createRequest(draft));
-    this.job = created.kind === "created" ? created.job : assert.fail(created.kind);
+    await this.#create(policy, isAhead || targets.has("held") || targets.has("back"));
     await new SqlOffsetStore(this.setup.database).read(1);
     await this.setup.sql((session) =>
-      session.execute("INSERT INTO routes (route_id, text) VALUES (?, ?)", [routeId, routeTextOfAll]),
+      session.execute("INSERT INTO routes (route_id, text) VALUES (?, ?), (?, ?)", [
+        ...[routeId, routeTextOfAll],
+        ...[openRouteId, OPEN_ROUTE],
+      ]),
     );
     let key = hasKey;
     const keyed = (): boolean => {
@@ -146,14 +153,44 @@ export class InterleavedWorld {
       return mine;
     };
     if (targets.has("ended")) this.targets.set("ended", await this.#ended());
+    if (targets.has("back")) this.targets.set("back", await this.#back());
     for (const state of holders) this.targets.set(state, await this.#holder(state, keyed()));
     if (targets.has("due")) this.targets.set("due", await this.#due(keyed()));
     if (targets.has("waiting")) this.targets.set("waiting", await this.#waiting(holders.length === 0, keyed()));
+    if (targets.has("cancelling"))
+      this.targets.set("cancelling", await this.#cancelling(holders.length === 0, keyed()));
     if (isPast) await this.#set("start_deadline_us = 1 WHERE state IN (1, 2)");
     if (isJobGone) await this.jobs.delete("default", "shared", null);
+    else this.job = await this.jobs.getByUid(UID);
   }
 
-  async #holder(state: "running" | "retry" | "ready", hasKey: boolean): Promise<Execution> {
+  async #create(policy: ExecutionPolicy, isAhead: boolean): Promise<void> {
+    const nextFireUs = isAhead ? this.aheadUs : NOMINAL_US;
+    const when = { kind: "interval", intervalMs: PERIOD_US / 1_000 } as const;
+    const schedule = { ...scheduleDefaults, when, startMs: nextFireUs / 1_000 };
+    const named = { namespace: "default", jobId: "shared", jobUid: UID, nextFireUs, policy };
+    const draft = newJob({ ...named, ...(isAhead ? { schedule } : {}) });
+    const created = await this.jobs.create(draft, createRequest(draft));
+    this.job = created.kind === "created" ? created.job : assert.fail(created.kind);
+  }
+
+  /** A fire of the job for a slot, before its time. */
+  fireAhead(): Fire {
+    const { jobUid, revision } = this.aJob;
+    const nominalUs = this.nominalUs;
+    const executionId = fireExecutionId(jobUid, nominalUs / 1_000, 0);
+    const at = { executionId, cause: "SCHEDULE", scheduledUs: nominalUs, readyUs: nominalUs } as const;
+    const executions = [this.gated({ ...at, overlap: "ALLOW" })];
+    const base = { jobUid, revision, nominalUs, nextUs: nominalUs + PERIOD_US };
+    return { ...base, executions, skipped: [], slot: slot(this.aPlacement) };
+  }
+
+  async #holder(state: HolderState, hasKey: boolean): Promise<Execution> {
+    if (state === "held") return await this.#held();
+    if (state === "unpinned") {
+      const policy = { ...worldPolicy, routingStrategy: "ROUND_ROBIN" } as const;
+      return await this.#submit(this.gated({ policy, routeId: openRouteId }), hasKey);
+    }
     const ready = await this.#submit(this.gated(), hasKey);
     assert.equal(ready.blockedKey, null);
     if (state === "ready") return ready;
@@ -165,11 +202,43 @@ export class InterleavedWorld {
     return running;
   }
 
+  /** Sent ahead, by a schedule that does not run two at once. */
+  async #held(): Promise<Execution> {
+    const { database } = this.setup;
+    const outcome = await new SqlJobStore(clockedDatabase(database, () => this.nominalUs - AHEAD_US)).fire(
+      this.fireAhead(),
+    );
+    const held = outcome.kind === "fired" ? outcome.dispatched : undefined;
+    assert.ok(held !== undefined, outcome.kind);
+    await this.#set(`overlap = ${overlapNumber("SKIP")} WHERE execution_id = ?`, held.executionId);
+    this.job = await this.jobs.getByUid(UID);
+    return held;
+  }
+
+  async #back(): Promise<Execution> {
+    const held = await this.#held();
+    await this.#set(
+      `stop_reason = ${stopReasonNumber("SUPERSEDED")}, stop_us = 1 WHERE execution_id = ?`,
+      held.executionId,
+    );
+    await this.setup.store.storeResults([resultOf(held, notStarted, { startUs: null })], null);
+    await this.#set("ready_us = 1 WHERE execution_id = ?", held.executionId);
+    return held;
+  }
+
+  async #cancelling(hasRoom: boolean, hasKey: boolean): Promise<Execution> {
+    const waiting = await this.#waiting(hasRoom, hasKey);
+    const policy = overlapNumber("CANCEL_RUNNING");
+    await this.#set(`overlap = ${policy} WHERE execution_id = ?`, waiting.executionId);
+    await this.setup.sql((session) => session.execute(`UPDATE gates SET overlap = ${policy}`));
+    return waiting;
+  }
+
   async #due(hasKey: boolean): Promise<Execution> {
     const fire = { cause: "SCHEDULE", overlap: "QUEUE_ONE", scheduledUs: NOMINAL_US - 1_000_000 } as const;
     const due = await this.#submit(this.gated({ ...fire, readyUs: Date.now() * 1_000 + 3_600_000_000 }), hasKey);
     await this.#set("ready_us = 1 WHERE execution_id = ?", due.executionId);
-    await this.setup.sql((session) => session.execute("UPDATE jobs SET fire_count = 1"));
+    await this.setup.sql((session) => session.execute("UPDATE jobs SET fire_count = fire_count + 1"));
     return due;
   }
 

@@ -31,7 +31,10 @@ export type HeldFire = {
 export type HeldOutcome =
   /** Its executor has not answered. */
   | "held"
-  /** It did not start: it has ended, or waits for its time as the job is now. */
+  /** It did not start: it has ended before, or waits for its time as the job is now. */
   | "back"
+  /** It did not start, and has ended just now. */
+  | "skipped"
+  | "cancelled"
   /** It started, or nobody knows. */
   | "unstopped";

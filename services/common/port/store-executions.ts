@@ -50,7 +50,12 @@ export type Submission = {
 /** Outcome of one submission. */
 export type SubmitOutcome =
   /** Stored as it was submitted; or, under REPLACE_WAITING, what waited under its unique key has its target and time. */
-  | { readonly kind: "stored"; readonly execution: Execution }
+  | {
+      readonly kind: "stored";
+      readonly execution: Execution;
+      /** A fire that was held ahead of its time and is called back for it, for a hint; unset when there is none. */
+      readonly calledBack?: ExecutionId;
+    }
   /** The same request_id with the same body made this one before. */
   | { readonly kind: "repeated"; readonly executionId: ExecutionId }
   | { readonly kind: "request_reused" }
@@ -158,6 +163,11 @@ export type ExecutionFilter = {
   readonly parentExecutionId?: ExecutionId | null;
 };
 
+/** What became of one whose time had come: claimable on its route, or ended by its job's overlap policy, a pause or a change. */
+export type MadeReady =
+  | { readonly executionId: ExecutionId; readonly routeId: RouteId }
+  | { readonly executionId: ExecutionId; readonly ended: ExecutionState };
+
 /** A state that a waiter may look for. */
 export type StateOf = { readonly executionId: ExecutionId; readonly state: ExecutionState };
 
@@ -237,11 +247,9 @@ export interface ExecutionStore {
   ): Promise<readonly { readonly executionId: ExecutionId; readonly readyUs: number }[]>;
   /**
    * SCHEDULED ones whose time has come become READY, through their gates where
-   * they have any; answers those that are claimable now.
+   * they have any; answers those that are claimable now, and those that ended instead.
    */
-  makeReady(
-    executionIds: readonly ExecutionId[],
-  ): Promise<readonly { readonly executionId: ExecutionId; readonly routeId: RouteId }[]>;
+  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly MadeReady[]>;
   /**
    * Rule 24: ends up to `limit` (500 at most) executions that wait, SCHEDULED or READY, past their start deadline:
    * EXPIRED, or, where an attempt had failed and the limit was retry.max_duration, as that attempt ended.

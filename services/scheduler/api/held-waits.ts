@@ -42,7 +42,7 @@ export class HeldWaits {
       const outcomes = await store.executions.releaseHeld(waiting);
       for (const [index, { executionId }] of waiting.entries()) {
         if (outcomes[index] === "unstopped") unstopped.push(executionId);
-        if (outcomes[index] === "back") hints.tell({ kind: "ended", executionId });
+        if (outcomes[index] !== "held" && outcomes[index] !== "unstopped") hints.tell({ kind: "ended", executionId });
       }
       waiting = waiting.filter((_, index) => outcomes[index] === "held");
       if (waiting.length === 0) break;

@@ -172,6 +172,9 @@ export class Submitter {
       const outcome = outcomes[index];
       const stored = outcome?.kind === "stored" ? outcome.execution : null;
       const { slot } = submission;
+      if (outcome?.kind === "stored" && outcome.calledBack !== undefined) {
+        this.#deps.hints.tell({ kind: "stop", executionId: outcome.calledBack });
+      }
       if (slot !== null && stored?.state === "DISPATCHED" && stored.fence === slot.fence) {
         this.#deps.sender.send(stored, slot.sessionNumber);
         continue;

@@ -128,9 +128,10 @@ export class WaitTimer {
     try {
       const ready = await store.executions.makeReady(batch);
       const counts = new Map<RouteId, number>();
-      for (const { routeId } of ready) counts.set(routeId, (counts.get(routeId) ?? 0) + 1);
+      const claimable = ready.flatMap((one) => ("routeId" in one ? [one] : []));
+      for (const { routeId } of claimable) counts.set(routeId, (counts.get(routeId) ?? 0) + 1);
       for (const [routeId, count] of counts) hints.tell({ kind: "ready", routeId, bestRank: 0, count });
-      return batch.length - ready.length;
+      return batch.length - claimable.length;
     } catch (error) {
       // They stand in the store as they were: a later round reads them again.
       if (error instanceof StoreUnavailable) return 0;

@@ -71,4 +71,37 @@ export const heldMutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "what is held for its time counts as an earlier one",
+    rules: [7, 11],
+    changes: [
+      {
+        file: `${SQL}/gates.ts`,
+        find: "const held = isEarlier && this.#ahead.has(key) ? holders - 1 : holders;",
+        replace: "const held = isEarlier && this.#ahead.has(key) ? holders : holders;",
+      },
+    ],
+  },
+  {
+    name: "CANCEL_RUNNING ends what is held for its time",
+    rules: [7, 11],
+    changes: [
+      {
+        file: `${SQL}/overlapped.ts`,
+        find: "rows.filter((row) => !isAhead(row, nowUs) && inWay.has(",
+        replace: "rows.filter((row) => inWay.has(",
+      },
+    ],
+  },
+  {
+    name: "what is to cancel what runs waits behind what is queued",
+    rules: [7],
+    changes: [
+      {
+        file: `${SQL}/admission.ts`,
+        find: "return leader === undefined ? rows : [leader,",
+        replace: "return leader === undefined || rows.length > 0 ? rows : [leader,",
+      },
+    ],
+  },
 ];

@@ -64,8 +64,8 @@ export const pinMutations: readonly Mutation[] = [
     changes: [
       {
         file: "services/common/adapter/sql/overlapped.ts",
-        find: "WHERE execution_id = ? AND stop_reason <> ?`",
-        replace: "WHERE execution_id = ? AND stop_reason > 100 + ?`",
+        find: ") AND stop_reason <> ?`",
+        replace: ") AND stop_reason > 100 + ?`",
       },
     ],
   },

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { NewExecution } from "../../../services/common/domain/execution.ts";
+import type { JobUid } from "../../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
@@ -101,4 +103,28 @@ test("what its start deadline ends is counted once", async () => {
   assert.equal((await rig.store.expire(10)).length, 1);
   assert.equal((await rig.store.expire(10)).length, 0);
   assert.equal((await measuring.scrape()).value('jobmesh_executions_ended_total{state="EXPIRED"}'), 1);
+});
+
+test("what a call back and an overlap policy end is counted once", async () => {
+  await using measuring = await setup();
+  const { rig } = measuring;
+  const later = { readyUs: (await measuring.store.nowUs()) + 60_000_000, jobUid: "gone" as JobUid };
+  const waiting = (): NewExecution => newExecution({ ...later, gateKeys: ["job:gone"], overlap: "SKIP" });
+  const [first, second, third] = await submitAll(rig, [waiting(), waiting(), waiting()]);
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  await submitAll(rig, [newExecution({ gateKeys: ["job:gone"] })]);
+  await rig.sql((session) => session.execute("UPDATE executions SET ready_us = 1"));
+  assert.deepEqual(await rig.store.makeReady([first.executionId]), [
+    { executionId: first.executionId, ended: "SKIPPED" },
+  ]);
+  // Two that came back, whose job is gone by now.
+  const back = "UPDATE executions SET state_reason = 15 WHERE state = 1";
+  await rig.sql((session) => session.execute(back));
+  const held = { executionId: second.executionId, attempt: 1, jobRevision: 1 };
+  assert.deepEqual(await rig.store.releaseHeld([held]), ["cancelled"]);
+  assert.deepEqual(await rig.store.releaseHeld([held]), ["back"]);
+  await rig.store.makeReady([third.executionId]);
+  const seen = await measuring.scrape();
+  assert.equal(seen.value('jobmesh_executions_ended_total{state="SKIPPED"}'), 1);
+  assert.equal(seen.value('jobmesh_executions_ended_total{state="CANCELLED"}'), 2);
 });

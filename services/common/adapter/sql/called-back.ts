@@ -44,10 +44,17 @@ export function releaseHeld(db: SqlDatabase, held: readonly HeldFire[]): Promise
     const jobs = await lockJobs(session, ids);
     const locked = await lockExecutions(session, FULL_COLUMNS, ids);
     const rows = new Map(locked.map((row) => [text(row, "execution_id") as ExecutionId, row]));
-    const refused: Row[] = [];
-    for (const row of rows.values()) if (await decide(session, row, jobs)) refused.push(row);
-    await takeFiresBack(session, refused);
-    return held.map((one) => outcomeOf(one, rows.get(one.executionId)));
+    const ended = new Map<ExecutionId, "skipped" | "cancelled">();
+    for (const [id, row] of rows) {
+      const end = await decide(session, row, jobs);
+      if (end !== null) ended.set(id, end);
+    }
+    // What is SKIPPED counts as a fire no more.
+    await takeFiresBack(
+      session,
+      [...rows].flatMap(([id, row]) => (ended.get(id) === "skipped" ? [row] : [])),
+    );
+    return held.map((one) => ended.get(one.executionId) ?? outcomeOf(one, rows.get(one.executionId)));
   });
 }
 
@@ -68,25 +75,29 @@ async function lockJobs(session: SqlSession, ids: readonly ExecutionId[]): Promi
   return jobs;
 }
 
-/** True when it is SKIPPED, and counts as a fire no more. */
-async function decide(session: SqlSession, row: Row, jobs: ReadonlyMap<string, Job>): Promise<boolean> {
+/** How it has ended by this; null when it goes on, or is none that came back. */
+async function decide(
+  session: SqlSession,
+  row: Row,
+  jobs: ReadonlyMap<string, Job>,
+): Promise<"skipped" | "cancelled" | null> {
   const execution = executionOf(row);
-  if (!isCalledBack({ state: execution.state, reason: execution.stateReason })) return false;
+  if (!isCalledBack({ state: execution.state, reason: execution.stateReason })) return null;
   const job = jobs.get(execution.jobUid ?? "");
   if (job === undefined) {
     await end(session, execution, "CANCELLED", "JOB_DELETED", "the job was deleted");
-    return false;
+    return "cancelled";
   }
   if (execution.stateReason === "PAUSED" || job.paused) {
     await end(session, execution, "SKIPPED", "PAUSED", job.paused ? job.pauseReason : execution.stateMessage);
-    return true;
+    return "skipped";
   }
   if (!hasFire(job, execution.scheduledUs)) {
     await end(session, execution, "SKIPPED", "SUPERSEDED", "the job's schedule has no such fire any more");
-    return true;
+    return "skipped";
   }
   await renew(session, execution, job);
-  return false;
+  return null;
 }
 
 /** True when the job's schedule fires at that time as it is now. One that cannot be read fires never. */

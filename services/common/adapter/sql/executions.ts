@@ -20,6 +20,7 @@ import type {
   ExecutionFilter,
   ExecutionStore,
   ExpiredExecution,
+  MadeReady,
   PendingWork,
   PinnedGroup,
   RequestClaim,
@@ -50,7 +51,7 @@ import type { SqlDatabase } from "./session.ts";
 import { markStarted } from "./starts.ts";
 import { requestStop, stopAttempt } from "./stop-requests.ts";
 import { submit } from "./submit.ts";
-import { type DueExecution, due, makeReady, type ReadyExecution } from "./timers.ts";
+import { type DueExecution, due, makeReady } from "./timers.ts";
 
 /** What a SqlExecutionStore works with. */
 export type SqlExecutionStoreDeps = {
@@ -150,7 +151,7 @@ export class SqlExecutionStore implements ExecutionStore {
     return due(this.#db, shards, untilUs, limit);
   }
 
-  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly ReadyExecution[]> {
+  makeReady(executionIds: readonly ExecutionId[]): Promise<readonly MadeReady[]> {
     return makeReady(this.#db, executionIds);
   }
 

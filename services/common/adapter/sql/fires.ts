@@ -1,17 +1,25 @@
 import { assert } from "../../domain/assert.ts";
-import type { NewExecution } from "../../domain/execution.ts";
+import type { Execution, NewExecution } from "../../domain/execution.ts";
 import { MAX_AHEAD_US } from "../../domain/held-fire.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import { StoreUnavailable } from "../../port/store.ts";
 import type { ClaimedSlot } from "../../port/store-executions.ts";
 import type { Fire, FireOutcome } from "../../port/store-jobs.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
+import { fenceText } from "./execution-row.ts";
 import { LockedGates } from "./gates.ts";
+import { knowAhead } from "./held-fires.ts";
+import { lockExecutions } from "./locked-executions.ts";
 import { cancelOverlapped } from "./overlapped.ts";
 import { standingPlacements } from "./placements.ts";
+import { textOrNull } from "./row-reader.ts";
 import type { SqlDatabase, SqlSession } from "./session.ts";
+import { CommitUnknown } from "./store-fault.ts";
 import { beginningOf } from "./submit-group.ts";
 import { valueLists } from "./value-list.ts";
+
+/** Commits of fires with an unknown outcome, before the caller hears of it. */
+const MAX_UNKNOWN_COMMITS = 3;
 
 /**
  * Rule 9: a fire is one transaction that begins with the compared move of the
@@ -23,11 +31,13 @@ import { valueLists } from "./value-list.ts";
  *
  * Rule 11: a fire that comes ahead of its time with a slot is stored as
  * DISPATCHED, and takes its gates. Where a gate has no room, or the slot is no
- * more, nothing is stored: that is decided at its time and not before.
+ * more, nothing is stored: that is decided at its time and not before. After a
+ * COMMIT of unknown outcome it is read back under its fence, so that what
+ * stands is sent in time, and what does not is stored again (rule 5).
  */
 export async function fireAll(db: SqlDatabase, requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
   try {
-    return await db.transact("fire", (session) => storeFires(session, requests));
+    return await storeSurely(db, requests);
   } catch (error) {
     if (error instanceof StoreUnavailable || requests.length === 1) throw error;
     const outcomes: FireOutcome[] = [];
@@ -39,11 +49,38 @@ export async function fireAll(db: SqlDatabase, requests: readonly Fire[]): Promi
 /** One that is refused for good is told as stale: its job is read again, and fails alone where it failed here. */
 async function fireAlone(db: SqlDatabase, request: Fire): Promise<readonly FireOutcome[]> {
   try {
-    return await db.transact("fire", (session) => storeFires(session, [request]));
+    return await storeSurely(db, [request]);
   } catch (error) {
     if (error instanceof StoreUnavailable) throw error;
     return [{ kind: "refused", message: error instanceof Error ? error.message : String(error) }];
   }
+}
+
+/** Stores fires, and finds out what a lost COMMIT made of those that were sent ahead; for others it costs no hurry. */
+async function storeSurely(db: SqlDatabase, requests: readonly Fire[]): Promise<readonly FireOutcome[]> {
+  for (let unknown = 0; ; ) {
+    // What the last run would have answered, had its COMMIT been heard.
+    const run: { outcomes: readonly FireOutcome[] } = { outcomes: [] };
+    try {
+      return await db.transact("fire", async (session) => {
+        run.outcomes = [];
+        run.outcomes = await storeFires(session, requests);
+        return run.outcomes;
+      });
+    } catch (error) {
+      const [sent] = run.outcomes.flatMap((one) => (one.kind === "fired" && one.dispatched ? [one.dispatched] : []));
+      if (!(error instanceof CommitUnknown) || sent === undefined || unknown++ >= MAX_UNKNOWN_COMMITS) throw error;
+      if (await stands(db, sent)) return run.outcomes;
+    }
+  }
+}
+
+/** True when an attempt is in the store, and with it the transaction that made it. The lock waits for a commit on its way. */
+function stands(db: SqlDatabase, { executionId, fence }: Execution): Promise<boolean> {
+  return db.transact("fire_read_back", async (session) => {
+    const rows = await lockExecutions(session, "fence", [executionId]);
+    return rows.some((row) => fence !== null && textOrNull(row, "fence") === fenceText(fence));
+  });
 }
 
 /** Jobs are locked in the order of their identifiers, then gates, then executions (rule 1). */
@@ -65,6 +102,7 @@ async function storeFires(session: SqlSession, requests: readonly Fire[]): Promi
       executions.flatMap(({ gateKeys, readyUs }) => (early.has(request) || readyUs <= nowUs ? gateKeys : [])),
     ),
   );
+  await knowAhead(session, gates);
   const outcomes: FireOutcome[] = [];
   const all: NewRow[] = [];
   for (const request of requests) {

@@ -1,11 +1,8 @@
 import { assert } from "../../domain/assert.ts";
 import type { Execution, StateReason } from "../../domain/execution.ts";
-import type { JobUid } from "../../domain/identifier.ts";
-import { parseJobPolicy } from "./job-text.ts";
-import { insertRows, updateRows } from "./many-rows.ts";
-import { int, intOrNull, text } from "./row-reader.ts";
+import type { ExecutionId } from "../../domain/identifier.ts";
+import { type Gate, JOB_PREFIX, lockGates, makeGates, readLimits, saveGates } from "./gate-row.ts";
 import type { SqlSession } from "./session.ts";
-import { valueLists } from "./value-list.ts";
 
 /**
  * Rule 7: gates. `job:UID` has room while less than max_concurrency executions
@@ -14,21 +11,22 @@ import { valueLists } from "./value-list.ts";
  * admitted, and holds a job's gate until its final state. What finds no room,
  * or finds others waiting, waits; only the admitter lets waiting ones in.
  *
+ * Rule 11: a fire that was sent ahead holds its gates before its time. It is no
+ * earlier execution: nothing is refused for it. What begins to wait calls it
+ * back, and so does what is let in beside it, unless its own policy lets both
+ * run: at its time it meets that as an earlier one.
+ *
  * Rule 1: gates are locked before executions, in the order of their keys.
  */
 
 /** Waiting ones that are left although there is room are looked at again after this long. */
 export const RETRY_ADMISSION_US = 1_000_000;
 
-const JOB_PREFIX = "job:";
-
-/** The gate of a job. */
-export function jobGateKey(jobUid: JobUid): string {
-  return `${JOB_PREFIX}${jobUid}`;
-}
-
 /** What a gate decides about. */
 export type GateUser = Pick<Execution, "gateKeys" | "overlap">;
+
+/** A fire that holds a gate ahead of its time. */
+export type AheadFire = Pick<Execution, "executionId" | "overlap">;
 
 /** What becomes of an execution with gates that becomes ready. */
 export type GateDecision =
@@ -36,21 +34,14 @@ export type GateDecision =
   | { readonly kind: "waits"; readonly key: string; readonly reason: StateReason }
   | { readonly kind: "skipped"; readonly message: string };
 
-type Gate = {
-  readonly key: string;
-  maxConcurrency: number;
-  held: number;
-  waiting: number;
-  tryUs: number | null;
-  changed: boolean;
-};
-
 /** Gates that this transaction has locked. Change them, then save. */
 export class LockedGates {
   readonly #session: SqlSession;
   readonly #nowUs: number;
   readonly #gates: ReadonlyMap<string, Gate>;
   readonly #cancelling = new Set<string>();
+  #ahead: ReadonlyMap<string, AheadFire> = new Map();
+  readonly #calledBack = new Set<ExecutionId>();
 
   private constructor(session: SqlSession, nowUs: number, gates: ReadonlyMap<string, Gate>) {
     this.#session = session;
@@ -62,12 +53,11 @@ export class LockedGates {
   static async lock(session: SqlSession, keys: Iterable<string>): Promise<LockedGates> {
     const sorted = [...new Set(keys)].sort();
     const nowUs = await session.nowUs();
-    let gates = await lockRows(session, sorted);
+    let gates = await lockGates(session, sorted);
     const missing = sorted.filter((key) => !gates.has(key));
     if (missing.length > 0) {
-      const rows = missing.map((key) => [key, 0, 0, 0, 0]);
-      await insertRows(session, "gates", GATE_COLUMNS, rows, "gate_key");
-      gates = await lockRows(session, sorted);
+      await makeGates(session, missing, 0);
+      gates = await lockGates(session, sorted);
       await readLimits(session, gates, missing);
     }
     return new LockedGates(session, nowUs, gates);
@@ -79,15 +69,18 @@ export class LockedGates {
     const queue = user.gateKeys.reduce((sum, key) => sum + this.#gate(key).waiting, 0);
     if (blocked === null && queue === 0) {
       this.take(user.gateKeys);
+      this.#callBack(user, ({ overlap }) => overlap !== "ALLOW");
       return { kind: "admitted" };
     }
-    if (user.overlap === "SKIP" || (user.overlap === "QUEUE_ONE" && queue > 0)) {
+    const isEarlier = queue > 0 || this.#firstWithoutRoom(user, true) !== null;
+    if (isEarlier && (user.overlap === "SKIP" || (user.overlap === "QUEUE_ONE" && queue > 0))) {
       return { kind: "skipped", message: "an earlier execution of the job has not ended" };
     }
     const key = blocked ?? user.gateKeys.find((own) => this.#gate(own).waiting > 0);
     assert(key !== undefined, "one that waits has a gate");
     this.wait(key);
-    if (user.overlap === "CANCEL_RUNNING") for (const own of user.gateKeys) this.#cancelling.add(own);
+    this.#callBack(user, () => true);
+    if (user.overlap === "CANCEL_RUNNING") this.#cancel(user, key);
     if (blocked === null) this.#tryBy(this.#gate(key), this.#nowUs + RETRY_ADMISSION_US);
     return { kind: "waits", key, reason: blocked === null ? "BEHIND_EARLIER" : this.reason(key, user) };
   }
@@ -95,6 +88,33 @@ export class LockedGates {
   /** Gates at which one waits by this transaction that cancels what holds them. */
   get cancelling(): readonly string[] {
     return [...this.#cancelling].filter((key) => key.startsWith(JOB_PREFIX)).sort();
+  }
+
+  /** Fires that hold gates ahead of their time (rule 11), by gate: they are no earlier ones. */
+  know(ahead: ReadonlyMap<string, AheadFire>): void {
+    this.#ahead = ahead;
+  }
+
+  /** Fires held ahead of their time that are later than what was let in, or waits, by this transaction. */
+  get calledBack(): readonly ExecutionId[] {
+    return [...this.#calledBack];
+  }
+
+  /** Gates of jobs that somebody holds. */
+  get heldKeys(): readonly string[] {
+    return [...this.#gates.values()].flatMap(({ key, held }) => (held > 0 && key.startsWith(JOB_PREFIX) ? [key] : []));
+  }
+
+  /** True while one may wait at a gate that cancels what holds it. */
+  cancels(key: string): boolean {
+    return this.#gate(key).cancels;
+  }
+
+  /** Nobody waits at a gate any more to cancel what holds it. */
+  cancelsNoMore(key: string): void {
+    this.#change(key, (gate) => {
+      gate.cancels = false;
+    });
   }
 
   /** Lets a waiting one in when all its keys have room; else answers the first without. It counts for `waitingKey` till then. */
@@ -107,6 +127,7 @@ export class LockedGates {
       this.leave(waitingKey);
       this.wait(blocked);
     }
+    if (blocked !== null && user.overlap === "CANCEL_RUNNING") this.#cancel(user, blocked);
     return blocked;
   }
 
@@ -149,6 +170,8 @@ export class LockedGates {
   leave(key: string): void {
     this.#change(key, (gate) => {
       gate.waiting = Math.max(gate.waiting - 1, 0);
+      // It may be the one that all others waited behind.
+      if (gate.cancels && gate.waiting > 0) this.#tryBy(gate, this.#nowUs);
     });
   }
 
@@ -172,18 +195,32 @@ export class LockedGates {
 
   /** Writes what changed. */
   async save(): Promise<void> {
-    const changed = [...this.#gates.values()].filter((gate) => gate.changed);
-    if (changed.length === 0) return;
-    await updateRows(
+    await saveGates(
       this.#session,
-      { table: "gates", keys: ["gate_key"], set: ["held", "waiting", "try_us", "max_concurrency"] },
-      changed.map((gate) => [gate.key, gate.held, gate.waiting, gate.tryUs, gate.maxConcurrency]),
+      [...this.#gates.values()].filter((gate) => gate.changed),
     );
   }
 
-  #firstWithoutRoom(user: GateUser): string | null {
+  #callBack(user: GateUser, isInWay: (held: AheadFire) => boolean): void {
+    for (const own of user.gateKeys) {
+      const held = this.#ahead.get(own);
+      if (held !== undefined && isInWay(held)) this.#calledBack.add(held.executionId);
+    }
+  }
+
+  /** The one that waits at `key` has what holds its gates end, and waits there before all others. */
+  #cancel(user: GateUser, key: string): void {
+    for (const own of user.gateKeys) this.#cancelling.add(own);
+    this.#change(key, (gate) => {
+      gate.cancels = true;
+    });
+  }
+
+  /** @param isEarlier what is held ahead of its time is left out */
+  #firstWithoutRoom(user: GateUser, isEarlier = false): string | null {
     for (const key of user.gateKeys) {
-      const { held, maxConcurrency } = this.#gate(key);
+      const { held: holders, maxConcurrency } = this.#gate(key);
+      const held = isEarlier && this.#ahead.has(key) ? holders - 1 : holders;
       const free = user.overlap === "ALLOW" || held === 0;
       if (!free || (maxConcurrency > 0 && held >= maxConcurrency)) return key;
     }
@@ -204,55 +241,5 @@ export class LockedGates {
     const gate = this.#gates.get(key);
     assert(gate !== undefined, `gate ${key} is not locked`);
     return gate;
-  }
-}
-
-/** Makes a gate with a limit where there is none. */
-export async function makeGate(session: SqlSession, key: string, maxConcurrency: number): Promise<void> {
-  await insertRows(session, "gates", GATE_COLUMNS, [[key, 0, 0, maxConcurrency, 0]], "gate_key");
-}
-
-const GATE_COLUMNS = ["gate_key", "held", "waiting", "max_concurrency", "overlap"];
-
-async function lockRows(session: SqlSession, keys: readonly string[]): Promise<Map<string, Gate>> {
-  const gates = new Map<string, Gate>();
-  for (const part of valueLists(keys)) {
-    const rows = await session.query(
-      `SELECT gate_key, held, waiting, try_us, max_concurrency FROM gates
-        WHERE gate_key IN (${part.sql}) ORDER BY gate_key${session.dialect.forUpdate}`,
-      part.values,
-    );
-    for (const row of rows) {
-      gates.set(text(row, "gate_key"), {
-        key: text(row, "gate_key"),
-        maxConcurrency: int(row, "max_concurrency"),
-        held: int(row, "held"),
-        waiting: int(row, "waiting"),
-        tryUs: intOrNull(row, "try_us"),
-        changed: false,
-      });
-    }
-  }
-  return gates;
-}
-
-/**
- * The limits of gates that were made just now. A change of the job that came
- * first is seen here; one that comes later waits for the gate and sets it.
- */
-async function readLimits(
-  session: SqlSession,
-  gates: ReadonlyMap<string, Gate>,
-  keys: readonly string[],
-): Promise<void> {
-  const uids = keys.filter((key) => key.startsWith(JOB_PREFIX)).map((key) => key.slice(JOB_PREFIX.length));
-  for (const list of valueLists(uids)) {
-    const rows = await session.query(`SELECT job_uid, policy FROM jobs WHERE job_uid IN (${list.sql})`, list.values);
-    for (const row of rows) {
-      const gate = gates.get(jobGateKey(text(row, "job_uid") as JobUid));
-      if (gate === undefined) continue;
-      gate.maxConcurrency = parseJobPolicy(text(row, "policy")).maxConcurrency;
-      gate.changed = true;
-    }
   }
 }

@@ -1,13 +1,16 @@
 import type { StopReason } from "../../domain/execution.ts";
 import { fireExecutionId } from "../../domain/execution-id.ts";
-import type { HeldFire } from "../../domain/held-fire.ts";
+import { type HeldFire, holdUntilUs } from "../../domain/held-fire.ts";
+import type { ExecutionId, JobUid } from "../../domain/identifier.ts";
 import type { Job } from "../../domain/job.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { MAX_MESSAGE_CHARS } from "./execution-insert.ts";
-import { gateKeysOf, reasonNumber, StateNumber, stopReasonNumber } from "./execution-row.ts";
-import { LockedGates } from "./gates.ts";
-import { int, textOrNull } from "./row-reader.ts";
+import { gateKeysOf, overlapOf, reasonNumber, StateNumber, stopReasonNumber } from "./execution-row.ts";
+import { jobGateKey, jobUidOfGate } from "./gate-row.ts";
+import { type AheadFire, LockedGates } from "./gates.ts";
+import { int, intOrNull, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlSession } from "./session.ts";
+import { valueLists } from "./value-list.ts";
 
 const CALLED_BACK = [reasonNumber("PAUSED"), reasonNumber("SUPERSEDED")];
 
@@ -38,17 +41,24 @@ export async function callBack(
   const gateKeys = gateKeysOf(textOrNull(known, "gate_keys"));
   const gates = await LockedGates.lock(session, gateKeys);
   const [row] = await session.query(
-    `SELECT state, state_reason, ready_us, attempt, job_revision, stop_reason, gates_held FROM executions
+    `SELECT execution_id, state, state_reason, ready_us, attempt, job_revision, stop_reason, gates_held FROM executions
       WHERE execution_id = ?${session.dialect.forUpdate}`,
     [executionId],
   );
   if (row === undefined || !isHeld(row, nowUs)) return null;
   const held = { executionId, attempt: int(row, "attempt"), jobRevision: int(row, "job_revision") };
   if (!isChange) return isCalledBack(row) ? held : null;
+  if (int(row, "state") === StateNumber.SCHEDULED && row.gates_held !== null) gates.give(gateKeys);
+  await gates.save();
+  await callBackLocked(session, row, call, nowUs);
+  return held;
+}
+
+/** Calls back one that is held, whose row is locked; one that waits for its time again gives its gates back by its caller. */
+export async function callBackLocked(session: SqlSession, row: Row, call: CallBack, nowUs: number): Promise<void> {
+  const executionId = text(row, "execution_id");
   const message = storableText(call.message, MAX_MESSAGE_CHARS);
   if (int(row, "state") === StateNumber.SCHEDULED) {
-    if (row.gates_held !== null) gates.give(gateKeys);
-    await gates.save();
     await session.execute(
       `UPDATE executions SET state_reason = ?, state_message = ?, gates_held = NULL, change_number = change_number + 1
         WHERE execution_id = ?`,
@@ -61,7 +71,6 @@ export async function callBack(
       [stopReasonNumber(call.reason), message, nowUs, executionId],
     );
   }
-  return held;
 }
 
 /** True when a change that came before has called it back. */
@@ -75,4 +84,45 @@ function isHeld(row: Row, nowUs: number): boolean {
   const state = int(row, "state");
   const waits = state === StateNumber.DISPATCHED || state === StateNumber.SCHEDULED;
   return waits && int(row, "attempt") > 0 && int(row, "ready_us") > nowUs;
+}
+
+/** Columns by which `isAhead` tells. */
+export const AHEAD_COLUMNS =
+  "execution_id, state, attempt, scheduled_us, ready_us, dispatch_us, stop_reason, gates_held";
+
+/**
+ * True for a fire that was sent ahead of its time, which has not come. A wait for the next attempt lies after its
+ * nominal time; what was dispatched after its ready time is not held, whatever was done to the store's clock since.
+ */
+export function isAhead(row: Row, nowUs: number): boolean {
+  const hold = { readyUs: intOrNull(row, "ready_us"), dispatchUs: intOrNull(row, "dispatch_us") };
+  return int(row, "scheduled_us") > nowUs && isHeld(row, nowUs) && holdUntilUs(hold) !== null;
+}
+
+/** Tells gates which fires hold them ahead of their time: of each job one at most, the latest. */
+export async function knowAhead(session: SqlSession, gates: LockedGates): Promise<void> {
+  const { heldKeys } = gates;
+  if (heldKeys.length === 0) return;
+  const nowUs = await session.nowUs();
+  const keys = new Map<string, string>();
+  for (const list of valueLists(heldKeys.map(jobUidOfGate))) {
+    const jobs = await session.query(
+      `SELECT job_uid, last_fire_us FROM jobs WHERE job_uid IN (${list.sql}) AND last_fire_us > ?`,
+      [...list.values, nowUs],
+    );
+    for (const row of jobs) {
+      const jobUid = text(row, "job_uid") as JobUid;
+      keys.set(fireExecutionId(jobUid, int(row, "last_fire_us") / 1_000, 0), jobGateKey(jobUid));
+    }
+  }
+  const ahead = new Map<string, AheadFire>();
+  for (const list of valueLists([...keys.keys()])) {
+    const sql = `SELECT ${AHEAD_COLUMNS}, overlap FROM executions WHERE execution_id IN (${list.sql}) AND gates_held = 1`;
+    for (const row of await session.query(sql, list.values)) {
+      const executionId = text(row, "execution_id") as ExecutionId;
+      const overlap = overlapOf(int(row, "overlap"));
+      if (isAhead(row, nowUs)) ahead.set(keys.get(executionId) ?? "", { executionId, overlap });
+    }
+  }
+  gates.know(ahead);
 }

@@ -16,7 +16,7 @@ import { inList } from "./dialect.ts";
 import { dueShards, jobTimers } from "./due-shards.ts";
 import { parametersText } from "./execution-text.ts";
 import { fireAll } from "./fires.ts";
-import { jobGateKey, makeGate } from "./gates.ts";
+import { jobGateKey, makeGates } from "./gate-row.ts";
 import { type CallBack, callBack } from "./held-fires.ts";
 import { listJobs } from "./job-list.ts";
 import { JOB_COLUMNS, jobColumns, jobOf } from "./job-row.ts";
@@ -241,7 +241,7 @@ async function keepRevision(session: SqlSession, job: Job, nowUs: number): Promi
 async function openGate(session: SqlSession, before: Job, job: Job, nowUs: number): Promise<void> {
   const key = jobGateKey(job.jobUid);
   const { maxConcurrency } = job.policy;
-  if (maxConcurrency !== before.policy.maxConcurrency) await makeGate(session, key, maxConcurrency);
+  if (maxConcurrency !== before.policy.maxConcurrency) await makeGates(session, [key], maxConcurrency);
   await session.execute("UPDATE gates SET max_concurrency = ?, try_us = ? WHERE gate_key = ?", [
     maxConcurrency,
     nowUs,

@@ -2,7 +2,7 @@ import { executionTimeMs, idsFrom } from "../../domain/execution-id.ts";
 import type { ExecutionId, JobUid } from "../../domain/identifier.ts";
 import type { LeftoverKind, LeftoverSweep } from "../../port/store-retention.ts";
 import { StateNumber } from "./execution-row.ts";
-import { jobGateKey } from "./gates.ts";
+import { jobGateKey } from "./gate-row.ts";
 import { parseJob } from "./job-text.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";

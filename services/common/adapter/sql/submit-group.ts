@@ -6,6 +6,7 @@ import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
 import { type GateDecision, LockedGates } from "./gates.ts";
+import { knowAhead } from "./held-fires.ts";
 import { cancelOverlapped } from "./overlapped.ts";
 import { standingPlacements } from "./placements.ts";
 import { isAlike, isWaiting, replaceWaiting } from "./replaced-execution.ts";
@@ -32,6 +33,7 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
     ...ready.flatMap(({ execution }) => execution.gateKeys),
     ...replaced.flatMap(({ gateKeys }) => gateKeys),
   ]);
+  await knowAhead(session, gates);
   const holders = await lockHolders(session, replaced);
   const rows = new Map<Submission, NewRow>();
   for (const submission of fresh) {
@@ -48,11 +50,14 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
   await gates.save();
   await insertExecutions(session, [...rows.values()]);
   await checkInserted(session, [...rows.values()]);
-  await cancelOverlapped(session, gates);
+  const calledBack = (await cancelOverlapped(session, gates)) ?? undefined;
   await answerRequests(session, settled);
   return group.map((submission): SubmitOutcome => {
     const row = rows.get(submission);
-    if (row !== undefined) return { kind: "stored", execution: row.execution };
+    if (row !== undefined) {
+      const isGated = row.execution.gateKeys.length > 0 && calledBack !== undefined;
+      return { kind: "stored", execution: row.execution, ...(isGated ? { calledBack } : {}) };
+    }
     const outcome = settled.get(submission);
     assert(outcome !== undefined, "a submission is stored or settled by its request");
     return outcome;

@@ -1,10 +1,12 @@
 import type { HeldFire } from "../../domain/held-fire.ts";
 import type { ExecutionId, RouteId } from "../../domain/identifier.ts";
+import type { MadeReady } from "../../port/store-executions.ts";
 import { releaseHeld } from "./called-back.ts";
 import { dueShards, executionTimers } from "./due-shards.ts";
 import { gateKeysOf, overlapOf, reasonNumber, StateNumber } from "./execution-row.ts";
 import { expireUsOfRow, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
+import { knowAhead } from "./held-fires.ts";
 import { lockExecutions } from "./locked-executions.ts";
 import { updateRows } from "./many-rows.ts";
 import { cancelOverlapped } from "./overlapped.ts";
@@ -27,8 +29,6 @@ const MAX_READY_ROWS = 500;
 
 /** A SCHEDULED execution and its time. */
 export type DueExecution = { readonly executionId: ExecutionId; readonly readyUs: number };
-/** An execution that claims may take now. */
-export type ReadyExecution = { readonly executionId: ExecutionId; readonly routeId: RouteId };
 
 /** SCHEDULED executions of these shards that are due by a time, earliest first. */
 export function due(
@@ -53,16 +53,21 @@ export function due(
   });
 }
 
-/** Makes those READY whose time has come by the store's clock; answers which of them are claimable. */
-export async function makeReady(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<ReadyExecution[]> {
+/** Makes those READY whose time has come by the store's clock; answers which of them are claimable, or have ended. */
+export async function makeReady(db: SqlDatabase, ids: readonly ExecutionId[]): Promise<MadeReady[]> {
   const sorted = [...new Set(ids)].sort();
-  const ready: ReadyExecution[] = [];
+  const ready: MadeReady[] = [];
   for (let first = 0; first < sorted.length; first += MAX_READY_ROWS) {
     const part = sorted.slice(first, first + MAX_READY_ROWS);
     const made = await db.transact("make_ready", (session) => makePartReady(session, part));
     ready.push(...made.ready);
     if (made.calledBack.length === 0) continue;
-    await releaseHeld(db, made.calledBack);
+    const outcomes = await releaseHeld(db, made.calledBack);
+    for (const [at, { executionId }] of made.calledBack.entries()) {
+      const outcome = outcomes[at];
+      if (outcome === "skipped") ready.push({ executionId, ended: "SKIPPED" });
+      if (outcome === "cancelled") ready.push({ executionId, ended: "CANCELLED" });
+    }
     const ids = made.calledBack.map(({ executionId }) => executionId);
     ready.push(...(await db.transact("make_ready", (session) => makePartReady(session, ids))).ready);
   }
@@ -90,7 +95,7 @@ const SKIPPED_UPDATE = {
 } as const;
 
 /** What became claimable, and what its job has to decide first (rule 11). */
-type MadeReady = { readonly ready: readonly ReadyExecution[]; readonly calledBack: readonly HeldFire[] };
+type ReadyPart = { readonly ready: readonly MadeReady[]; readonly calledBack: readonly HeldFire[] };
 
 const CALLED_BACK: ReadonlySet<number> = new Set([reasonNumber("PAUSED"), reasonNumber("SUPERSEDED")]);
 
@@ -99,15 +104,17 @@ function heldFireOf(row: Row): HeldFire {
   return { executionId, attempt: int(row, "attempt"), jobRevision: int(row, "job_revision") };
 }
 
-async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<MadeReady> {
+async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): Promise<ReadyPart> {
   const gated = await gatedRows(session, ids);
   await lockJobsOf(session, gated);
   const gates = await LockedGates.lock(
     session,
     gated.flatMap((row) => gateKeysOf(textOrNull(row, "gate_keys"))),
   );
+  await knowAhead(session, gates);
   const nowUs = await session.nowUs();
-  const scheduled = await lockScheduled(session, ids, nowUs);
+  const overlaps = new Map(gated.map((row) => [row.execution_id, row.overlap]));
+  const scheduled = (await lockScheduled(session, ids, nowUs)).filter((row) => isAsRead(row, overlaps));
   const calledBack = scheduled.filter((row) => CALLED_BACK.has(int(row, "state_reason"))).map(heldFireOf);
   const rows = scheduled
     .filter((row) => !CALLED_BACK.has(int(row, "state_reason")))
@@ -141,26 +148,39 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   await updateRows(session, SKIPPED_UPDATE, skipped);
   await cancelOverlapped(session, gates);
   const open = new Set([...claimable, ...admitted].map(([id]) => id));
-  const ready = rows.flatMap((row): ReadyExecution[] => {
+  const refused = new Set(skipped.map(([id]) => id));
+  const ready = rows.flatMap((row): MadeReady[] => {
     const executionId = text(row, "execution_id") as ExecutionId;
+    if (refused.has(executionId)) return [{ executionId, ended: "SKIPPED" }];
     return open.has(executionId) ? [{ executionId, routeId: big(row, "route_id") as RouteId }] : [];
   });
   return { ready, calledBack };
 }
 
-/** What never changes of those with gates, read without a lock. */
+/**
+ * What of those with gates says which rows are locked before them, read without a lock. Only a fire that was called back
+ * changes in it, when it is released.
+ */
 async function gatedRows(session: SqlSession, ids: readonly ExecutionId[]): Promise<Row[]> {
   const rows: Row[] = [];
   for (const list of valueLists(ids)) {
     rows.push(
       ...(await session.query(
-        `SELECT gate_keys, job_uid, cause, overlap FROM executions
+        `SELECT execution_id, gate_keys, job_uid, cause, overlap FROM executions
           WHERE execution_id IN (${list.sql}) AND gate_keys IS NOT NULL`,
         list.values,
       )),
     );
   }
   return rows;
+}
+
+/**
+ * Rule 1: false for one that another scheduler has released meanwhile under a policy by which its job would have had to
+ * be locked before it. It is left to that one, or to the next look at what is due.
+ */
+function isAsRead({ execution_id, overlap }: Row, overlaps: ReadonlyMap<unknown, unknown>): boolean {
+  return !overlaps.has(execution_id) || overlaps.get(execution_id) === overlap;
 }
 
 /** Rule 1: jobs before gates. Only those are locked whose fire_count may change. */
