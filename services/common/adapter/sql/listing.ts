@@ -5,8 +5,8 @@ import type { Clock } from "../../port/clock.ts";
 import { type Page, PageTokenFault } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
 import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
-import { labelParts } from "./label-scan.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
+import { type Source, sourceOf, sourceParts } from "./listing-source.ts";
 import { LIVE_PART_COUNT, liveExecutions } from "./live-executions.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
 import { int, text } from "./row-reader.ts";
@@ -66,8 +66,9 @@ export function listExecutions(
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
   return db.read("list_executions", async (session): Promise<Page<Execution>> => {
     const where = filterOf(filter, token === null ? null : placeOf(token));
+    const source = await sourceOf(session, filter);
     const { rows, end } =
-      where.label === null ? await scan(session, where, size) : await scanLabel(session, where, size);
+      source === null ? await scan(session, where, size) : await scanSource(session, source, where, size);
     const items = rows.slice(0, size).map(executionOf);
     const shown = full ? await withBytes(session, items) : items;
     const next = shown.length === rows.length ? end : (shown.at(-1)?.executionId ?? end);
@@ -88,11 +89,11 @@ async function scan(session: SqlSession, where: SqlFilter, size: number): Promis
   return { rows, end: floor };
 }
 
-/** By the index of labels. */
-async function scanLabel(session: SqlSession, where: SqlFilter, size: number): Promise<Scan> {
+/** By the indexes of a source. */
+async function scanSource(session: SqlSession, source: Source, where: SqlFilter, size: number): Promise<Scan> {
   const rows: Row[] = [];
   let scanned = 0;
-  for await (const { ids, count, last } of labelParts(session, where, MAX_SCANNED_ROWS)) {
+  for await (const { ids, count, last } of sourceParts(session, source, where, MAX_SCANNED_ROWS)) {
     const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
     const found = await session.query(
       `SELECT ${BASIC_COLUMNS} FROM executions${whereText(conditions)} ORDER BY execution_id DESC LIMIT ?`,
@@ -151,7 +152,7 @@ export async function countExecutions(
   const counts = new Map<number, number>();
   let before: ExecutionId | null = null;
   for (let scanned = 0; scanned < MAX_COUNTED_ROWS; scanned += MAX_SCANNED_ROWS) {
-    const part = await db.read("count_executions", (session) => countPart(session, filterOf(filter, before)));
+    const part = await db.read("count_executions", (session) => countPart(session, filter, before));
     for (const row of part.rows) {
       const state = int(row, "state");
       counts.set(state, (counts.get(state) ?? 0) + int(row, "found"));
@@ -165,9 +166,12 @@ export async function countExecutions(
 
 async function countPart(
   session: SqlSession,
-  where: SqlFilter,
+  filter: ExecutionFilter,
+  before: ExecutionId | null,
 ): Promise<{ readonly rows: readonly Row[]; readonly floor: ExecutionId | null }> {
-  if (where.label !== null) return await countLabelled(session, where);
+  const where = filterOf(filter, before);
+  const source = await sourceOf(session, filter);
+  if (source !== null) return await countSource(session, source, where);
   const floor = await floorOf(session, where, MAX_SCANNED_ROWS);
   const rows = await session.query(
     `SELECT state, COUNT(*) AS found FROM executions${whereText(downTo(where, floor))} GROUP BY state`,
@@ -176,10 +180,10 @@ async function countPart(
   return { rows, floor };
 }
 
-async function countLabelled(session: SqlSession, where: SqlFilter): ReturnType<typeof countPart> {
+async function countSource(session: SqlSession, source: Source, where: SqlFilter): ReturnType<typeof countPart> {
   const rows: Row[] = [];
   let scanned = 0;
-  for await (const { ids, count, last } of labelParts(session, where, MAX_SCANNED_ROWS)) {
+  for await (const { ids, count, last } of sourceParts(session, source, where, MAX_SCANNED_ROWS)) {
     const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
     rows.push(
       ...(await session.query(
