@@ -4,7 +4,7 @@ import { SqlRetentionStore } from "../../services/common/adapter/sql/retention.t
 import { randomExecutionId } from "../../services/common/domain/execution-id.ts";
 import type { ExecutionId } from "../../services/common/domain/identifier.ts";
 import { defaultPolicy } from "../../services/common/domain/policy.ts";
-import type { ExecutionFilter } from "../../services/common/port/store-executions.ts";
+import type { ExecutionFilter, Placement } from "../../services/common/port/store-executions.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { everyExecution } from "../support/execution-filter.ts";
 import { addHistory } from "../support/execution-history.ts";
@@ -38,10 +38,9 @@ function at(ms: number, more: Parameters<typeof newExecution>[0] = {}) {
 }
 
 /** Executions, one a millisecond from `fromMs` on, that ended as FAILED. */
-async function fail(setup: StoreSetup, fromMs: number, count: number, more: Parameters<typeof at>[1] = {}) {
-  const placement = await addExecutor(setup);
+async function fail(setup: StoreSetup, placement: Placement, fromMs: number, count: number) {
   const outcomes = await setup.store.submit(
-    Array.from({ length: count }, (_, index) => submission(at(fromMs + index, more), { slot: slot(placement) })),
+    Array.from({ length: count }, (_, index) => submission(at(fromMs + index), { slot: slot(placement) })),
   );
   const executions = outcomes.flatMap((one) => (one.kind === "stored" ? [one.execution] : []));
   assert.equal(executions.length, count);
@@ -148,11 +147,12 @@ onEveryStore("states and reasons take what they name, alone and together with al
 });
 
 onEveryStore("a page of a state goes on where it was while executions are added and end", async (setup) => {
-  const ids = await fail(setup, 0, 400);
-  const running = await dispatched(setup, await addExecutor(setup), at(150, {}));
+  const placement = await addExecutor(setup);
+  const ids = await fail(setup, placement, 0, 400);
+  const running = await dispatched(setup, placement, at(150));
   const filter: ExecutionFilter = { ...everyExecution, namespace: "default", states: ["FAILED", "DISPATCHED"] };
   const first = await setup.store.list(filter, 200, null, false);
-  await fail(setup, 1_000, 3);
+  await fail(setup, placement, 1_000, 3);
   await setup.store.storeResults([resultOf(running, failed())], null);
   const second = await setup.store.list(filter, 200, first.nextToken, false);
   const third = await setup.store.list(filter, 200, second.nextToken, false);
@@ -218,7 +218,7 @@ onEveryStore("what succeeds writes no end, and what is deleted leaves none", asy
     await setup.store.storeResults([resultOf(await dispatched(setup, placement, at(0)))], null);
   });
   assert.equal(statements.filter(({ sql }) => sql.includes("unsuccessful_ends")).length, 0, "it costs nothing");
-  await fail(setup, 1, 2);
+  await fail(setup, placement, 1, 2);
   assert.equal((await setup.rows("SELECT state FROM unsuccessful_ends")).length, 2);
   await new SqlRetentionStore(setup.database).deleteEnded(Number.MAX_SAFE_INTEGER, null, 10);
   assert.deepEqual(await setup.rows("SELECT execution_id FROM executions"), []);
@@ -227,7 +227,8 @@ onEveryStore("what succeeds writes no end, and what is deleted leaves none", asy
 
 onEveryStore("a page of a state reads a bounded part of a history of 200,000, and finds all of it", async (setup) => {
   const needles: ExecutionId[] = [];
-  for (let index = 0; index < 5; index++) needles.push(...(await fail(setup, index * 40_000 + 1, 1)));
+  const placement = await addExecutor(setup);
+  for (let index = 0; index < 5; index++) needles.push(...(await fail(setup, placement, index * 40_000 + 1, 1)));
   await addHistory(setup, T0_MS, 200_000);
   await setup.sql((session) => session.execute("UPDATE executions SET claim_route = NULL, state = 5 WHERE state = 2"));
   if (setup.kind === "mysql")
