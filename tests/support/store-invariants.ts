@@ -66,7 +66,7 @@ const ATTEMPTS = `SELECT e.execution_id FROM executions e
 const ENDS = `SELECT e.execution_id, e.state, n.state AS noted FROM executions e
     LEFT JOIN unsuccessful_ends n ON n.execution_id = e.execution_id
     WHERE (e.state > 5) <> (n.execution_id IS NOT NULL) OR n.state <> e.state OR n.state_reason <> e.state_reason
-      OR n.namespace <> e.namespace OR COALESCE(n.job_id, '') <> COALESCE(e.job_id, '')
+      OR n.namespace <> e.namespace OR (n.state IS NOT NULL AND COALESCE(n.job_id, '') <> COALESCE(e.job_id, ''))
   UNION ALL SELECT n.execution_id, 0, n.state FROM unsuccessful_ends n
     LEFT JOIN executions e ON e.execution_id = n.execution_id WHERE e.execution_id IS NULL`;
 

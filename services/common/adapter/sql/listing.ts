@@ -4,12 +4,13 @@ import type { ExecutionId } from "../../domain/identifier.ts";
 import type { Clock } from "../../port/clock.ts";
 import { type Page, PageTokenFault } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
-import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
+import { executionOf, FULL_COLUMNS, LISTED_COLUMNS, stateOf } from "./execution-row.ts";
+import { parseParameters } from "./execution-text.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
 import { type Source, sourceOf, sourceParts } from "./listing-source.ts";
 import { LIVE_PART_COUNT, liveExecutions } from "./live-executions.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
-import { int, text } from "./row-reader.ts";
+import { int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
@@ -27,7 +28,7 @@ const MAX_SCANNED_ROWS = 5_000;
 const MAX_COUNTED_ROWS = 500_000;
 /** Largest page. */
 const MAX_PAGE_SIZE = 1_000;
-/** A page ends at about this many bytes of targets and results (rule 28). */
+/** A page ends at about this many bytes of targets, results and parameters (rule 28). */
 const MAX_PAGE_BYTES = 1024 * 1024;
 
 /** One execution, whole. */
@@ -69,8 +70,8 @@ export function listExecutions(
     const source = await sourceOf(session, filter);
     const { rows, end } =
       source === null ? await scan(session, where, size) : await scanSource(session, source, where, size);
-    const items = rows.slice(0, size).map(executionOf);
-    const shown = full ? await withBytes(session, items) : items;
+    const page = rows.slice(0, size);
+    const shown = full ? await withBytes(session, page.map(executionOf)) : await withParameters(session, page);
     const next = shown.length === rows.length ? end : (shown.at(-1)?.executionId ?? end);
     return { items: shown, nextToken: next === null ? null : pageToken([next]) };
   });
@@ -83,7 +84,7 @@ type Scan = { readonly rows: readonly Row[]; readonly end: string | null };
 async function scan(session: SqlSession, where: SqlFilter, size: number): Promise<Scan> {
   const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
   const rows = await session.query(
-    `SELECT ${BASIC_COLUMNS} FROM executions${whereText(downTo(where, floor))} ORDER BY execution_id DESC LIMIT ?`,
+    `SELECT ${LISTED_COLUMNS} FROM executions${whereText(downTo(where, floor))} ORDER BY execution_id DESC LIMIT ?`,
     [...where.values, ...(floor === null ? [] : [floor]), size + 1],
   );
   return { rows, end: floor };
@@ -96,7 +97,7 @@ async function scanSource(session: SqlSession, source: Source, where: SqlFilter,
   for await (const { ids, count, last } of sourceParts(session, source, where, MAX_SCANNED_ROWS)) {
     const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
     const found = await session.query(
-      `SELECT ${BASIC_COLUMNS} FROM executions${whereText(conditions)} ORDER BY execution_id DESC LIMIT ?`,
+      `SELECT ${LISTED_COLUMNS} FROM executions${whereText(conditions)} ORDER BY execution_id DESC LIMIT ?`,
       [...ids.values, ...where.values, size + 1 - rows.length],
     );
     rows.push(...found);
@@ -105,6 +106,27 @@ async function scanSource(session: SqlSession, source: Source, where: SqlFilter,
     if (scanned >= MAX_SCANNED_ROWS) return { rows, end: last };
   }
   return { rows, end: null };
+}
+
+/** Executions with their parameters, as many of them as fit a page (rule 28); more are not read. */
+async function withParameters(session: SqlSession, rows: readonly Row[]): Promise<readonly Execution[]> {
+  const items = rows.map(executionOf);
+  const sizes = new Map<string, number>();
+  for (const row of rows) {
+    if (row.parameters_size !== null) sizes.set(text(row, "execution_id"), int(row, "parameters_size"));
+  }
+  if (sizes.size === 0) return items;
+  const shown = fitting(items, ({ executionId }) => sizes.get(executionId) ?? 0);
+  const ids = shown.map(({ executionId }) => executionId).filter((id) => sizes.has(id));
+  const parameters = new Map<string, Execution["parameters"]>();
+  for (const list of valueLists(ids)) {
+    const found = await session.query(
+      `SELECT execution_id, parameters FROM executions WHERE execution_id IN (${list.sql})`,
+      list.values,
+    );
+    for (const row of found) parameters.set(text(row, "execution_id"), parseParameters(textOrNull(row, "parameters")));
+  }
+  return shown.map((item) => ({ ...item, parameters: parameters.get(item.executionId) ?? null }));
 }
 
 /** The same with targets and results, as many of them as fit a page (rule 28); more are not read. */
@@ -121,7 +143,8 @@ async function withBytes(session: SqlSession, items: readonly Execution[]): Prom
     for (const row of rows) sizes.set(text(row, "execution_id"), int(row, "size"));
   }
   const whole = new Map<string, Execution>();
-  for (const list of valueLists(fitting(ids, sizes))) {
+  const shown = fitting(items, ({ executionId }) => sizes.get(executionId) ?? 0);
+  for (const list of valueLists(shown.map(({ executionId }) => executionId))) {
     const rows = await session.query(
       `SELECT ${FULL_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})`,
       list.values,
@@ -129,7 +152,7 @@ async function withBytes(session: SqlSession, items: readonly Execution[]): Prom
     for (const row of rows) whole.set(text(row, "execution_id"), executionOf(row));
   }
   // One that retention has deleted meanwhile is shown as it was read, without its bytes.
-  return fitting(ids, sizes).flatMap((id, index) => whole.get(id) ?? items[index] ?? []);
+  return shown.map((item) => whole.get(item.executionId) ?? item);
 }
 
 /** The identifier that a token names. Throws PageTokenFault, for a token of another list too. */
@@ -225,11 +248,11 @@ function whereText(conditions: readonly string[]): string {
 }
 
 /** Rule 28: as many as fit a page's bytes, at least one. */
-function fitting(ids: readonly ExecutionId[], sizes: ReadonlyMap<string, number>): readonly ExecutionId[] {
+function fitting(items: readonly Execution[], sizeOf: (item: Execution) => number): readonly Execution[] {
   let bytes = 0;
-  const end = ids.findIndex((id, index) => {
-    bytes += sizes.get(id) ?? 0;
+  const end = items.findIndex((item, index) => {
+    bytes += sizeOf(item);
     return index > 0 && bytes > MAX_PAGE_BYTES;
   });
-  return end === -1 ? ids : ids.slice(0, end);
+  return end === -1 ? items : items.slice(0, end);
 }
