@@ -10,6 +10,7 @@ import { deleteLabels } from "./execution-labels.ts";
 import { StateNumber } from "./execution-row.ts";
 import { markDeleted } from "./feed.ts";
 import { deleteLeftovers } from "./leftovers.ts";
+import { relist } from "./relisting.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { forgetEnds } from "./unsuccessful-ends.ts";
@@ -77,6 +78,10 @@ export class SqlRetentionStore implements RetentionStore {
 
   deleteLeftovers(kind: LeftoverKind, unusedSinceUs: number, after: string | null): Promise<LeftoverSweep> {
     return deleteLeftovers(this.#db, kind, unusedSinceUs, after);
+  }
+
+  relist(after: ExecutionId | null): Promise<ExecutionId | null> {
+    return relist(this.#db, after);
   }
 
   /** Deletes the first of these, as many as fit one batch; `more` when others are left. */
