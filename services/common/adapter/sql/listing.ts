@@ -17,9 +17,10 @@ import { valueLists } from "./value-list.ts";
 /**
  * Lists of executions. An execution_id begins with its nominal time, so that
  * "newest nominal time first" is the primary key backwards, and a page's token
- * is the last identifier that it looked at. A filter that few match does not
- * read the whole history for one page: a page ends after MAX_SCANNED_ROWS,
- * perhaps short, and its token goes on.
+ * is the last identifier that it looked at, whatever index it was found by (see
+ * listing-source.ts). A filter that few match does not read the whole history
+ * for one page: a page ends after MAX_SCANNED_ROWS, perhaps short, and its token
+ * goes on.
  */
 
 /** Rows that one page, or one part of a count, looks at: a few milliseconds. */

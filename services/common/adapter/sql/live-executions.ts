@@ -6,7 +6,8 @@ import type { Dialect } from "./dialect.ts";
  * leading column is NULL once the row is not to be found by it: those that wait
  * for their time, for a claim, for a gate, and those that are active. History
  * is never read; the indexes are named, as MySQL would rather read the table
- * when many are live.
+ * when many are live. Who makes a row that has not ended and is in none of them
+ * makes lists leave it out: tests/support/store-invariants.ts forbids it.
  */
 const LIVE_PARTS: readonly LivePart[] = [
   { column: "timer_shard", index: "ix_executions_timer", states: ["SCHEDULED"] },
