@@ -108,7 +108,7 @@ onEveryStore(
     const changes = statements.map(({ sql }) => /^(?:DELETE FROM|INSERT INTO|UPDATE) (\w+)/.exec(sql)?.[1]);
     assert.deepEqual(
       changes.filter((table) => table !== undefined && table !== "output_pieces"),
-      ["executions", "execution_labels", "job_logs", "feeds", "feeds"],
+      ["executions", "execution_labels", "unsuccessful_ends", "job_logs", "feeds", "feeds"],
     );
   },
 );

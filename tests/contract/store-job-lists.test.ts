@@ -56,7 +56,7 @@ storeTest("a list shows what its filter asks for", async ({ store }) => {
   const namespace = uniqueName("filter");
   const handler = { ...commandTarget, kind: "handler", method: "a.B/C" } as const;
   await store.jobs.create(newJob({ namespace, jobId: "x_1", labels: { team: "a", tier: "1" } }), null);
-  await store.jobs.create(newJob({ namespace, jobId: "x-2", labels: { team: 'a","x":"' } }), null);
+  await store.jobs.create(newJob({ namespace, jobId: "x-2", labels: { team: 'a","x":"', 'y"team': "b" } }), null);
   await store.jobs.create(newJob({ namespace, jobId: "y", target: handler }), null);
   await store.jobs.pause(namespace, "y", "");
   const ids = async (parts: Partial<JobFilter>): Promise<string[]> => {
@@ -67,6 +67,8 @@ storeTest("a list shows what its filter asks for", async ({ store }) => {
   assert.deepEqual(await ids({ labels: { team: "a" } }), ["x_1"]);
   assert.deepEqual(await ids({ labels: { tier: "1", team: "a" } }), ["x_1"]);
   assert.deepEqual(await ids({ labels: { x: "" } }), []);
+  assert.deepEqual(await ids({ labels: { team: "b" } }), [], "the end of another key");
+  assert.deepEqual(await ids({ labels: { 'y"team': "b" } }), ["x-2"]);
   assert.deepEqual(await ids({ paused: true }), ["y"]);
   assert.deepEqual(await ids({ paused: false }), ["x-2", "x_1"]);
   assert.deepEqual(await ids({ handlerMethod: "a.B/C" }), ["y"]);

@@ -7,6 +7,7 @@ import type { ExecutionId } from "../../services/common/domain/identifier.ts";
 import type { ExecutionFilter } from "../../services/common/port/store-executions.ts";
 import { SystemRandom } from "../../services/common/runtime/system-random.ts";
 import { everyExecution } from "../support/execution-filter.ts";
+import { addHistory } from "../support/execution-history.ts";
 import {
   addExecutor,
   dispatched,
@@ -51,31 +52,6 @@ async function pagesOf(
     assert.ok(pages.length < 50, "the list ends");
   }
   return pages;
-}
-
-/** Rows of the history, as many as the issue asks for: made by the engine, from one that was submitted. */
-async function addHistory(setup: StoreSetup, count: number): Promise<void> {
-  const [model] = await submitAll(setup, [at(0)]);
-  const [row] = await setup.rows("SELECT * FROM executions WHERE execution_id = ?", model?.executionId ?? "");
-  const columns = Object.keys(row ?? {}).filter((column) => column !== "execution_id");
-  // The lowest identifiers of a millisecond each: 12 digits of time, then the tail of the model's.
-  const id =
-    setup.kind === "mysql"
-      ? `CONCAT(LEFT(LPAD(HEX(${T0_MS} + n), 12, '0'), 8), '-', RIGHT(HEX(${T0_MS} + n), 4), '-7000-8000-000000000000')`
-      : `substr(printf('%012x', ${T0_MS} + n), 1, 8) || '-' || substr(printf('%012x', ${T0_MS} + n), 9) || '-7000-8000-000000000000'`;
-  const numbers = "WITH RECURSIVE numbers (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)";
-  const limit = setup.kind === "mysql" ? "max_recursive_iterations" : "";
-  for (let from = 1; from <= count; from += 10_000) {
-    await setup.sql(async (session) => {
-      if (limit !== "") await session.execute(`SET SESSION ${limit} = 100000`);
-      await session.execute(
-        `INSERT INTO executions (execution_id, ${columns.join(", ")})
-          ${numbers} SELECT LOWER(${id}), ${columns.map((column) => `m.${column}`).join(", ")}
-          FROM numbers JOIN executions m ON m.execution_id = ?`,
-        [from, Math.min(from + 9_999, count), model?.executionId ?? ""],
-      );
-    });
-  }
 }
 
 onEveryStore("a list by labels takes what carries all of them, and meets the rest of the filter", async (setup) => {
@@ -161,7 +137,7 @@ onEveryStore("a submission that is taken back leaves no label, the others of its
 onEveryStore("a page of a label reads a bounded part of a history of 200,000, and finds all of it", async (setup) => {
   const needles = Array.from({ length: 5 }, (_, index) => at(index * 40_000 + 1, { labels: { team: "blue" } }));
   await submitAll(setup, needles);
-  await addHistory(setup, 200_000);
+  await addHistory(setup, T0_MS, 200_000);
   if (setup.kind === "mysql") await setup.sql((session) => session.query("ANALYZE TABLE executions, execution_labels"));
   const wanted = needles.map(({ executionId }) => executionId).reverse();
   const statements = await setup.statementsOf(async () => {

@@ -68,7 +68,7 @@ onEveryStore("a list is filtered by all that a filter names", async (setup) => {
     at(1, { jobId: "job-1", namespace: "other", cause: "RUN_JOB" }),
     at(2, { target: handler }),
     at(3, { target: { ...handler, kind: "grpc" }, labels: { team: "bluer" } }),
-    at(4, { labels: { zone: 'q":"uote', steam: "blue" } }),
+    at(4, { labels: { zone: 'q":"uote', steam: "blue", 'x"team': "red", "t,": "{", "": ',"team":"red"' } }),
   ];
   await submitAll(setup, executions);
   const running = await dispatched(setup, await addExecutor(setup), at(5));
@@ -89,6 +89,8 @@ onEveryStore("a list is filtered by all that a filter names", async (setup) => {
     [{ labels: { team: "blue" } }, [0]],
     [{ labels: { team: "blue", zone: "b" } }, []],
     [{ labels: { zone: 'q":"uote' } }, [4]],
+    [{ labels: { team: "red" } }, []],
+    [{ labels: { 'x"team': "red", "": ',"team":"red"' } }, [4]],
     [{ scheduledAfterUs: (T0_MS + 2) * 1_000, scheduledBeforeUs: (T0_MS + 4) * 1_000 }, [2, 3]],
     [{ namespace: "none" }, []],
   ];
@@ -122,6 +124,35 @@ onEveryStore("rule 28: a page ends at 1 MiB, and the next one goes on", async (s
     token = page.nextToken;
   }
   assert.deepEqual(sizes, [2, 2, 1]);
+});
+
+onEveryStore("rule 28: a basic page ends at 1 MiB of parameters, and reads no more of them", async (setup) => {
+  const parameters = { text: "x".repeat(40 * 1024) };
+  const executions = Array.from({ length: 60 }, (_, index) =>
+    at(index, { parameters: index === 59 ? null : parameters }),
+  );
+  await submitAll(setup, executions);
+  let read = 0;
+  setup.onStatement((name, sql) => {
+    if (name === "list_executions" && /SELECT execution_id, parameters/.test(sql)) read += 1;
+  });
+  const sizes: number[] = [];
+  for (let token: string | null = null, pages = 0; pages === 0 || token !== null; pages++) {
+    const page: Awaited<ReturnType<typeof setup.store.list>> = await setup.store.list(
+      everyExecution,
+      100,
+      token,
+      false,
+    );
+    for (const one of page.items) {
+      const whole = await setup.store.get(one.executionId);
+      assert.deepEqual(one.parameters, whole?.parameters);
+    }
+    sizes.push(page.items.length);
+    token = page.nextToken;
+  }
+  assert.deepEqual(sizes, [26, 25, 9]);
+  assert.equal(read, 3, "those of a page by one statement");
 });
 
 onEveryStore("a page token that no page gave is refused", async ({ store }) => {

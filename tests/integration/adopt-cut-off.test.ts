@@ -27,6 +27,7 @@ function contentOf(url: string): Promise<unknown> {
       ...(row.job_id === "each-second" ? { ended_us: "now" } : {}),
       expire_us: `in ${Math.round((Number(row.expire_us) / 1_000 - Date.now()) / 86_400_000)} days`,
     })),
+    ends: await query("SELECT * FROM unsuccessful_ends ORDER BY execution_id"),
     pieces: await query("SELECT * FROM output_pieces ORDER BY execution_id"),
     notes: (await query("SELECT name FROM mesh ORDER BY name")).map(({ name }) => name),
     routes: await query("SELECT * FROM routes"),

@@ -218,6 +218,21 @@ test("each log of the original is history: an execution that has ended, its atte
   });
 });
 
+test("logs that did not succeed are found by how they ended", async () => {
+  await withDatabase(backends.mysqlUrl, async (url) => {
+    await makeOriginal(url);
+    await withStore(url, async ({ executions }) => {
+      const unsuccessful = { ...everyExecution, states: ["FAILED", "TIMED_OUT", "LOST"] } as const;
+      assert.deepEqual(
+        (await executions.count(unsuccessful)).map(({ state, count }) => `${state} ${count}`),
+        ["FAILED 2", "TIMED_OUT 1", "LOST 2"],
+      );
+      const lost = await executions.list({ ...everyExecution, reasons: ["EXECUTOR_LOST"] }, 10, null, false);
+      assert.deepEqual(lost.items.map(({ jobId }) => jobId).sort(), ["once-running", "once-sent"]);
+    });
+  });
+});
+
 test("times and expressions of a named zone are read in it, over its clock changes", async () => {
   const logs = [
     [1, "nightly", "executor-1", 2, "2024-01-15 12:00:00", "2024-01-15 12:00:01", "winter", null],

@@ -36,9 +36,11 @@ async function migrated(t: TestContext) {
   t.after(drop);
   await makeOriginal(url);
   const env = { JOBMESH_STORE: url };
-  const { code, stdout, stderr } = await processes.run(["migrate"], { env, waitMs: 60_000 });
-  assert.equal(code, 0, stderr);
-  assert.match(stdout, /is up to date/);
+  for (const more of [[], ["--relist"]]) {
+    const { code, stdout, stderr } = await processes.run(["migrate", ...more], { env, waitMs: 60_000 });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /is up to date/);
+  }
   return { processes, url, env };
 }
 

@@ -1,5 +1,7 @@
 /** What holds in every store at every time, read from its rows: for random tests, the simulator and system tests. */
 import assert from "node:assert/strict";
+import { reasonNumber } from "../../services/common/adapter/sql/execution-row.ts";
+import { END_REASONS } from "../../services/common/adapter/sql/listing-source.ts";
 import type { SqlSession } from "../../services/common/adapter/sql/session.ts";
 
 type Rows = readonly Readonly<Record<string, unknown>>[];
@@ -28,6 +30,7 @@ const BROKEN: Readonly<Record<string, string>> = {
   "only the final has a time to be deleted at": `expire_us IS NOT NULL AND NOT (${FINAL})`,
   "what has ended carries no unique_key": `live_unique_key IS NOT NULL AND ${FINAL}`,
   "no more attempts are counted than were made": "counted_attempts > attempt",
+  "what has not ended has no reason of an end": `state < 5 AND state_reason IN (${[...END_REASONS].map(reasonNumber).join(", ")})`,
 };
 
 /** Throws when an invariant does not hold; adds what has ended to `ended`. */
@@ -36,6 +39,11 @@ export async function checkInvariants(session: SqlSession, ended: EndedExecution
     assert.deepEqual(await session.query(`SELECT execution_id, state FROM executions WHERE ${broken}`), [], name);
   }
   assert.deepEqual(await session.query(ATTEMPTS), [], "each attempt before the current one has one row in job_logs");
+  assert.deepEqual(
+    await session.query(ENDS),
+    [],
+    "what has ended otherwise than SUCCEEDED, and nothing else, is noted",
+  );
   await checkGates(session);
   const rows = await session.query(
     `SELECT execution_id, state, ended_us, change_number FROM executions WHERE ${FINAL}`,
@@ -53,6 +61,14 @@ const ATTEMPTS = `SELECT e.execution_id FROM executions e
   GROUP BY e.execution_id, e.attempt, e.state
   HAVING COUNT(l.id) <> e.attempt - CASE WHEN e.state IN (3, 4) THEN 1 ELSE 0 END
     OR COALESCE(MAX(l.attempt), 0) <> COUNT(l.id)`;
+
+/** Executions without the row that lists find them by, or with one too many; and rows without an execution. */
+const ENDS = `SELECT e.execution_id, e.state, n.state AS noted FROM executions e
+    LEFT JOIN unsuccessful_ends n ON n.execution_id = e.execution_id
+    WHERE (e.state > 5) <> (n.execution_id IS NOT NULL) OR n.state <> e.state OR n.state_reason <> e.state_reason
+      OR n.namespace <> e.namespace OR (n.state IS NOT NULL AND COALESCE(n.job_id, '') <> COALESCE(e.job_id, ''))
+  UNION ALL SELECT n.execution_id, 0, n.state FROM unsuccessful_ends n
+    LEFT JOIN executions e ON e.execution_id = n.execution_id WHERE e.execution_id IS NULL`;
 
 async function checkGates(session: SqlSession): Promise<void> {
   const held = countBy(await session.query("SELECT gate_keys AS gate_key FROM executions WHERE gates_held = 1"));

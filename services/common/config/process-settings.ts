@@ -41,7 +41,17 @@ export const PROCESSES = {
   scheduler: { ...schedulerSettings, ...otelSettings },
   executor: { ...executorSettings, ...otelSettings },
   /** `jobmesh migrate`. */
-  migrate: { ...store, ...dataDir, ...log },
+  migrate: {
+    ...store,
+    ...dataDir,
+    ...log,
+    relist: toggle({
+      env: "JOBMESH_RELIST",
+      default: "false",
+      meaning:
+        "Looks at each execution, and mends what lists find it by; after an upgrade one process after the other.",
+    }),
+  },
   /** `jobmesh run`, `call`, `http`, `logs`, `handlers`, `status` and whatever else calls the mesh. */
   client: {
     ...scheduler,

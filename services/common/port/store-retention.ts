@@ -39,4 +39,9 @@ export interface RetentionStore {
    * descriptors of a method and those that an executor has.
    */
   deleteLeftovers(kind: LeftoverKind, unusedSinceUs: number, after: string | null): Promise<LeftoverSweep>;
+  /**
+   * Mends what lists find the next 250 executions after `after` by, where an older version has stored, ended or deleted
+   * some beside this one; answers where the next call begins, null when these were the last.
+   */
+  relist(after: ExecutionId | null): Promise<ExecutionId | null>;
 }

@@ -208,4 +208,15 @@ export const storeMutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: "what ends and was not FAILED is in no list by its state",
+    rules: [1],
+    changes: [
+      {
+        file: `${SQL}/execution-end.ts`,
+        find: `return isFinal(state) && state !== "SUCCEEDED";`,
+        replace: `return state === "FAILED";`,
+      },
+    ],
+  },
 ];

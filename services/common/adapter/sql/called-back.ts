@@ -26,6 +26,7 @@ import { takeFiresBack } from "./refused-fires.ts";
 import { insertRoutes } from "./routes.ts";
 import { text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -132,6 +133,7 @@ async function end(
       executionId,
     ],
   );
+  await noteEnds(session, [executionId]);
 }
 
 /** It is of the job as it is now. Its gate_keys never change (rule 7). Till its time has come a change may come again. */
@@ -169,7 +171,7 @@ async function renew(session: SqlSession, old: Execution, job: Job): Promise<voi
   if (labelsText(old.labels) === labelsText(labels)) return;
   const [own] = valueLists([old.executionId]);
   if (own !== undefined) await deleteLabels(session, own);
-  await insertLabels(session, [{ executionId: old.executionId, namespace, labels }]);
+  await insertLabels(session, [{ executionId: old.executionId, namespace, cause: old.cause, labels }]);
 }
 
 /** How it stood before it was decided: what was decided just now had come back. */

@@ -1,6 +1,6 @@
 import type { AttemptResult } from "../../domain/attempt.ts";
 import { isFinal, type StateReason, type Stop } from "../../domain/execution.ts";
-import type { AttemptKey, RouteId } from "../../domain/identifier.ts";
+import type { AttemptKey, ExecutionId, RouteId } from "../../domain/identifier.ts";
 import { type AttemptEnd, isCalledBack, type Settlement } from "../../domain/settle.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import { MAX_MESSAGE_CHARS } from "./execution-insert.ts";
@@ -8,6 +8,7 @@ import { reasonNumber, StateNumber, shardOf, stateNumber, stopReasonNumber } fro
 import { failureText } from "./execution-text.ts";
 import { updateRows } from "./many-rows.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 
 /** What is known of an attempt's end: all of a result, or that its executor was lost. */
 export type Ending = Pick<AttemptResult, "startUs" | "exitCode" | "output" | "errorOutput" | "outputPieceCount"> & {
@@ -116,6 +117,15 @@ export async function updateEnded(session: SqlSession, ended: readonly EndedExec
   await updateRows(session, ANSWER_UPDATE, answered);
   await updateRows(session, GENERAL_UPDATE, general);
   await updateRows(session, WAITING_UPDATE, waiting);
+  await noteEnds(session, ended.filter(isUnsuccessful).map(idOf));
+}
+
+function isUnsuccessful({ settlement: { state } }: EndedExecution): boolean {
+  return isFinal(state) && state !== "SUCCEEDED";
+}
+
+function idOf({ key }: EndedExecution): ExecutionId {
+  return key.executionId;
 }
 
 /** True when a success has nothing to clear, and no time of its own to be deleted at. */

@@ -18,6 +18,7 @@ import { failureText, labelsText, parametersText, policyText } from "./execution
 import { expireUs } from "./expire-time.ts";
 import { insertRows } from "./many-rows.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 
 /** Sizes of the columns that hold what callers chose. */
 export const MAX_NAME_CHARS = 255;
@@ -204,5 +205,10 @@ export async function insertExecutions(session: SqlSession, rows: readonly NewRo
   await insertLabels(
     session,
     sorted.map(({ execution }) => execution),
+  );
+  const skipped = sorted.filter(({ beginning }) => beginning.state === "SKIPPED");
+  await noteEnds(
+    session,
+    skipped.map(({ execution }) => execution.executionId),
   );
 }

@@ -58,6 +58,11 @@ const HEAD_COLUMNS = `execution_id, namespace, job_id, job_uid, job_revision, na
 export const FULL_COLUMNS = `${HEAD_COLUMNS}, target, result`;
 /** Columns of an execution without its target's bytes and its result. */
 export const BASIC_COLUMNS = HEAD_COLUMNS;
+/** The same with the size of the parameters in their place, which may be long: NULL when there are none. */
+export const LISTED_COLUMNS = HEAD_COLUMNS.replace(
+  " parameters,",
+  " NULL AS parameters, LENGTH(parameters) AS parameters_size,",
+);
 
 const NO_BYTES = new Uint8Array(0);
 

@@ -11,6 +11,7 @@ import { gateKeysOfExecutions, lockExecutions } from "./locked-executions.ts";
 import { updateRows } from "./many-rows.ts";
 import { int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -66,6 +67,10 @@ async function expireRows(session: SqlSession, ids: readonly ExecutionId[]): Pro
       nowUs,
       expireUs(policyOf(row), false, nowUs),
     ]),
+  );
+  await noteEnds(
+    session,
+    rows.map((row) => text(row, "execution_id")),
   );
   return ends.map(({ row, end }) => ({
     executionId: text(row, "execution_id") as ExecutionId,

@@ -3,6 +3,7 @@ import { parametersSize } from "../../domain/parameter.ts";
 import type { Page } from "../../port/store.ts";
 import type { JobFilter } from "../../port/store-jobs.ts";
 import { JOB_COLUMNS, jobOf } from "./job-row.ts";
+import { hasLabel } from "./label-condition.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
 import type { SqlSession, SqlValue } from "./session.ts";
 
@@ -76,11 +77,9 @@ function filterConditions(filter: JobFilter): Condition[] {
   if (filter.handlerMethod !== "") {
     conditions.push({ sql: "target_kind = 2 AND target_method = ?", params: [filter.handlerMethod] });
   }
-  for (const [key, value] of Object.entries(filter.labels)) conditions.push(hasLabel(key, value));
+  for (const [key, value] of Object.entries(filter.labels)) {
+    const { sql, values } = hasLabel(key, value);
+    conditions.push({ sql, params: values });
+  }
   return conditions;
-}
-
-/** A label as it stands in the JSON: quotes inside of keys and values are escaped there, so no other text matches. */
-function hasLabel(key: string, value: string): Condition {
-  return { sql: "INSTR(labels, ?) > 0", params: [`${JSON.stringify(key)}:${JSON.stringify(value)}`] };
 }

@@ -1,8 +1,16 @@
 import type { ExecutionFilter } from "../../port/store-executions.ts";
 import { inList } from "./dialect.ts";
-import { labelHash } from "./execution-labels.ts";
 import { causeNumber, reasonNumber, stateNumber } from "./execution-row.ts";
+import { hasLabel } from "./label-condition.ts";
 import type { SqlValue } from "./session.ts";
+
+/** A bound of identifiers. */
+export type Bound = { readonly operator: ">=" | "<=" | "<"; readonly id: string };
+
+/** A bound as SQL, whose value is its identifier. */
+export function boundText({ operator }: Bound): string {
+  return `execution_id ${operator} ?`;
+}
 
 /** A filter as SQL. */
 export type SqlFilter = {
@@ -11,10 +19,10 @@ export type SqlFilter = {
   /** Those of the conditions that an index answers alone, with their values. */
   readonly indexed: readonly string[];
   readonly indexedValues: readonly SqlValue[];
+  /** Those of them that are on execution_id alone. */
+  readonly bounds: readonly Bound[];
   /** True when there are conditions that few rows of the index may meet. */
   readonly isSelective: boolean;
-  /** What the index of labels finds it by; null when it names no label, or one of all namespaces. */
-  readonly label: bigint | null;
 };
 
 /** First and last identifier of a millisecond. */
@@ -24,15 +32,13 @@ const HIGHEST_TAIL = "-ffff-ffff-ffffffffffff";
 /** SQL of a filter, for what comes after an identifier. */
 export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFilter {
   if (filter.parentExecutionId != null) return NOTHING;
-  const indexed = new Conditions();
+  const ofJob = new Conditions();
+  const bounds = boundsOf(filter, afterId);
   const rest = new Conditions();
   // The index (job_id, namespace, execution_id) is in the list's order for one job alone; else the primary key is.
-  const byJob = filter.namespace !== null && filter.jobId !== "" ? indexed : rest;
+  const byJob = filter.namespace !== null && filter.jobId !== "" ? ofJob : rest;
   if (filter.namespace !== null) byJob.add("namespace = ?", filter.namespace);
   if (filter.jobId !== "") byJob.add("job_id = ?", filter.jobId);
-  if (filter.scheduledAfterUs !== null) indexed.add("execution_id >= ?", edge(filter.scheduledAfterUs, LOWEST_TAIL));
-  if (filter.scheduledBeforeUs !== null) indexed.add("execution_id <= ?", edge(filter.scheduledBeforeUs, HIGHEST_TAIL));
-  if (afterId !== null) indexed.add("execution_id < ?", afterId);
   if (filter.scheduledAfterUs !== null) rest.add("scheduled_us >= ?", filter.scheduledAfterUs);
   if (filter.scheduledBeforeUs !== null) rest.add("scheduled_us < ?", filter.scheduledBeforeUs);
   rest.addIn("state", filter.states.map(stateNumber));
@@ -41,17 +47,27 @@ export function filterOf(filter: ExecutionFilter, afterId: string | null): SqlFi
   if (filter.executorId !== "") rest.add("executor_id = ?", filter.executorId);
   if (filter.handlerMethod !== "") rest.add("target_kind = 2 AND target_method = ?", filter.handlerMethod);
   for (const [key, value] of Object.entries(filter.labels)) {
-    // Labels are a flat JSON object of strings, in which quotes are escaped: the pair can stand nowhere else.
-    rest.add("INSTR(labels, ?) > 0", `${JSON.stringify(key)}:${JSON.stringify(value)}`);
+    const { sql, values } = hasLabel(key, value);
+    rest.addAll(sql, values);
   }
+  const indexed = [...ofJob.conditions, ...bounds.map(boundText)];
+  const indexedValues = [...ofJob.values, ...bounds.map(({ id }) => id)];
   return {
-    conditions: [...indexed.conditions, ...rest.conditions],
-    values: [...indexed.values, ...rest.values],
-    indexed: indexed.conditions,
-    indexedValues: indexed.values,
+    conditions: [...indexed, ...rest.conditions],
+    values: [...indexedValues, ...rest.values],
+    indexed,
+    indexedValues,
+    bounds,
     isSelective: rest.conditions.length > 0,
-    label: labelOf(filter),
   };
+}
+
+function boundsOf({ scheduledAfterUs, scheduledBeforeUs }: ExecutionFilter, afterId: string | null): readonly Bound[] {
+  const bounds: Bound[] = [];
+  if (scheduledAfterUs !== null) bounds.push({ operator: ">=", id: edge(scheduledAfterUs, LOWEST_TAIL) });
+  if (scheduledBeforeUs !== null) bounds.push({ operator: "<=", id: edge(scheduledBeforeUs, HIGHEST_TAIL) });
+  if (afterId !== null) bounds.push({ operator: "<", id: afterId });
+  return bounds;
 }
 
 /** What no execution meets. */
@@ -60,16 +76,9 @@ const NOTHING: SqlFilter = {
   values: [],
   indexed: ["execution_id = ''"],
   indexedValues: [],
+  bounds: [],
   isSelective: false,
-  label: null,
 };
-
-/** By the first label, if its index is the better one: a job's executions have an index of their own. */
-function labelOf({ namespace, jobId, labels }: ExecutionFilter): bigint | null {
-  const [first] = Object.entries(labels);
-  if (first === undefined || namespace === null || jobId !== "") return null;
-  return labelHash(namespace, ...first);
-}
 
 /** The stored reasons; of what waits for an executor, which has none stored, the route says which reason it has. */
 function addReasons(rest: Conditions, { reasons, waiting = null }: ExecutionFilter): void {

@@ -4,21 +4,23 @@ import type { ExecutionId } from "../../domain/identifier.ts";
 import type { Clock } from "../../port/clock.ts";
 import { type Page, PageTokenFault } from "../../port/store.ts";
 import type { ExecutionFilter, StateOf } from "../../port/store-executions.ts";
-import { BASIC_COLUMNS, executionOf, FULL_COLUMNS, stateOf } from "./execution-row.ts";
-import { labelParts } from "./label-scan.ts";
+import { executionOf, FULL_COLUMNS, LISTED_COLUMNS, stateOf } from "./execution-row.ts";
+import { parseParameters } from "./execution-text.ts";
 import { filterOf, type SqlFilter } from "./listing-filter.ts";
+import { type Source, sourceOf, sourceParts } from "./listing-source.ts";
 import { LIVE_PART_COUNT, liveExecutions } from "./live-executions.ts";
 import { pageToken, parsePageToken } from "./page-token.ts";
-import { int, text } from "./row-reader.ts";
+import { int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
  * Lists of executions. An execution_id begins with its nominal time, so that
  * "newest nominal time first" is the primary key backwards, and a page's token
- * is the last identifier that it looked at. A filter that few match does not
- * read the whole history for one page: a page ends after MAX_SCANNED_ROWS,
- * perhaps short, and its token goes on.
+ * is the last identifier that it looked at, whatever index it was found by (see
+ * listing-source.ts). A filter that few match does not read the whole history
+ * for one page: a page ends after MAX_SCANNED_ROWS, perhaps short, and its token
+ * goes on.
  */
 
 /** Rows that one page, or one part of a count, looks at: a few milliseconds. */
@@ -27,7 +29,7 @@ const MAX_SCANNED_ROWS = 5_000;
 const MAX_COUNTED_ROWS = 500_000;
 /** Largest page. */
 const MAX_PAGE_SIZE = 1_000;
-/** A page ends at about this many bytes of targets and results (rule 28). */
+/** A page ends at about this many bytes of targets, results and parameters (rule 28). */
 const MAX_PAGE_BYTES = 1024 * 1024;
 
 /** One execution, whole. */
@@ -66,10 +68,11 @@ export function listExecutions(
   const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
   return db.read("list_executions", async (session): Promise<Page<Execution>> => {
     const where = filterOf(filter, token === null ? null : placeOf(token));
+    const source = await sourceOf(session, filter);
     const { rows, end } =
-      where.label === null ? await scan(session, where, size) : await scanLabel(session, where, size);
-    const items = rows.slice(0, size).map(executionOf);
-    const shown = full ? await withBytes(session, items) : items;
+      source === null ? await scan(session, where, size) : await scanSource(session, source, where, size);
+    const page = rows.slice(0, size);
+    const shown = full ? await withBytes(session, page.map(executionOf)) : await withParameters(session, page);
     const next = shown.length === rows.length ? end : (shown.at(-1)?.executionId ?? end);
     return { items: shown, nextToken: next === null ? null : pageToken([next]) };
   });
@@ -82,20 +85,20 @@ type Scan = { readonly rows: readonly Row[]; readonly end: string | null };
 async function scan(session: SqlSession, where: SqlFilter, size: number): Promise<Scan> {
   const floor = where.isSelective ? await floorOf(session, where, MAX_SCANNED_ROWS) : null;
   const rows = await session.query(
-    `SELECT ${BASIC_COLUMNS} FROM executions${whereText(downTo(where, floor))} ORDER BY execution_id DESC LIMIT ?`,
+    `SELECT ${LISTED_COLUMNS} FROM executions${whereText(downTo(where, floor))} ORDER BY execution_id DESC LIMIT ?`,
     [...where.values, ...(floor === null ? [] : [floor]), size + 1],
   );
   return { rows, end: floor };
 }
 
-/** By the index of labels. */
-async function scanLabel(session: SqlSession, where: SqlFilter, size: number): Promise<Scan> {
+/** By the indexes of a source. */
+async function scanSource(session: SqlSession, source: Source, where: SqlFilter, size: number): Promise<Scan> {
   const rows: Row[] = [];
   let scanned = 0;
-  for await (const { ids, count, last } of labelParts(session, where, MAX_SCANNED_ROWS)) {
+  for await (const { ids, count, last } of sourceParts(session, source, where, MAX_SCANNED_ROWS)) {
     const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
     const found = await session.query(
-      `SELECT ${BASIC_COLUMNS} FROM executions${whereText(conditions)} ORDER BY execution_id DESC LIMIT ?`,
+      `SELECT ${LISTED_COLUMNS} FROM executions${whereText(conditions)} ORDER BY execution_id DESC LIMIT ?`,
       [...ids.values, ...where.values, size + 1 - rows.length],
     );
     rows.push(...found);
@@ -104,6 +107,27 @@ async function scanLabel(session: SqlSession, where: SqlFilter, size: number): P
     if (scanned >= MAX_SCANNED_ROWS) return { rows, end: last };
   }
   return { rows, end: null };
+}
+
+/** Executions with their parameters, as many of them as fit a page (rule 28); more are not read. */
+async function withParameters(session: SqlSession, rows: readonly Row[]): Promise<readonly Execution[]> {
+  const items = rows.map(executionOf);
+  const sizes = new Map<string, number>();
+  for (const row of rows) {
+    if (row.parameters_size !== null) sizes.set(text(row, "execution_id"), int(row, "parameters_size"));
+  }
+  if (sizes.size === 0) return items;
+  const shown = fitting(items, ({ executionId }) => sizes.get(executionId) ?? 0);
+  const ids = shown.map(({ executionId }) => executionId).filter((id) => sizes.has(id));
+  const parameters = new Map<string, Execution["parameters"]>();
+  for (const list of valueLists(ids)) {
+    const found = await session.query(
+      `SELECT execution_id, parameters FROM executions WHERE execution_id IN (${list.sql})`,
+      list.values,
+    );
+    for (const row of found) parameters.set(text(row, "execution_id"), parseParameters(textOrNull(row, "parameters")));
+  }
+  return shown.map((item) => ({ ...item, parameters: parameters.get(item.executionId) ?? null }));
 }
 
 /** The same with targets and results, as many of them as fit a page (rule 28); more are not read. */
@@ -120,7 +144,8 @@ async function withBytes(session: SqlSession, items: readonly Execution[]): Prom
     for (const row of rows) sizes.set(text(row, "execution_id"), int(row, "size"));
   }
   const whole = new Map<string, Execution>();
-  for (const list of valueLists(fitting(ids, sizes))) {
+  const shown = fitting(items, ({ executionId }) => sizes.get(executionId) ?? 0);
+  for (const list of valueLists(shown.map(({ executionId }) => executionId))) {
     const rows = await session.query(
       `SELECT ${FULL_COLUMNS} FROM executions WHERE execution_id IN (${list.sql})`,
       list.values,
@@ -128,7 +153,7 @@ async function withBytes(session: SqlSession, items: readonly Execution[]): Prom
     for (const row of rows) whole.set(text(row, "execution_id"), executionOf(row));
   }
   // One that retention has deleted meanwhile is shown as it was read, without its bytes.
-  return fitting(ids, sizes).flatMap((id, index) => whole.get(id) ?? items[index] ?? []);
+  return shown.map((item) => whole.get(item.executionId) ?? item);
 }
 
 /** The identifier that a token names. Throws PageTokenFault, for a token of another list too. */
@@ -151,7 +176,7 @@ export async function countExecutions(
   const counts = new Map<number, number>();
   let before: ExecutionId | null = null;
   for (let scanned = 0; scanned < MAX_COUNTED_ROWS; scanned += MAX_SCANNED_ROWS) {
-    const part = await db.read("count_executions", (session) => countPart(session, filterOf(filter, before)));
+    const part = await db.read("count_executions", (session) => countPart(session, filter, before));
     for (const row of part.rows) {
       const state = int(row, "state");
       counts.set(state, (counts.get(state) ?? 0) + int(row, "found"));
@@ -165,9 +190,12 @@ export async function countExecutions(
 
 async function countPart(
   session: SqlSession,
-  where: SqlFilter,
+  filter: ExecutionFilter,
+  before: ExecutionId | null,
 ): Promise<{ readonly rows: readonly Row[]; readonly floor: ExecutionId | null }> {
-  if (where.label !== null) return await countLabelled(session, where);
+  const where = filterOf(filter, before);
+  const source = await sourceOf(session, filter);
+  if (source !== null) return await countSource(session, source, where);
   const floor = await floorOf(session, where, MAX_SCANNED_ROWS);
   const rows = await session.query(
     `SELECT state, COUNT(*) AS found FROM executions${whereText(downTo(where, floor))} GROUP BY state`,
@@ -176,10 +204,10 @@ async function countPart(
   return { rows, floor };
 }
 
-async function countLabelled(session: SqlSession, where: SqlFilter): ReturnType<typeof countPart> {
+async function countSource(session: SqlSession, source: Source, where: SqlFilter): ReturnType<typeof countPart> {
   const rows: Row[] = [];
   let scanned = 0;
-  for await (const { ids, count, last } of labelParts(session, where, MAX_SCANNED_ROWS)) {
+  for await (const { ids, count, last } of sourceParts(session, source, where, MAX_SCANNED_ROWS)) {
     const conditions = [`execution_id IN (${ids.sql})`, ...where.conditions];
     rows.push(
       ...(await session.query(
@@ -221,11 +249,11 @@ function whereText(conditions: readonly string[]): string {
 }
 
 /** Rule 28: as many as fit a page's bytes, at least one. */
-function fitting(ids: readonly ExecutionId[], sizes: ReadonlyMap<string, number>): readonly ExecutionId[] {
+function fitting(items: readonly Execution[], sizeOf: (item: Execution) => number): readonly Execution[] {
   let bytes = 0;
-  const end = ids.findIndex((id, index) => {
-    bytes += sizes.get(id) ?? 0;
+  const end = items.findIndex((item, index) => {
+    bytes += sizeOf(item);
     return index > 0 && bytes > MAX_PAGE_BYTES;
   });
-  return end === -1 ? ids : ids.slice(0, end);
+  return end === -1 ? items : items.slice(0, end);
 }

@@ -11,6 +11,7 @@ import type { LockedGates } from "./gates.ts";
 import { insertRoutes } from "./routes.ts";
 import type { SqlSession } from "./session.ts";
 import type { Holder } from "./unique-keys.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 
 /**
  * REPLACE_WAITING (rule 5): an execution that waits for its first attempt gets
@@ -93,6 +94,7 @@ export async function replaceWaiting(
     ],
   );
   assert(changed === 1, "a locked execution is there");
+  if (endedUs !== null) await noteEnds(session, [old.executionId]);
   return {
     ...old,
     ...parts,

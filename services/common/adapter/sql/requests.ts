@@ -1,7 +1,8 @@
 import { assert } from "../../domain/assert.ts";
 import type { RequestClaim } from "../../port/store-executions.ts";
 import { insertRows, updateRows } from "./many-rows.ts";
-import { int, text, textOrNull } from "./row-reader.ts";
+import { namespacesOf } from "./namespaces.ts";
+import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
 
@@ -129,21 +130,20 @@ async function readRequest(session: SqlSession, request: RequestClaim): Promise<
 export const MAX_SEARCHED_NAMESPACES = 1_000;
 
 /**
- * What a request with this body made in whatever namespace; null when none did. The key begins with the namespace: each
- * that is there costs two looks at the index, however many requests it has.
+ * What a request with this body made in whatever namespace; null when none did. The key begins with the namespace: the
+ * namespaces are one loose scan of it, however many requests they have, and all are then looked up together.
  */
 export function findRequestAnywhere(db: SqlDatabase, request: RequestClaim): Promise<string | null> {
   return db.read("requests.find_anywhere", async (session) => {
-    let namespace: string | null = "";
-    for (let count = 0; count < MAX_SEARCHED_NAMESPACES; count++) {
-      const rows: readonly Row[] = await session.query(
-        "SELECT MIN(namespace) AS next FROM requests WHERE namespace > ?",
-        [namespace],
+    const nowUs = await session.nowUs();
+    for (const list of valueLists(await namespacesOf(session, "requests", MAX_SEARCHED_NAMESPACES))) {
+      const [row] = await session.query(
+        `SELECT result_id FROM requests
+          WHERE namespace IN (${list.sql}) AND method = ? AND request_id = ? AND body_hash = ? AND expire_us > ?
+          ORDER BY namespace LIMIT 1`,
+        [...list.values, request.method, idOf(request), request.bodyHash, nowUs],
       );
-      namespace = rows[0] === undefined ? null : textOrNull(rows[0], "next");
-      if (namespace === null) return null;
-      const verdict = await readRequest(session, { ...request, namespace });
-      if (verdict?.kind === "repeated") return verdict.resultId;
+      if (row !== undefined) return text(row, "result_id");
     }
     return null;
   });

@@ -7,10 +7,13 @@ import type {
   RetentionSweep,
 } from "../../port/store-retention.ts";
 import { deleteLabels } from "./execution-labels.ts";
+import { StateNumber } from "./execution-row.ts";
 import { markDeleted } from "./feed.ts";
 import { deleteLeftovers } from "./leftovers.ts";
+import { relist } from "./relisting.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+import { forgetEnds } from "./unsuccessful-ends.ts";
 import { type ValueList, valueLists } from "./value-list.ts";
 
 /**
@@ -77,6 +80,10 @@ export class SqlRetentionStore implements RetentionStore {
     return deleteLeftovers(this.#db, kind, unusedSinceUs, after);
   }
 
+  relist(after: ExecutionId | null): Promise<ExecutionId | null> {
+    return relist(this.#db, after);
+  }
+
   /** Deletes the first of these, as many as fit one batch; `more` when others are left. */
   async #delete(rows: readonly Row[]): Promise<RetentionSweep> {
     const batch = firstOf(rows);
@@ -114,7 +121,7 @@ async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]
   const [all] = valueLists(ids);
   if (all === undefined) return 0;
   const rows = await session.query(
-    `SELECT execution_id, ended_us FROM executions WHERE execution_id IN (${all.sql}) AND ended_us IS NOT NULL
+    `SELECT execution_id, ended_us, state FROM executions WHERE execution_id IN (${all.sql}) AND ended_us IS NOT NULL
       ORDER BY execution_id${session.dialect.forUpdate}`,
     all.values,
   );
@@ -123,6 +130,11 @@ async function deleteExecutions(session: SqlSession, ids: readonly ExecutionId[]
   if ((await deleteOutput(session, ended)) >= MAX_PIECES) return null;
   await session.execute(`DELETE FROM executions WHERE execution_id IN (${ended.sql})`, ended.values);
   await deleteLabels(session, ended);
+  const unsuccessful = rows.filter((row) => int(row, "state") !== StateNumber.SUCCEEDED);
+  await forgetEnds(
+    session,
+    unsuccessful.map((row) => text(row, "execution_id")),
+  );
   await session.execute(`DELETE FROM job_logs WHERE execution_id IN (${ended.sql})`, ended.values);
   await markDeleted(session, Math.max(...rows.map((row) => int(row, "ended_us"))));
   return rows.length;

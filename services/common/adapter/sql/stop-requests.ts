@@ -18,6 +18,7 @@ import { expireUs } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 
 /**
  * Rule 25: a stop is set in the row by compare-and-set, and its home sends it
@@ -130,6 +131,7 @@ export async function cancelWaiting(
     ],
   );
   assert(changed === 1, "a locked execution is there");
+  await noteEnds(session, [execution.executionId]);
   return {
     ...execution,
     state: "CANCELLED",

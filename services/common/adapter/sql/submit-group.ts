@@ -5,6 +5,7 @@ import { storedSize } from "../../domain/parameter.ts";
 import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import type { ClaimedSlot, Submission, SubmitOutcome } from "../../port/store-executions.ts";
 import { type Beginning, insertExecutions, type NewRow, newRow } from "./execution-insert.ts";
+import { causeHash } from "./execution-labels.ts";
 import { type GateDecision, LockedGates } from "./gates.ts";
 import { knowAhead } from "./held-fires.ts";
 import { cancelOverlapped } from "./overlapped.ts";
@@ -68,7 +69,7 @@ export async function storeGroup(session: SqlSession, group: readonly Submission
 const MAX_ONE_STATEMENT_ROWS = 20;
 const MAX_ONE_STATEMENT_BYTES = 256 * 1024;
 
-/** True for a group whose only change is one INSERT: no requests, no gates, no labels, few rows. */
+/** True for a group whose only change is one INSERT: no requests, no gates, nothing that labels stand for, few rows. */
 export function isOneStatement(group: readonly Submission[]): boolean {
   const bytes = group.reduce((sum, { execution }) => sum + storedSize(execution), 0);
   return (
@@ -76,14 +77,14 @@ export function isOneStatement(group: readonly Submission[]): boolean {
     bytes <= MAX_ONE_STATEMENT_BYTES &&
     group.every(
       ({ request, execution, unique }) =>
-        request === null && unique == null && execution.gateKeys.length === 0 && !hasLabels(execution),
+        request === null && unique == null && execution.gateKeys.length === 0 && !isLabelled(execution),
     )
   );
 }
 
-function hasLabels({ labels }: NewExecution): boolean {
+function isLabelled({ labels, cause }: NewExecution): boolean {
   for (const _key in labels) return true;
-  return false;
+  return causeHash(cause) !== null;
 }
 
 /** How an execution begins that is stored now: waiting for its time, at its gate, claimable, or sent to a slot. */

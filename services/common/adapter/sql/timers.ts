@@ -13,6 +13,7 @@ import { cancelOverlapped } from "./overlapped.ts";
 import { isFire, takeFiresBack } from "./refused-fires.ts";
 import { big, int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
+import { noteEnds } from "./unsuccessful-ends.ts";
 import { valueLists } from "./value-list.ts";
 
 /**
@@ -146,6 +147,10 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   await updateRows(session, ADMITTED_UPDATE, admitted);
   await updateRows(session, WAITING_UPDATE, waiting);
   await updateRows(session, SKIPPED_UPDATE, skipped);
+  await noteEnds(
+    session,
+    skipped.map(([id]) => String(id)),
+  );
   await cancelOverlapped(session, gates);
   const open = new Set([...claimable, ...admitted].map(([id]) => id));
   const refused = new Set(skipped.map(([id]) => id));

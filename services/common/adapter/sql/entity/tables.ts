@@ -8,6 +8,7 @@ import { jobRevisions, jobs } from "./jobs.ts";
 import { descriptorMethods, descriptors, feeds, mesh, pinTurns, resultOffsets, routes } from "./mesh.ts";
 import { outputPieces } from "./output-pieces.ts";
 import { requests } from "./requests.ts";
+import { unsuccessfulEnds } from "./unsuccessful-ends.ts";
 
 /** All tables of a store. */
 export const tables: readonly Table[] = [
@@ -15,6 +16,7 @@ export const tables: readonly Table[] = [
   jobRevisions,
   executions,
   executionLabels,
+  unsuccessfulEnds,
   jobLogs,
   executors,
   gates,

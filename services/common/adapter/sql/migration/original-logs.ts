@@ -7,6 +7,7 @@ import type { Table } from "../entity/column.ts";
 import { executions } from "../entity/executions.ts";
 import { jobLogs } from "../entity/job-logs.ts";
 import { outputPieces } from "../entity/output-pieces.ts";
+import { unsuccessfulEnds } from "../entity/unsuccessful-ends.ts";
 import { MAX_MESSAGE_CHARS, MAX_SUMMARY_CHARS } from "../execution-insert.ts";
 import { causeNumber, overlapNumber, reasonNumber, stateNumber } from "../execution-row.ts";
 import { streamNumber } from "../output-row.ts";
@@ -45,6 +46,7 @@ export function copyLogsSql(logs: TableShape, time: OriginalTime): readonly stri
   const source = sourceSql(logs, time);
   return [
     copySql(executions, executionValues, source),
+    copySql(unsuccessfulEnds, { execution_id: "l.execution_id", ...end }, `${source} WHERE l.state <> ${SUCCEEDED}`),
     copySql(jobLogs, logValues, source),
     copySql(outputPieces, pieceValues, `${source} WHERE l.output <> ''`),
   ];
@@ -111,18 +113,23 @@ const attempt: Values = {
   fence: "SUBSTR(l.hash, 20, 16)",
 };
 
-const executionValues: Values = {
-  ...attempt,
+/** How it ended. */
+const end: Values = {
   namespace: `'${ADOPTED_NAMESPACE}'`,
   job_id: "l.job_id",
+  state: "l.state",
+  state_reason: `CASE l.state WHEN ${FAILED} THEN ${reasonNumber("TARGET_FAILED")} WHEN ${TIMED_OUT} THEN ${reasonNumber("TIMEOUT")}
+    WHEN ${LOST} THEN ${reasonNumber("EXECUTOR_LOST")} ELSE 0 END`,
+};
+
+const executionValues: Values = {
+  ...attempt,
+  ...end,
   job_uid: "j.job_uid",
   job_revision: "IF(j.job_uid IS NULL, 0, 1)",
   name: "COALESCE(j.name, CONVERT(l.job_id USING utf8mb4))",
   // jobs.type: what was periodic was made by its schedule.
   cause: `IF(j.type = 1, ${causeNumber("SCHEDULE")}, ${causeNumber("RUN_JOB")})`,
-  state: "l.state",
-  state_reason: `CASE l.state WHEN ${FAILED} THEN ${reasonNumber("TARGET_FAILED")} WHEN ${TIMED_OUT} THEN ${reasonNumber("TIMEOUT")}
-    WHEN ${LOST} THEN ${reasonNumber("EXECUTOR_LOST")} ELSE 0 END`,
   state_message: `IF(l.state = ${SUCCEEDED}, '', LEFT(${message}, ${MAX_MESSAGE_CHARS}))`,
   target_kind: "1",
   target_summary: `LEFT(COALESCE(j.command, ''), ${MAX_SUMMARY_CHARS})`,
