@@ -8,7 +8,7 @@ import { newExecution, submission } from "../support/execution-store.ts";
 import { storeBackends, type TestDatabase } from "../support/store.ts";
 
 const INITIAL = "InitialSchema1795392000000";
-/** What the migrations after the first have added to executions; to executors drain_us, and a table of turns. */
+/** What the migrations after the first have added to executions; to executors drain_us, and a table of turns; and one of descriptors. */
 const INDEXES = ["ix_executions_deadline", "ix_executions_expire", "ux_executions_unique"];
 const COLUMNS = [
   "start_deadline_us",
@@ -30,6 +30,7 @@ async function downgrade({ kind }: TestDatabase, session: SqlSession): Promise<v
   await session.execute("ALTER TABLE jobs DROP COLUMN parameters");
   await session.execute("ALTER TABLE executors DROP COLUMN drain_us");
   await session.execute("DROP TABLE pin_turns");
+  await session.execute("DROP TABLE namespace_methods");
   await forgetLater(session);
 }
 

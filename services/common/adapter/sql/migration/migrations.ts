@@ -1,5 +1,6 @@
 import { StoreTooNew } from "../../../port/store.ts";
 import { DeadlineSchema1795996800000 } from "./deadline-schema.ts";
+import { DescriptorSchema1796860800000 } from "./descriptor-schema.ts";
 import { InitialSchema1795392000000 } from "./initial-schema.ts";
 import { ListSchema1796342400000 } from "./list-schema.ts";
 import { ParameterSchema1796515200000 } from "./parameter-schema.ts";
@@ -14,6 +15,7 @@ export const migrations = [
   PinSchema1796256000000,
   ListSchema1796342400000,
   ParameterSchema1796515200000,
+  DescriptorSchema1796860800000,
 ];
 
 /** TypeORM's table of what was applied. */
