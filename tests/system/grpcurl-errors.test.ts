@@ -1,6 +1,5 @@
 /** Real grpcurl shows what is wrong with a call: decoded field violations, reasons, codes; and nothing is stored. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { Code } from "../../gen/google/rpc/code.ts";
