@@ -39,7 +39,8 @@ export async function* watchExecutions(
       const options = { signal, waitForReady: true };
       for await (const change of client.executions.watchExecutions({ ...request, resumeToken }, options)) {
         resumeToken = change.resumeToken;
-        yield change;
+        // Without an execution it is only a newer token.
+        if (change.execution !== undefined) yield change;
       }
       return;
     } catch (error) {

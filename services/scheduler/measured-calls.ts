@@ -11,14 +11,20 @@ export type Listeners<T> = {
 type Call = (...args: readonly unknown[]) => unknown;
 type Listener = (answer: unknown, ...args: readonly unknown[]) => void;
 
-/** A part of a port whose calls are timed and listened to. Errors go through as they come, timed as well. */
-export function measured<T extends object>(part: T, name: string, measure: MeasureOf, listeners: Listeners<T>): T {
+/** A part of a port whose calls are timed and listened to, by one after the other. Errors go through as they come, timed as well. */
+export function measured<T extends object>(
+  part: T,
+  name: string,
+  measure: MeasureOf,
+  listeners: readonly Listeners<T>[],
+): T {
   const calls = new Map<PropertyKey, unknown>();
   const wrap = (key: PropertyKey): unknown => {
     const value: unknown = Reflect.get(part, key, part);
     if (typeof value !== "function") return value;
     const call = (...args: readonly unknown[]): unknown => Reflect.apply(value, part, args);
-    return timed(call, measure(`${name}.${String(key)}`), Reflect.get(listeners, key) as Listener | undefined);
+    const own = listeners.flatMap((one) => (Reflect.get(one, key) as Listener | undefined) ?? []);
+    return timed(call, measure(`${name}.${String(key)}`), own);
   };
   return new Proxy(part, {
     get: (_target, key) => {
@@ -28,12 +34,12 @@ export function measured<T extends object>(part: T, name: string, measure: Measu
   });
 }
 
-function timed(call: Call, measure: ReturnType<MeasureOf>, listener: Listener | undefined): Call {
+function timed(call: Call, measure: ReturnType<MeasureOf>, listeners: readonly Listener[]): Call {
   return async (...args) => {
     const startMs = measure.nowMs();
     try {
       const answer = await call(...args);
-      listener?.(answer, ...args);
+      for (const listener of listeners) listener(answer, ...args);
       return answer;
     } finally {
       measure.took(measure.nowMs() - startMs);

@@ -2,12 +2,12 @@ import type { AttemptResult } from "../common/domain/attempt.ts";
 import { type Cause, type ExecutionState, isFinal } from "../common/domain/execution.ts";
 import type { HeldOutcome } from "../common/domain/held-fire.ts";
 import type { Clock } from "../common/port/clock.ts";
-import type { Store } from "../common/port/store.ts";
 import type { ResultOutcome, StoreResultsOutcome, SubmitOutcome } from "../common/port/store-executions.ts";
 import type { Fire, FireOutcome } from "../common/port/store-jobs.ts";
 import { LabelledCounter } from "../common/telemetry/labelled-counter.ts";
 import type { Histogram, Metrics } from "../common/telemetry/metrics.ts";
-import { type MeasureOf, measured } from "./measured-calls.ts";
+import type { StoreListeners } from "./heard-store.ts";
+import type { MeasureOf } from "./measured-calls.ts";
 
 /** What made an execution, in the words of the metrics. */
 const SOURCES: Readonly<Record<Cause, string>> = {
@@ -19,32 +19,19 @@ const SOURCES: Readonly<Record<Cause, string>> = {
 };
 
 /**
- * The store, with what happens to executions counted where it becomes true: at
- * the port, by what each call was answered. So a count is of what is stored,
+ * What happens to executions, counted where it becomes true: at the store's
+ * port, by what each call was answered. So a count is of what is stored,
  * whichever loop asked for it, and the loops know nothing of it. One call is
  * one batch, so hot paths are counted a batch at a time.
  */
-export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Store {
+export function countingListeners(metrics: Metrics): StoreListeners {
   const counts = new ExecutionCounts(metrics);
   const lost = metrics.counter("jobmesh_executors_lost_total", {});
   const drift = metrics.counter("jobmesh_gate_drift_total", {});
-  const seconds = new Map<string, Histogram>();
-  const clocked: MeasureOf = (call) => {
-    const histogram = seconds.get(call) ?? metrics.histogram("jobmesh_store_seconds", { call });
-    seconds.set(call, histogram);
-    return { nowMs: () => clock.monotonicMs(), took: (ms) => histogram.record(ms / 1000) };
-  };
   return {
-    kind: store.kind,
-    routes: store.routes,
-    offsets: store.offsets,
-    output: store.output,
-    descriptors: store.descriptors,
-    retention: store.retention,
-    feed: store.feed,
-    jobs: measured(store.jobs, "jobs", clocked, { fireAll: (outcomes, fires) => counts.fired(fires, outcomes) }),
-    executors: measured(store.executors, "executors", clocked, { declareLost: (did) => lost.add(did ? 1 : 0) }),
-    executions: measured(store.executions, "executions", clocked, {
+    jobs: { fireAll: (outcomes, fires) => counts.fired(fires, outcomes) },
+    executors: { declareLost: (did) => lost.add(did ? 1 : 0) },
+    executions: {
       submit: (outcomes) => counts.submitted(outcomes),
       claim: (claimed) => counts.claimed(claimed.length),
       forResend: (sent) => counts.resent(sent.length),
@@ -61,11 +48,17 @@ export function measuredStore(store: Store, metrics: Metrics, clock: Clock): Sto
       },
       requestStop: (outcome) => counts.stopped(outcome.kind === "ended" ? outcome.execution.state : null),
       recountGates: (gates) => drift.add(gates.length),
-    }),
-    start: () => store.start(),
-    stop: () => store.stop(),
-    nowUs: () => store.nowUs(),
-    counts: () => store.counts(),
+    },
+  };
+}
+
+/** Times the store's calls, one histogram a call. */
+export function storeSeconds(metrics: Metrics, clock: Clock): MeasureOf {
+  const seconds = new Map<string, Histogram>();
+  return (call) => {
+    const histogram = seconds.get(call) ?? metrics.histogram("jobmesh_store_seconds", { call });
+    seconds.set(call, histogram);
+    return { nowMs: () => clock.monotonicMs(), took: (ms) => histogram.record(ms / 1000) };
   };
 }
 

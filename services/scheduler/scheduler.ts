@@ -28,16 +28,15 @@ import { DispatchLoops } from "./dispatch-loops.ts";
 import { ExecutorPresence } from "./executor-presence.ts";
 import { exportLoops } from "./export-loops.ts";
 import { ExecutionFeed } from "./feed/execution-feed.ts";
-import { toldStore } from "./feed/told-store.ts";
 import { Hints } from "./hints.ts";
 import { MeasuredMeshClock } from "./measured-mesh-clock.ts";
-import { measuredStore } from "./measured-store.ts";
 import { Membership } from "./membership.ts";
 import { type OpenLink, PeerLinks } from "./peers/peer-links.ts";
 import { Admitter } from "./rescue/admitter.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
 import type { SchedulerSettings } from "./scheduler-config.ts";
 import { showScheduler } from "./scheduler-metrics.ts";
+import { schedulerStore } from "./scheduler-store.ts";
 import { guarded, type Served, served } from "./served.ts";
 import type { SessionPeer } from "./sessions/session-peer.ts";
 import { sessionHandler } from "./sessions/session-rpc.ts";
@@ -87,9 +86,7 @@ export class Scheduler {
   #stopping: Promise<void> | null = null;
 
   constructor(given: SchedulerDeps, settings: SchedulerSettings) {
-    const { metrics, clock } = given;
-    const stored = metrics === undefined ? given.store : measuredStore(given.store, metrics, clock);
-    const deps = { ...given, store: toldStore(stored, this.hints) };
+    const deps = { ...given, store: schedulerStore(given, this.hints) };
     this.#deps = deps;
     this.#settings = settings;
     this.#meshClock = new MeasuredMeshClock(deps);

@@ -17,8 +17,8 @@ storeTest("a set of descriptors is read as it was put", async ({ store }) => {
   await store.descriptors.put(set);
   assert.deepEqual(await store.descriptors.missing([set.hash, "0".repeat(64)]), ["0".repeat(64)]);
   assert.deepEqual(await store.descriptors.missing([]), []);
-  assert.deepEqual(await store.descriptors.forMethod(`${service}/Render`), set);
-  assert.equal(await store.descriptors.forMethod(`${service}/Other`), null);
+  assert.deepEqual(await store.descriptors.forMethod("default", `${service}/Render`), set);
+  assert.equal(await store.descriptors.forMethod("default", `${service}/Other`), null);
 });
 
 storeTest("the latest set that has the method answers", async ({ store }) => {
@@ -26,10 +26,10 @@ storeTest("the latest set that has the method answers", async ({ store }) => {
   const [older, newer] = [setOf(`${service}/A`, `${service}/B`), setOf(`${service}/A`)];
   await store.descriptors.put(older);
   await store.descriptors.put(newer);
-  assert.equal((await store.descriptors.forMethod(`${service}/A`))?.hash, newer.hash);
-  assert.equal((await store.descriptors.forMethod(`${service}/B`))?.hash, older.hash);
+  assert.equal((await store.descriptors.forMethod("default", `${service}/A`))?.hash, newer.hash);
+  assert.equal((await store.descriptors.forMethod("default", `${service}/B`))?.hash, older.hash);
   await store.descriptors.put(older);
-  assert.equal((await store.descriptors.forMethod(`${service}/A`))?.hash, older.hash);
+  assert.equal((await store.descriptors.forMethod("default", `${service}/A`))?.hash, older.hash);
 });
 
 storeTest("the bytes of a set are read by its hash", async ({ store }) => {
@@ -53,6 +53,7 @@ storeTest(
       let token: string | null = null;
       do {
         const page: Awaited<ReturnType<typeof store.descriptors.methods>> = await store.descriptors.methods(
+          "default",
           pageSize,
           token,
         );
@@ -79,8 +80,43 @@ storeTest(
       paged.map(({ method }) => method),
       ["A", "B", "D", "E"].map((name) => `${service}/${name}`),
     );
-    assert.equal((await store.descriptors.forMethod(`${service}/B`))?.hash, newer.hash);
-    await assert.rejects(store.descriptors.methods(10, "no token"), { name: "PageTokenFault" });
+    assert.equal((await store.descriptors.forMethod("default", `${service}/B`))?.hash, newer.hash);
+    await assert.rejects(store.descriptors.methods("default", 10, "no token"), { name: "PageTokenFault" });
+  },
+);
+
+storeTest(
+  "a set that was put for a namespace is that namespace's alone, beside those of the whole mesh",
+  async (own) => {
+    const { descriptors } = own.store;
+    const service = uniqueName("reports.Service");
+    const [whole, put] = [setOf(`${service}/A`), setOf(`${service}/A`, `${service}/B`)];
+    const latest = async (namespace: string, name: string) =>
+      (await descriptors.forMethod(namespace, `${service}/${name}`))?.hash;
+    const place = Buffer.from(JSON.stringify([service])).toString("base64url");
+    const listed = async (namespace: string) =>
+      (await descriptors.methods(namespace, 10, place)).items
+        .filter(({ method }) => method.startsWith(service))
+        .map(({ method, hash }) => [method.slice(service.length), hash]);
+    await descriptors.put(whole);
+    await descriptors.put(put, "n");
+    assert.deepEqual([await latest("n", "A"), await latest("n", "B")], [put.hash, put.hash], "the later one");
+    assert.deepEqual([await latest("m", "A"), await latest("m", "B")], [whole.hash, undefined]);
+    const ofBoth = [
+      ["/A", put.hash],
+      ["/B", put.hash],
+    ];
+    assert.deepEqual([await listed("n"), await listed("m")], [ofBoth, [["/A", whole.hash]]]);
+    assert.deepEqual((await descriptors.forMethod("n", `${service}/B`))?.methods, put.methods);
+    assert.deepEqual(
+      await descriptors.missing([whole.hash, put.hash]),
+      [put.hash],
+      "an executor's is the whole mesh's",
+    );
+    await descriptors.put(whole);
+    assert.deepEqual([await latest("n", "A"), await latest("n", "B")], [whole.hash, put.hash], "registered after it");
+    await descriptors.put(put);
+    assert.deepEqual([await latest("m", "A"), await latest("m", "B")], [put.hash, put.hash]);
   },
 );
 
@@ -99,12 +135,12 @@ storeTest("a page of methods reads a bounded number of versions, and goes on", a
     }
   });
   const place = Buffer.from(JSON.stringify([service])).toString("base64url");
-  const first = await store.descriptors.methods(10, place);
+  const first = await store.descriptors.methods("default", 10, place);
   assert.deepEqual(
     first.items.map(({ method }) => method),
     [`${service}/A`],
   );
-  const rest = await store.descriptors.methods(10, first.nextToken);
+  const rest = await store.descriptors.methods("default", 10, first.nextToken);
   assert.deepEqual(
     [rest.items.map(({ method, storedUs }) => [method, storedUs]), rest.nextToken],
     [[[`${service}/B`, 5_199]], null],

@@ -5,8 +5,10 @@ import { SqlDescriptorStore } from "../../services/common/adapter/sql/descriptor
 import { SqlExecutorStore } from "../../services/common/adapter/sql/executors.ts";
 import { SqlJobStore } from "../../services/common/adapter/sql/jobs.ts";
 import { SqlRetentionStore } from "../../services/common/adapter/sql/retention.ts";
+import { SqlRouteStore } from "../../services/common/adapter/sql/routes.ts";
 import { randomExecutionId } from "../../services/common/domain/execution-id.ts";
-import type { JobUid } from "../../services/common/domain/identifier.ts";
+import type { ExecutorId, JobUid } from "../../services/common/domain/identifier.ts";
+import { routeIdOf, routeText } from "../../services/common/domain/route.ts";
 import type { NewJob } from "../../services/common/port/store-jobs.ts";
 import type { LeftoverKind } from "../../services/common/port/store-retention.ts";
 import { newExecution, onEveryStore, type StoreSetup, submitAll } from "../support/execution-store.ts";
@@ -147,11 +149,68 @@ onEveryStore("descriptors go that a newer set has replaced for each method and t
   );
   assert.equal(await sweep(setup, "descriptors", 90), 1);
   assert.deepEqual(await left(), ["b", "c", "e"]);
-  assert.equal((await store.forMethod("s/A"))?.hash, "e".repeat(64));
+  assert.equal((await store.forMethod("default", "s/A"))?.hash, "e".repeat(64));
   assert.deepEqual(
     await setup.rows("SELECT method FROM descriptor_methods WHERE hash NOT IN (SELECT hash FROM descriptors)"),
     [],
   );
+});
+
+onEveryStore("descriptors of a namespace go when it has later ones of its own or of the whole mesh", async (setup) => {
+  const store = new SqlDescriptorStore(setup.database);
+  const put = async (name: string, us: number, namespace: string | null, ...methods: string[]) => {
+    await store.put({ hash: name.repeat(64), bytes: Uint8Array.of(1), methods }, namespace);
+    for (const table of ["descriptors", "descriptor_methods", "namespace_methods"]) {
+      const sql = `UPDATE ${table} SET stored_us = ? WHERE hash = ?`;
+      await setup.sql((session) => session.execute(sql, [us, name.repeat(64)]));
+    }
+  };
+  await put("a", 1, null, "s/A");
+  await put("b", 2, "n", "s/A");
+  await put("c", 3, "n", "s/A", "s/B");
+  await put("d", 4, "m", "s/A");
+  assert.equal(await sweep(setup, "descriptors", 50), 1);
+  const left = async () => (await setup.rows("SELECT hash FROM descriptors")).map((row) => String(row.hash)[0]).sort();
+  assert.deepEqual(await left(), ["a", "c", "d"], "what is put for a namespace replaces nothing of the whole mesh");
+  await put("e", 5, null, "s/A");
+  assert.equal(await sweep(setup, "descriptors", 50), 2);
+  assert.deepEqual(await left(), ["c", "e"], "c has the latest of another method");
+  assert.deepEqual(
+    await setup.rows("SELECT method FROM namespace_methods WHERE hash NOT IN (SELECT hash FROM descriptors)"),
+    [],
+  );
+});
+
+onEveryStore("a route goes that is pinned to an executor that is gone and on which nothing waits", async (setup) => {
+  const registered = registration();
+  const { executorId } = registered.profile;
+  await new SqlExecutorStore(setup.database).register(registered);
+  const names = ["gone", "waited-for", executorId, null, ""] as const;
+  const routes = names.map((pin) =>
+    routeText({ kind: "command", method: "", namespace: "pins", labels: {}, pin: pin as ExecutorId | null }),
+  );
+  await new SqlRouteStore(setup.database).ensure(routes);
+  const left = async () => {
+    const texts = await new SqlRouteStore(setup.database).texts(routes.map(routeIdOf));
+    return names.filter((_, at) => texts.has(routeIdOf(routes[at] ?? "")));
+  };
+  const waiting = newExecution();
+  await submitAll(setup, [waiting]);
+  const move = (route: string) =>
+    setup.sql((session) =>
+      session.execute("UPDATE executions SET claim_route = ? WHERE execution_id = ?", [
+        routeIdOf(route),
+        waiting.executionId,
+      ]),
+    );
+  await move(routes[1] ?? "");
+  assert.equal(await sweep(setup, "routes"), 1);
+  assert.deepEqual(await left(), ["waited-for", executorId, null, ""]);
+  await move(routes[4] ?? "");
+  assert.equal(await sweep(setup, "routes"), 1);
+  assert.deepEqual(await left(), [executorId, null, ""]);
+  await new SqlRouteStore(setup.database).ensure(routes);
+  assert.equal((await left()).length, 5, "it is written again where it is needed again");
 });
 
 onEveryStore("a sweep of leftovers goes on page by page", async (setup) => {

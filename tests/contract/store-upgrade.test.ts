@@ -10,7 +10,7 @@ import { storeBackends, type TestDatabase } from "../support/store.ts";
 /** A migration that walks over what is stored. */
 const WALK = "EndSchema1796774400000";
 const INITIAL = "InitialSchema1795392000000";
-/** What the migrations after the first have added to executions; to executors drain_us, and a table of turns. */
+/** What the migrations after the first have added to executions; to executors drain_us, and a table of turns; and one of descriptors. */
 const INDEXES = ["ix_executions_deadline", "ix_executions_expire", "ux_executions_unique"];
 const COLUMNS = [
   "start_deadline_us",
@@ -33,6 +33,7 @@ async function downgrade({ kind }: TestDatabase, session: SqlSession): Promise<v
   await session.execute("ALTER TABLE jobs DROP COLUMN parameters");
   await session.execute("ALTER TABLE executors DROP COLUMN drain_us");
   await session.execute("DROP TABLE pin_turns");
+  await session.execute("DROP TABLE namespace_methods");
   await forgetLater(session);
 }
 

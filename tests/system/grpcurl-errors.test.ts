@@ -1,15 +1,11 @@
 /** Real grpcurl shows what is wrong with a call: decoded field violations, reasons, codes; and nothing is stored. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { Code } from "../../gen/google/rpc/code.ts";
 import { type DecodedStatus, Grpcurl, type Json } from "../support/grpcurl.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
 
-const DESCRIPTORS = readFileSync(resolve(import.meta.dirname, "../../examples/report/gen/descriptors.binpb")).toString(
-  "base64",
-);
 const REPORT_MAIN = resolve(import.meta.dirname, "../../examples/report/main.ts");
 const RENDER = "acme.report.v1.ReportService/Render";
 const COMMAND = { command: { command: "true" } };
@@ -213,7 +209,6 @@ const UNSUPPORTED: readonly Case[] = [
     policy({ routing: { strategy: "ROUTING_STRATEGY_BROADCAST" } }),
     { "policy.routing.strategy": /not supported/ },
   ],
-  ["MeshService/PutDescriptors", { namespace: "other", descriptor_set: DESCRIPTORS }, { namespace: /not supported/ }],
 ];
 
 async function assertViolations([method, message, expected]: Case, reason: string): Promise<void> {

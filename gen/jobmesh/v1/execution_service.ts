@@ -479,9 +479,12 @@ export interface WatchExecutionsRequest {
   view: ExecutionView;
 }
 
-/** WatchExecutionsResponse is one state change. */
+/** WatchExecutionsResponse is one state change, or a newer resume_token alone. */
 export interface WatchExecutionsResponse {
-  /** The execution after the change. */
+  /**
+   * The execution after the change. Unset about each 10 s while there is none to
+   * tell of: then only resume_token is new, so that it does not get too old.
+   */
   execution:
     | Execution
     | undefined;

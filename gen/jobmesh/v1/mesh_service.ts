@@ -363,8 +363,8 @@ export interface DeleteLimitResponse {
 /** PutDescriptorsRequest asks for PutDescriptors. */
 export interface PutDescriptorsRequest {
   /**
-   * Namespace; "default" when empty. This version keeps descriptors for the
-   * whole mesh, as executors register them, and refuses another one.
+   * Namespace whose jobs and executions they serve; "default" when empty. What
+   * executors register serves all; of both, what was stored last counts.
    */
   namespace: string;
   /**
@@ -382,7 +382,7 @@ export interface PutDescriptorsResponse {
 
 /** ListHandlersRequest asks for ListHandlers. */
 export interface ListHandlersRequest {
-  /** Namespace that the executors shown serve; "default" when empty. */
+  /** Namespace that descriptors and executors shown serve; "default" when empty. */
   namespace: string;
   /** 1 to 1,000; 100 when unset. A page also ends at 1 MiB, and after 16 sets of descriptors. */
   pageSize: number;
@@ -413,7 +413,7 @@ export interface Handler {
   executorIds: string[];
   /** True when live executors registered descriptors for it that are not wire-compatible. */
   conflicting: boolean;
-  /** When its descriptor was last registered. */
+  /** When its descriptor was last registered or put. */
   updateTime: Timestamp | undefined;
 }
 

@@ -28,6 +28,10 @@ export type SecretReader = (name: string) => string;
 const SECRET_KINDS: ReadonlySet<TextKind> = new Set(["env", "header", "metadata"]);
 const HEADER_PATTERN = /^[\t\x20-\x7e]*$/;
 const METADATA_PATTERN = /^[ -~]*$/;
+/** Segments that URLs drop with the one before them; an encoded dot is one as well. */
+const CLIMBING_PATTERN = /^(\.|%2e){1,2}$/i;
+/** Stands for a value; no text of a URL has it. */
+const VALUE_MARK = "\0";
 /** Characters of a template that a fault shows. */
 const MAX_SHOWN_CHARACTERS = 64;
 const KNOWN_NAMES =
@@ -58,12 +62,16 @@ export class TextFiller {
   fill(text: string, kind: TextKind): string {
     if (!mayHoldTemplate(text)) return text;
     let filled = "";
+    // The same with a mark for each value: values end no segment of a URL, so both have the same ones.
+    let marked = "";
     for (const part of templateParts(text)) {
       const piece = part.kind === "text" ? part.text : this.#piece(part, kind);
       this.#left -= piece.length;
       if (this.#left < 0) throw new TemplateFault(`must be at most ${MAX_TARGET_BYTES} bytes when it is filled in`);
       filled += piece;
+      marked += part.kind === "text" ? piece : VALUE_MARK;
     }
+    if (kind === "url") checkSegments(filled, marked);
     const pattern = PATTERNS[kind];
     if (pattern !== undefined && !pattern.test(filled)) {
       throw new TemplateFault("must be printable ASCII when it is filled in");
@@ -94,6 +102,20 @@ const PATTERNS: Readonly<Partial<Record<TextKind, RegExp>>> = { header: HEADER_P
 function urlPart(shown: string, value: string): string {
   if (value === "." || value === "..") throw new TemplateFault(`${shown} must not be "${value}" in a URL`);
   return encodeURIComponent(value.toWellFormed());
+}
+
+/** Throws where values, empty ones as well, make a segment of the path that climbs: what the text itself has is its own. */
+function checkSegments(filled: string, marked: string): void {
+  const shape = segmentsOf(marked);
+  for (const [at, segment] of segmentsOf(filled).entries()) {
+    if (!CLIMBING_PATTERN.test(segment) || shape[at]?.includes(VALUE_MARK) !== true) continue;
+    throw new TemplateFault(`must not have the segment "${segment}" when it is filled in`);
+  }
+}
+
+/** The segments of a URL up to its query, by both of the characters that part them. */
+function segmentsOf(url: string): readonly string[] {
+  return (url.split(/[?#]/, 1)[0] ?? "").split(/[/\\]/);
 }
 
 /** A template as it stands, cut short, and where. */

@@ -20,15 +20,19 @@ export type StoredMethod = {
   readonly storedUs: number;
 };
 
-/** Descriptors of handlers; they outlive their executors. */
+/**
+ * Descriptors of handlers; they outlive their executors. What executors register is the whole mesh's; what somebody put
+ * is of one namespace. In a namespace both count, and of both the set that was stored last answers.
+ */
 export interface DescriptorStore {
-  /** Of these hashes those that are not stored. */
+  /** Of these hashes those that are not stored for the whole mesh. */
   missing(hashes: readonly string[]): Promise<readonly string[]>;
-  put(set: DescriptorSet): Promise<void>;
-  /** The latest set that has the method; null when none was ever registered. */
-  forMethod(method: string): Promise<DescriptorSet | null>;
+  /** Stores a set for one namespace; null for the whole mesh. */
+  put(set: DescriptorSet, namespace?: string | null): Promise<void>;
+  /** The latest set that has the method in a namespace; null when none was ever registered or put there. */
+  forMethod(namespace: string, method: string): Promise<DescriptorSet | null>;
   /** The bytes of a set; null when it is not stored. */
   bytesOf(hash: string): Promise<Uint8Array | null>;
-  /** Methods in order of their names. A page may be short and go on, where methods have very many versions. */
-  methods(pageSize: number, pageToken: string | null): Promise<Page<StoredMethod>>;
+  /** A namespace's methods in order of their names. A page may be short and go on, where methods have very many versions. */
+  methods(namespace: string, pageSize: number, pageToken: string | null): Promise<Page<StoredMethod>>;
 }

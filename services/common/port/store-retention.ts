@@ -12,8 +12,11 @@ export type RetentionSweep = {
 };
 
 /** What is left of jobs and executions that are gone, in the order in which it is swept. */
-export const LEFTOVER_KINDS = ["gates", "revisions", "descriptors"] as const;
-/** Gates of deleted jobs, revisions of jobs that no execution names, descriptors that newer ones have replaced. */
+export const LEFTOVER_KINDS = ["gates", "revisions", "descriptors", "routes"] as const;
+/**
+ * Gates of deleted jobs, revisions of jobs that no execution names, descriptors that newer ones have replaced, routes
+ * that are pinned to executors that are gone.
+ */
 export type LeftoverKind = (typeof LEFTOVER_KINDS)[number];
 
 /** What one page of a sweep of leftovers did, and where the next one begins; null when it was the last. */
@@ -36,7 +39,8 @@ export interface RetentionStore {
   /**
    * Deletes what of a kind nobody has used since a time, among the next 100 rows after `after`. What may yet be needed
    * is kept: a gate that is held, waited at or will be, a revision of whose time an execution is there, the latest
-   * descriptors of a method and those that an executor has.
+   * descriptors of a method and those that an executor has, a route on which something waits or whose executor has an
+   * incarnation that is kept.
    */
   deleteLeftovers(kind: LeftoverKind, unusedSinceUs: number, after: string | null): Promise<LeftoverSweep>;
   /**

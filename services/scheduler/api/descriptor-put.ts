@@ -12,18 +12,17 @@ const MAX_SET_METHODS = 1_000;
 
 /**
  * PutDescriptors: stores descriptors before any executor registers them, as
- * the latest of their methods. They are the whole mesh's, as those of executors
- * are: nothing stores a namespace with them, so that another one is refused.
+ * the latest of their methods in one namespace. Those that executors register
+ * are the whole mesh's, as executors are.
  */
 export async function putDescriptors(store: Store, request: PutDescriptorsRequest): Promise<PutDescriptorsResponse> {
   const faults = new FieldFaults();
   const namespace = faults.identifier("namespace", request.namespace, DEFAULT_NAMESPACE);
-  faults.unsupported("namespace", namespace !== DEFAULT_NAMESPACE);
   const bytes = request.descriptorSet;
   const methods = readMethods(faults, bytes);
   faults.throwIfAny();
   const hash = createHash("sha256").update(bytes).digest("hex");
-  await store.descriptors.put({ hash, bytes, methods });
+  await store.descriptors.put({ hash, bytes, methods }, namespace);
   return { methods: [...methods] };
 }
 

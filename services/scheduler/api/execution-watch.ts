@@ -1,17 +1,16 @@
 import type { WatchExecutionsResponse } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { type Execution, isFinal } from "../../common/domain/execution.ts";
 import type { ExecutionId } from "../../common/domain/identifier.ts";
-import { storedSize } from "../../common/domain/parameter.ts";
 import { JobmeshError } from "../../common/error/jobmesh-error.ts";
 import type { Store } from "../../common/port/store.ts";
 import type { EndedPlace } from "../../common/port/store-retention.ts";
 import type { CallContext, SendStream } from "../../common/rpc/contract.ts";
-import { executionToMessage } from "../../common/wire/execution.ts";
 import type { ExecutionFeed } from "../feed/execution-feed.ts";
 import type { FeedReading } from "../feed/feed-reading.ts";
-import { checkRange, endsDeleted, placeAt, resumeToken } from "../feed/resume-token.ts";
+import { checkRange, endsDeleted, placeAt } from "../feed/resume-token.ts";
 import { matchesFilter } from "./filter-match.ts";
 import type { WatchRequest } from "./watch-request.ts";
+import { WatchSender } from "./watch-sender.ts";
 
 /**
  * A call of WatchExecutions for all that a filter matches (rule 34). It first
@@ -40,7 +39,7 @@ export type WatchDeps = { readonly store: Store; readonly feed: ExecutionFeed };
 export class FilteredWatch {
   readonly #deps: WatchDeps;
   readonly #wanted: WatchRequest;
-  readonly #stream: SendStream<WatchExecutionsResponse>;
+  readonly #sender: WatchSender;
   readonly #context: CallContext;
   readonly #waiting: AbortSignal;
   /** Sent while it caught up, from where more may yet appear on. */
@@ -56,7 +55,7 @@ export class FilteredWatch {
   ) {
     this.#deps = deps;
     this.#wanted = wanted;
-    this.#stream = stream;
+    this.#sender = new WatchSender(stream, wanted.full, context);
     this.#context = context;
     this.#waiting = AbortSignal.any([context.signal, context.stopping]);
   }
@@ -124,10 +123,15 @@ export class FilteredWatch {
     for (let number = from; !this.#waiting.aborted; ) {
       const changes = reading.changes.after(number, MAX_CHANGES);
       if (changes === null) return;
-      await this.#send(changes.filter(({ execution }) => this.#isNew(execution)));
+      await this.#send(
+        changes.flatMap(({ execution, place }) =>
+          execution !== null && this.#isNew(execution) ? [{ execution, place }] : [],
+        ),
+      );
       const last = changes.at(-1);
       if (last === undefined) await reading.changes.wait(number, this.#waiting);
       else [number, this.#place] = [last.number, last.place];
+      if (changes.some(({ execution }) => execution === null)) await this.#sender.sendPlace(this.#place);
     }
   }
 
@@ -142,7 +146,9 @@ export class FilteredWatch {
     const step = full ? MAX_FULL : MAX_CHANGES;
     for (let from = 0; from < matching.length; from += step) {
       const part = matching.slice(from, from + step);
-      for (const one of full ? await this.#whole(part) : part) await this.#sendOne(one);
+      for (const { execution, place } of full ? await this.#whole(part) : part) {
+        await this.#sender.send(execution, place);
+      }
     }
   }
 
@@ -162,16 +168,6 @@ export class FilteredWatch {
       const { stateReason, stateMessage } = one.execution;
       return [{ ...one, execution: { ...execution, stateReason, stateMessage } }];
     });
-  }
-
-  async #sendOne({ execution, place }: Told): Promise<void> {
-    if (this.#context.signal.aborted) return;
-    const message = {
-      execution: executionToMessage(execution, this.#wanted.full),
-      resumeToken: resumeToken(place),
-    };
-    const bytes = storedSize(execution) + (execution.result?.length ?? 0);
-    if (!this.#stream.send(message, bytes)) await this.#stream.ready();
   }
 }
 

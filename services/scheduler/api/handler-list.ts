@@ -21,7 +21,7 @@ const MAX_VERSIONS = 8;
 /** What ListHandlers needs. */
 export type HandlerListDeps = { readonly store: Store; readonly types: KnownTypes };
 
-/** ListHandlers: the methods with a stored descriptor, and who runs them in a namespace. */
+/** ListHandlers: the methods with a stored descriptor in a namespace, and who runs them there. */
 export async function listHandlers(deps: HandlerListDeps, request: ListHandlersRequest): Promise<ListHandlersResponse> {
   const faults = new FieldFaults();
   const namespace = faults.identifier("namespace", request.namespace, DEFAULT_NAMESPACE);
@@ -29,7 +29,7 @@ export async function listHandlers(deps: HandlerListDeps, request: ListHandlersR
   faults.throwIfAny();
   const { descriptors, executors } = deps.store;
   const runners = runnersOf(await executors.live(), namespace);
-  const read = (size: number) => readPage(request.pageToken, (token) => descriptors.methods(size, token));
+  const read = (size: number) => readPage(request.pageToken, (token) => descriptors.methods(namespace, size, token));
   const page = await read(pageSize);
   const handlers = await new HandlerPage(deps.types, runners).fill(page.items);
   if (handlers.length === page.items.length) return { handlers, nextPageToken: page.nextToken ?? "" };

@@ -25,7 +25,7 @@ import type { HeldWaits, Waiting } from "./held-waits.ts";
 import { type JobName, jobNotFound } from "./job-lookup.ts";
 import { DEFAULT_NAMESPACE, readJob } from "./job-reader.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
-import type { PayloadCheck } from "./target-check.ts";
+import type { PayloadChecks } from "./target-check.ts";
 import { maskedJob } from "./update-mask.ts";
 
 /** Times that a change is tried again when another one came between its read and its write. */
@@ -40,7 +40,7 @@ export type JobKeeperDeps = {
   readonly held: HeldWaits;
   readonly meshClock: MeshClock;
   readonly random: Random;
-  readonly checkPayload: PayloadCheck;
+  readonly checkPayload: PayloadChecks;
   readonly log: Logger;
 };
 

@@ -4,7 +4,7 @@ import type { FieldFaults } from "./field-faults.ts";
 import { checkParameters } from "./parameter-check.ts";
 import { checkPolicy } from "./policy-check.ts";
 import { readSchedule } from "./schedule-check.ts";
-import { checkTarget, type PayloadCheck } from "./target-check.ts";
+import { checkTarget, type PayloadChecks } from "./target-check.ts";
 
 /** Namespace of what names none. */
 export const DEFAULT_NAMESPACE = "default";
@@ -19,7 +19,7 @@ export async function readJob(
   faults: FieldFaults,
   message: JobMessage | undefined,
   assignedId: string | null,
-  checkPayload: PayloadCheck,
+  checkPayload: PayloadChecks,
 ): Promise<JobSpec> {
   if (message === undefined) {
     faults.add("job", "is required");
@@ -35,7 +35,7 @@ export async function readJob(
   // A fire has nobody to give what is missing.
   const open = message.schedule === undefined ? "parameters" : "nothing";
   const scope = { labels, parameters, open } as const;
-  const target = await checkTarget(faults, "job.target", message.target, checkPayload, scope);
+  const target = await checkTarget(faults, "job.target", message.target, checkPayload(namespace), scope);
   const schedule = readSchedule(faults, "job.schedule", message.schedule);
   const policy = checkPolicy(faults, "job.policy", message.policy);
   faults.throwIfAny();

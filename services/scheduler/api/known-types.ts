@@ -2,7 +2,7 @@ import type { Clock } from "../../common/port/clock.ts";
 import type { DescriptorStore } from "../../common/port/store-descriptors.ts";
 import { MethodTypes, PayloadFault } from "../../common/wire/json-message.ts";
 
-/** Methods whose latest set is remembered; the oldest goes. */
+/** Methods of namespaces whose latest set is remembered; the oldest goes. */
 const MAX_METHODS = 1_000;
 /** Parsed sets that are kept, and their bytes before they were parsed, which are 20 times as many after; the oldest goes. */
 const MAX_PARSED_SETS = 256;
@@ -21,7 +21,7 @@ type Parsed = { readonly types: MethodTypes | PayloadFault; readonly bytes: numb
 export class KnownTypes {
   readonly #descriptors: DescriptorStore;
   readonly #clock: Clock;
-  /** Hash of the latest set by method. */
+  /** Hash of the latest set by namespace and method. */
   readonly #byMethod = new Map<string, { readonly reading: Promise<string | null>; readonly readMs: number }>();
   readonly #byHash = new Map<string, Parsed>();
   #parsedBytes = 0;
@@ -31,9 +31,9 @@ export class KnownTypes {
     this.#clock = clock;
   }
 
-  /** The latest types of a method; null when none was ever registered or put. Throws PayloadFault for a set that is not complete. */
-  async of(method: string): Promise<MethodTypes | null> {
-    const hash = await this.#latest(method);
+  /** The latest types of a method in a namespace; null when none was ever registered, or put there. Throws PayloadFault for a set that is not complete. */
+  async of(namespace: string, method: string): Promise<MethodTypes | null> {
+    const hash = await this.#latest(namespace, method);
     const types = hash === null ? null : await this.#read(hash);
     if (types instanceof PayloadFault) throw types;
     return types;
@@ -45,24 +45,26 @@ export class KnownTypes {
     return types instanceof PayloadFault ? null : types;
   }
 
-  #latest(method: string): Promise<string | null> {
+  #latest(namespace: string, method: string): Promise<string | null> {
     const nowMs = this.#clock.monotonicMs();
-    const entry = this.#byMethod.get(method);
+    // No namespace has a slash in it.
+    const key = `${namespace}/${method}`;
+    const entry = this.#byMethod.get(key);
     if (entry !== undefined && nowMs - entry.readMs < MAX_AGE_MS) return entry.reading;
-    const reading = this.#readLatest(method);
-    this.#byMethod.delete(method);
-    this.#byMethod.set(method, { reading, readMs: nowMs });
+    const reading = this.#readLatest(namespace, method);
+    this.#byMethod.delete(key);
+    this.#byMethod.set(key, { reading, readMs: nowMs });
     if (this.#byMethod.size > MAX_METHODS) this.#byMethod.delete(firstOf(this.#byMethod));
     // What was not found, or could not be read, is asked for again by the next one.
     const forget = (): void => {
-      if (this.#byMethod.get(method)?.reading === reading) this.#byMethod.delete(method);
+      if (this.#byMethod.get(key)?.reading === reading) this.#byMethod.delete(key);
     };
     reading.then((hash) => hash === null && forget(), forget);
     return reading;
   }
 
-  async #readLatest(method: string): Promise<string | null> {
-    const set = await this.#descriptors.forMethod(method);
+  async #readLatest(namespace: string, method: string): Promise<string | null> {
+    const set = await this.#descriptors.forMethod(namespace, method);
     if (set !== null && !this.#byHash.has(set.hash)) this.#parse(set.hash, set.bytes);
     return set?.hash ?? null;
   }

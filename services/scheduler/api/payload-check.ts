@@ -13,20 +13,23 @@ export type PayloadCheck = {
   grpc(faults: FieldFaults, field: string, target: GrpcTarget): Promise<GrpcTarget["payload"]>;
 };
 
+/** The checks of a namespace. */
+export type PayloadChecks = (namespace: string) => PayloadCheck;
+
 /**
- * Checks by the descriptors that executors registered, or somebody put: an
+ * Checks by the descriptors that executors registered, or somebody put for the namespace: an
  * unknown handler, and a payload that is none of its messages, are refused before
  * anything is stored. A handler that was registered without descriptors is known
  * while an executor has it, and takes any bytes.
  */
-export function payloadCheck(known: KnownTypes, run: RunMethods): PayloadCheck {
-  return {
+export function payloadCheck(known: KnownTypes, run: RunMethods): PayloadChecks {
+  return (namespace) => ({
     handler: async (faults, field, { method, payload }) => {
-      const types = await usable(known, faults, field, method);
+      const types = await usable(known, faults, field, namespace, method);
       if (types === undefined) return;
       if (types === null) {
         if (!(await run.has(method))) {
-          const why = "and nobody put its descriptors";
+          const why = "and nobody put its descriptors for the namespace";
           faults.add(`${field}.method`, `no executor ever registered a handler ${method}, ${why}`);
         } else if (payload?.$case === "requestJson") {
           faults.add(`${field}.request_json`, `${method} was registered without descriptors: give request in bytes`);
@@ -39,7 +42,7 @@ export function payloadCheck(known: KnownTypes, run: RunMethods): PayloadCheck {
       }
     },
     grpc: async (faults, field, { method, payload }) => {
-      const types = await usable(known, faults, field, method);
+      const types = await usable(known, faults, field, namespace, method);
       if (types == null) return payload;
       if (!types.isUnary(method)) {
         faults.add(`${field}.method`, `${method} is a stream; only unary methods are called`);
@@ -57,7 +60,7 @@ export function payloadCheck(known: KnownTypes, run: RunMethods): PayloadCheck {
       }
       return { $case: "request", value: Buffer.from(bytes) };
     },
-  };
+  });
 }
 
 /** The types of a method; null when there are none, undefined, with the fault noted, when they cannot be used. */
@@ -65,10 +68,11 @@ async function usable(
   known: KnownTypes,
   faults: FieldFaults,
   field: string,
+  namespace: string,
   method: string,
 ): Promise<MethodTypes | null | undefined> {
   try {
-    return await known.of(method);
+    return await known.of(namespace, method);
   } catch (error) {
     if (!(error instanceof PayloadFault)) throw error;
     faults.add(`${field}.method`, `the descriptors of ${method} are not usable: ${error.message}`);

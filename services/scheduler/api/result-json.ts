@@ -19,11 +19,11 @@ const VALUE_BYTES = 12;
 export async function resultJson(types: KnownTypes, execution: Execution): Promise<unknown> {
   const { result, state } = execution;
   if (state !== "SUCCEEDED" || result === null) return undefined;
-  const json = await decoded(types, execution.target, result);
+  const json = await decoded(types, execution, result);
   return json !== undefined && roomAfter(json, MAX_JSON_BYTES, MAX_JSON_DEPTH) >= 0 ? json : undefined;
 }
 
-async function decoded(types: KnownTypes, target: Execution["target"], result: Uint8Array): Promise<unknown> {
+async function decoded(types: KnownTypes, { namespace, target }: Execution, result: Uint8Array): Promise<unknown> {
   switch (target.kind) {
     case "command":
       return undefined;
@@ -31,13 +31,18 @@ async function decoded(types: KnownTypes, target: Execution["target"], result: U
       return parsed(result);
     case "handler":
     case "grpc":
-      return await decodedMessage(types, target.kind === "handler" ? target.method : target.summary, result);
+      return await decodedMessage(types, namespace, target.kind === "handler" ? target.method : target.summary, result);
   }
 }
 
-async function decodedMessage(types: KnownTypes, method: string, result: Uint8Array): Promise<unknown> {
+async function decodedMessage(
+  types: KnownTypes,
+  namespace: string,
+  method: string,
+  result: Uint8Array,
+): Promise<unknown> {
   try {
-    return (await types.of(method))?.decodeResponse(method, result);
+    return (await types.of(namespace, method))?.decodeResponse(method, result);
   } catch (error) {
     if (error instanceof PayloadFault) return undefined;
     throw error;

@@ -29,7 +29,7 @@ import { checkParameters, checkSize } from "./parameter-check.ts";
 import { checkPolicy } from "./policy-check.ts";
 import { checkRequestId, requestClaim } from "./request-claim.ts";
 import { readOverlap } from "./schedule-check.ts";
-import { checkTarget, type PayloadCheck } from "./target-check.ts";
+import { checkTarget, type PayloadChecks } from "./target-check.ts";
 import { UNKNOWN_SCOPE } from "./template-check.ts";
 import { readUnique } from "./unique-check.ts";
 
@@ -48,7 +48,7 @@ export type SubmissionReaderDeps = {
   readonly store: Store;
   readonly meshClock: MeshClock;
   readonly random: Random;
-  readonly checkPayload: PayloadCheck;
+  readonly checkPayload: PayloadChecks;
   readonly log: Logger;
 };
 
@@ -75,7 +75,7 @@ export class SubmissionReader {
     const policy = checkPolicy(faults, "policy", message.policy);
     const parameters = checkParameters(faults, "parameters", message.parameters);
     const scope = { labels, parameters, open: "nothing" } as const;
-    const target = await checkTarget(faults, "target", message.target, this.#deps.checkPayload, scope);
+    const target = await checkTarget(faults, "target", message.target, this.#deps.checkPayload(namespace), scope);
     faults.throwIfAny();
     if (target === null) throw new TypeError("unreachable: a target without a fault is there");
     this.#warnings.look(message.target, { namespace, jobId: "" });
@@ -100,7 +100,7 @@ export class SubmissionReader {
     const replaced =
       message.target === undefined
         ? null
-        : await checkTarget(faults, "target", message.target, this.#deps.checkPayload, UNKNOWN_SCOPE);
+        : await checkTarget(faults, "target", message.target, this.#deps.checkPayload(namespace), UNKNOWN_SCOPE);
     faults.throwIfAny();
     const job = await this.#job(namespace, jobId);
     const target = replaced ?? job.target;
@@ -172,7 +172,7 @@ export class SubmissionReader {
     checkSize(faults, "parameters", parameters);
     if (mayHoldTemplate(target.bytes)) {
       const scope = { labels: job.labels, parameters, open: "nothing" } as const;
-      await checkTarget(faults, "target", targetToMessage(target), this.#deps.checkPayload, scope);
+      await checkTarget(faults, "target", targetToMessage(target), this.#deps.checkPayload(job.namespace), scope);
     }
     faults.throwIfAny();
     return parameters;

@@ -9,10 +9,10 @@ import { type FieldFaults, sorted } from "./field-faults.ts";
 import { checkGrpc } from "./grpc-target-check.ts";
 import { checkHttp } from "./http-target-check.ts";
 import { checkMethod } from "./method-check.ts";
-import type { PayloadCheck } from "./payload-check.ts";
+import type { PayloadCheck, PayloadChecks } from "./payload-check.ts";
 import { checkJson, MAX_PAYLOAD_BYTES, sampleTarget, type TemplateScope } from "./template-check.ts";
 
-export type { PayloadCheck };
+export type { PayloadCheck, PayloadChecks };
 
 /** Longest command line, in bytes, as the contract says. */
 const MAX_COMMAND_BYTES = 65_535;

@@ -19,6 +19,12 @@ import { SeenEnds } from "./seen-ends.ts";
  * behind which nothing can appear any more is what resume tokens name; it moves
  * only after everything before it has been passed on.
  *
+ * What retention deletes before it was passed on, because the store could not
+ * be read for long, is told by nobody: the changes are cut there, and the
+ * watchers find out from the store that their place is out of range. While
+ * little happens the place alone is a change now and then, so that the tokens
+ * of quiet watchers do not age.
+ *
  * A hint names an execution that is read; it moves no place, as hints may be
  * lost.
  */
@@ -27,6 +33,8 @@ import { SeenEnds } from "./seen-ends.ts";
 const LOOK_INTERVAL_MS = 250;
 /** The first look goes back so far from where the last one ended. */
 const OVERLAP_US = 1_000_000;
+/** The place moves so far before it is told by itself. */
+const PLACE_INTERVAL_US = 10_000_000;
 /** Places read in one query; by an index alone. */
 const MAX_PLACES = 5_000;
 /** Executions read in one query. */
@@ -56,6 +64,10 @@ export class FeedReading {
   /** Where the last first look ended, by the store's clock; null before the first. */
   #frontierUs: number | null = null;
   #settled: EndedPlace = placeAt(0);
+  /** The place that was told by itself last. */
+  #toldUs = 0;
+  /** Up to here ends were deleted when this was seen last. */
+  #deletedUs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: FeedReadingDeps, limits: Partial<ChangeLimits> = {}) {
@@ -112,9 +124,11 @@ export class FeedReading {
     for await (const page of this.#pages(start, null, signal)) {
       frontierUs ??= page.nowUs;
       for (const place of page.places) this.#seen.add(place);
+      this.#deletedUs = page.deletedUs;
     }
     if (frontierUs === null) return;
     this.#settled = start;
+    this.#toldUs = start.endedUs;
     this.#frontierUs = frontierUs;
     this.#primed.resolve();
   }
@@ -148,8 +162,15 @@ export class FeedReading {
       if (firstUs > settledUs && (await this.#passOn(this.#settled, behindUs, signal)) === null) return;
       this.#settled = placeAt(behindUs);
       this.#seen.forgetBefore(behindUs);
+      this.#tellPlace();
     }
     this.#lookedMs = startMs;
+  }
+
+  #tellPlace(): void {
+    if (this.#settled.endedUs - this.#toldUs < PLACE_INTERVAL_US) return;
+    this.#toldUs = this.#settled.endedUs;
+    this.changes.push(null, this.#settled);
   }
 
   /** The store's clock was set back: what ends now has an earlier time, so the next look, due at once, begins there. */
@@ -157,6 +178,7 @@ export class FeedReading {
     this.#frontierUs = nowUs;
     const behindUs = nowUs - this.#deps.store.feed.settleUs;
     if (behindUs < this.#settled.endedUs) this.#settled = placeAt(behindUs);
+    this.#toldUs = Math.min(this.#toldUs, this.#settled.endedUs);
     this.#lookedMs = Number.NEGATIVE_INFINITY;
     this.#loop.wake();
   }
@@ -166,9 +188,14 @@ export class FeedReading {
     let firstUs: number | null = null;
     for await (const page of this.#pages(after, untilUs, signal)) {
       firstUs ??= page.nowUs;
+      this.#notice(page.deletedUs);
       const ids = page.places.filter((place) => !this.#seen.has(place)).map(({ executionId }) => executionId);
       for (let from = 0; from < ids.length; from += MAX_ROWS) {
-        for (const execution of await this.#deps.store.feed.read(ids.slice(from, from + MAX_ROWS), false)) {
+        const part = ids.slice(from, from + MAX_ROWS);
+        const executions = await this.#deps.store.feed.read(part, false);
+        // Deleted between its place and itself.
+        if (executions.length < part.length) this.changes.cut();
+        for (const execution of executions) {
           const { endedUs, executionId, state } = execution;
           if (endedUs === null || !isFinal(state)) continue;
           if (this.#seen.add({ endedUs, executionId })) this.changes.push(execution, this.#settled);
@@ -176,6 +203,13 @@ export class FeedReading {
       }
     }
     return signal.aborted ? null : firstUs;
+  }
+
+  /** Everything up to the place was passed on before it could be deleted; of what came after it nobody knows. */
+  #notice(deletedUs: number): void {
+    if (deletedUs <= this.#deletedUs) return;
+    this.#deletedUs = deletedUs;
+    if (deletedUs >= this.#settled.endedUs) this.changes.cut();
   }
 
   async *#pages(after: EndedPlace, untilUs: number | null, signal: AbortSignal) {

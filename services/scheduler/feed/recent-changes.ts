@@ -2,12 +2,12 @@ import type { Execution } from "../../common/domain/execution.ts";
 import { parametersSize } from "../../common/domain/parameter.ts";
 import type { EndedPlace } from "../../common/port/store-retention.ts";
 
-/** A change of an execution, as all watchers of a scheduler are told it. */
+/** A change of an execution, as all watchers of a scheduler are told it; or only how far the feed has come. */
 export type Change = {
   /** Counts the changes of a reading, from 1. */
   readonly number: number;
-  /** Without its target's bytes and its result. */
-  readonly execution: Execution;
+  /** Without its target's bytes and its result; null where nothing has changed. */
+  readonly execution: Execution | null;
   /** Whoever has been told this change and those before it resumes here. */
   readonly place: EndedPlace;
 };
@@ -45,12 +45,20 @@ export class RecentChanges {
     return this.#last;
   }
 
-  push(execution: Execution, place: EndedPlace): void {
+  /** Adds a change; null for a place alone. */
+  push(execution: Execution | null, place: EndedPlace): void {
     this.#last += 1;
     this.#changes.set(this.#last, { number: this.#last, execution, place });
     this.#bytes += bytesOf(execution);
     while (this.#changes.size > this.#limits.maxChanges || this.#bytes > this.#limits.maxBytes) this.#drop();
-    for (const wake of [...this.#waiters]) wake();
+    this.#wake();
+  }
+
+  /** Something may be missing after what was pushed so far: whoever has read only that reads the store instead. */
+  cut(): void {
+    this.#last += 1;
+    while (this.#first <= this.#last) this.#drop();
+    this.#wake();
   }
 
   /** Up to `limit` changes after this one; null when some of them are not held any more. */
@@ -78,6 +86,10 @@ export class RecentChanges {
     });
   }
 
+  #wake(): void {
+    for (const wake of [...this.#waiters]) wake();
+  }
+
   #drop(): void {
     const change = this.#changes.get(this.#first);
     if (change !== undefined) this.#bytes -= bytesOf(change.execution);
@@ -86,7 +98,9 @@ export class RecentChanges {
   }
 }
 
-function bytesOf({ failure, labels, parameters }: Execution): number {
+function bytesOf(execution: Execution | null): number {
+  if (execution === null) return ROW_BYTES;
+  const { failure, labels, parameters } = execution;
   let bytes = ROW_BYTES + 2 * ((failure?.message.length ?? 0) + parametersSize(parameters));
   for (const [key, value] of Object.entries(labels)) bytes += 2 * (key.length + value.length);
   return bytes;

@@ -6,6 +6,11 @@ import type { MeshClock } from "../mesh-clock.ts";
 
 /** Between two sweeps. */
 const SWEEP_MS = 3_600_000;
+/**
+ * The first sweep of a scheduler ends before this kind: a route is a few bytes, and its executor has to be gone for a
+ * day, so that those who start, often many at once, need not look.
+ */
+const LATER_KIND = LEFTOVER_KINDS.indexOf("routes");
 /** A job that was deleted answers the repeat of its creation for 24 hours (rule 5), and a little longer. */
 const MIN_KEPT_MS = 25 * 3_600_000;
 
@@ -29,6 +34,7 @@ export class LeftoverSweep {
   /** The kind that is swept now, and where; a sweep is over when all kinds are. */
   #kind = 0;
   #place: string | null = null;
+  #kinds = LATER_KIND;
 
   /** @param retentionMs how long what nobody uses is kept, 25 hours at least */
   constructor(deps: LeftoverSweepDeps, retentionMs: number) {
@@ -47,8 +53,9 @@ export class LeftoverSweep {
     this.#place = place;
     if (place !== null) return true;
     this.#kind += 1;
-    if (this.#kind < LEFTOVER_KINDS.length) return true;
+    if (this.#kind < this.#kinds) return true;
     this.#kind = 0;
+    this.#kinds = LEFTOVER_KINDS.length;
     this.#nextMs = clock.monotonicMs() + SWEEP_MS;
     return false;
   }

@@ -21,9 +21,9 @@ export const keyMutations: readonly Mutation[] = [
     rules: [5],
     changes: [
       {
-        file: `${SQL}/stop-requests.ts`,
-        find: "start_deadline_us = NULL, live_unique_key = NULL, expire_us = ?",
-        replace: "start_deadline_us = NULL, expire_us = ?",
+        file: `${SQL}/waiting-end.ts`,
+        find: "const CANCEL_UPDATE = { ...END_UPDATE, ",
+        replace: `const CANCEL_UPDATE = { ...END_UPDATE, also: END_UPDATE.also.replace("live_unique_key = NULL,", ""), `,
       },
     ],
   },

@@ -73,6 +73,20 @@ test("a watch begins at a list's token, and goes on from its last one when its s
   assert.equal(lists.count, 1);
 });
 
+test("a message with a token alone is no change, and its token is where the watch goes on", async (t) => {
+  const quiet: Turn = (stream) => {
+    stream.send(WatchExecutionsResponse.fromPartial({ resumeToken: "after nothing" }));
+  };
+  const { client, asked } = await setup(t, [both(tell("a"), quiet, fail("SHUTTING_DOWN")), tell("b")]);
+  const ids: string[] = [];
+  for await (const { execution } of client.watch({})) ids.push(execution?.executionId ?? "none");
+  assert.deepEqual(ids, ["a", "b"]);
+  assert.deepEqual(
+    asked.map(({ resumeToken }) => resumeToken),
+    ["of the list", "after nothing"],
+  );
+});
+
 test("a watch of one execution, or from a token, asks for no list", async (t) => {
   const { client, asked, lists } = await setup(t, [tell("a"), tell("a")]);
   for await (const _ of client.watch({ executionId: "a" }));

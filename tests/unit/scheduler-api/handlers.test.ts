@@ -1,10 +1,11 @@
 /** PutDescriptors and ListHandlers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CreateJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
 import type { Handler } from "../../../gen/jobmesh/v1/mesh_service.ts";
 import type { DescriptorSet } from "../../../services/common/port/store-descriptors.ts";
 import { descriptorSet, type MadeService, scalar, Type } from "../../support/descriptor-sets.ts";
-import { errorOf, faultsOf, jsonHandler, REPORT, reportSet, type TestApi, testApi } from "./setup.ts";
+import { faultsOf, jsonHandler, REPORT, reportSet, type TestApi, testApi } from "./setup.ts";
 
 const REPORT_SET = reportSet();
 const PRINT = "acme.v1.Reports/Print";
@@ -132,13 +133,34 @@ test("a set at fault is refused by its field, and nothing is stored", async (t) 
   assert.deepEqual(await put(api, mostly.bytes), { methods: [PRINT] }, "a stream is no handler");
 });
 
-test("descriptors are of the whole mesh: another namespace is refused by its name", async (t) => {
+test("descriptors that are put are their namespace's: they check, list and show there, and nowhere else", async (t) => {
   const api = await testApi(t);
-  const error = await errorOf(put(api, REPORT_SET, "other"));
-  assert.deepEqual([error.reason, error.fieldViolations[0]?.field], ["FIELD_NOT_SUPPORTED", "namespace"]);
   assert.deepEqual(Object.keys(await faultsOf(put(api, REPORT_SET, "a b"))), ["namespace"]);
-  await put(api, REPORT_SET, "default");
-  assert.equal((await list(api, { namespace: "other" })).handlers.length, 1);
+  await put(api, REPORT_SET, "n");
+  assert.deepEqual((await handlerOf(api, REPORT, "n"))?.requestType, "acme.report.v1.RenderRequest");
+  assert.deepEqual((await list(api)).handlers, []);
+  const target = jsonHandler(REPORT, { title: "T" });
+  assert.deepEqual(Object.keys(await faultsOf(api.submit({ target }))), ["target.handler.method"]);
+  const job = { jobId: "j", namespace: "other", target };
+  assert.deepEqual(Object.keys(await faultsOf(api.jobs.createJob(CreateJobRequest.fromPartial({ job })))), [
+    "job.target.handler.method",
+  ]);
+  assert.notEqual((await api.submit({ target, namespace: "n" })).executionId, "");
+  await api.jobs.createJob(CreateJobRequest.fromPartial({ job: { ...job, namespace: "n" } }));
+});
+
+test("what executors register serves every namespace, until another set is put for one after it", async (t) => {
+  const api = await testApi(t);
+  await runner(api, "one", version(Type.INT32));
+  await api.clock.advance(1_000);
+  await put(api, version(Type.STRING).bytes, "n");
+  const of = async (namespace: string, value: unknown) =>
+    Object.keys(await faultsOf(api.submit({ target: jsonHandler(PRINT, { f1: value }), namespace })));
+  const field = ["target.handler.request_json"];
+  assert.deepEqual([await of("", "text"), await of("n", 1)], [field, field]);
+  assert.equal((await handlerOf(api, PRINT, "n"))?.conflicting, false, "no executor registered it");
+  await api.submit({ target: jsonHandler(PRINT, { f1: "text" }), namespace: "n" });
+  await api.submit({ target: jsonHandler(PRINT, { f1: 1 }), namespace: "other" });
 });
 
 test("handlers are paged in order of their methods, and pages stay right while more are put", async (t) => {

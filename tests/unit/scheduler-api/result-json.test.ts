@@ -30,7 +30,7 @@ async function returned(api: TestApi, result: Uint8Array): Promise<string> {
 function ofTarget(api: TestApi, kind: TargetKind, body: string | Uint8Array, method = ""): Promise<unknown> {
   const result = typeof body === "string" ? Buffer.from(body) : body;
   const target = { kind, method: kind === "handler" ? method : "", summary: method, bytes: new Uint8Array() };
-  const execution = { state: "SUCCEEDED", target, result } as unknown as Execution;
+  const execution = { namespace: "default", state: "SUCCEEDED", target, result } as unknown as Execution;
   return resultJson(new KnownTypes(api.store.descriptors, api.clock), execution);
 }
 

@@ -16,10 +16,12 @@ export async function watch(api: TestApi, request: DeepPartial<WatchExecutionsRe
   const before = api.feed.watchers;
   const caller = new AbortController();
   const answers: WatchExecutionsResponse[] = [];
+  /** Messages with a token alone. */
+  const places: WatchExecutionsResponse[] = [];
   const stream = api.executions.watchExecutions(WatchExecutionsRequest.fromPartial(request), { signal: caller.signal });
   let isOver = false;
   const over = (async () => {
-    for await (const answer of stream) answers.push(answer);
+    for await (const answer of stream) (answer.execution === undefined ? places : answers).push(answer);
   })().finally(() => {
     isOver = true;
   });
@@ -28,6 +30,7 @@ export async function watch(api: TestApi, request: DeepPartial<WatchExecutionsRe
   await api.clock.settle();
   return {
     answers,
+    places,
     over,
     states: (): ExecutionState[] => answers.map(({ execution }) => execution?.state ?? 0),
     ids: (): string[] => answers.map(({ execution }) => execution?.executionId ?? ""),

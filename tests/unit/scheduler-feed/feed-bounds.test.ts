@@ -47,6 +47,7 @@ test("the feed holds 10,000 changes: with one more the first is let go", async (
 
 test("the feed holds 32 MiB of changes: with one more the first is let go", async (t) => {
   const { execution } = await oneChange(t);
+  assert.ok(execution !== null);
   // With the 2 KiB that a row is reckoned at, each is 1 MiB.
   const message = "x".repeat((1024 * 1024 - 2_048) / 2);
   const large = { ...execution, labels: {}, failure: { code: 2, message, reason: "" } };

@@ -37,7 +37,7 @@ test("a hint of what has not ended tells its state, and its end is told when it 
   await rig.clock.settle();
   await rig.store.executions.requestStop(id, "CANCEL", "");
   await rig.clock.advance(250);
-  const states = rig.reading.changes.after(0, 10)?.map(({ execution }) => execution.state);
+  const states = rig.reading.changes.after(0, 10)?.map(({ execution }) => execution?.state);
   assert.deepEqual(states, ["READY", "CANCELLED"]);
 });
 
@@ -98,12 +98,12 @@ test("rule 34: a change's place is never after what has not been passed on", asy
   await rig.clock.advance(1_000);
   const late = await rig.endLate(15_000_000);
   await rig.clock.advance(20_000);
-  const changes = rig.reading.changes.after(0, 100) ?? [];
+  const changes = (rig.reading.changes.after(0, 100) ?? []).filter(({ execution }) => execution !== null);
   assert.equal(changes.length, 3);
   for (const { place } of changes.slice(0, 2)) assert.ok(place.endedUs <= startUs + 250_000 - SETTLE_US);
-  const own = changes.find(({ execution }) => execution.executionId === late);
-  assert.ok(own !== undefined && own.place.endedUs < (own.execution.endedUs ?? 0));
-  assert.ok(rig.reading.settled.endedUs > (own.execution.endedUs ?? 0), "it has moved on since");
+  const own = changes.find(({ execution }) => execution?.executionId === late);
+  assert.ok(own !== undefined && own.place.endedUs < (own.execution?.endedUs ?? 0));
+  assert.ok(rig.reading.settled.endedUs > (own.execution?.endedUs ?? 0), "it has moved on since");
 });
 
 test("an outage of the store moves no place and loses no end", async (t) => {
@@ -168,4 +168,46 @@ test("the place moves with the store's clock, so far behind it", async (t) => {
   rig.reading.start();
   await rig.clock.advance(5_000);
   assert.deepEqual(rig.reading.settled, placeAt(rig.clock.wallUs() - SETTLE_US));
+});
+
+test("the place is told by itself about every 10 s, and never before what ended up to it", async (t) => {
+  const rig = await testReading(t);
+  rig.reading.start();
+  await rig.clock.advance(60_000);
+  const id = await rig.end();
+  await rig.clock.advance(60_000);
+  const changes = rig.reading.changes.after(0, 100) ?? [];
+  const places = changes.filter(({ execution }) => execution === null).map(({ place }) => place.endedUs);
+  assert.ok(places.length >= 11 && places.length <= 12, `${places.length}`);
+  for (const [at, place] of places.entries()) assert.ok(at === 0 || place - (places[at - 1] ?? 0) >= 10_000_000);
+  const end = changes.findIndex(({ execution }) => execution?.executionId === id);
+  const endedUs = changes[end]?.execution?.endedUs ?? assert.fail();
+  for (const { place } of changes.slice(0, end)) assert.ok(place.endedUs < endedUs);
+});
+
+test("what is deleted while the store could not be read cuts the changes; what was told before does not", async (t) => {
+  const rig = await testReading(t);
+  rig.reading.start();
+  await rig.clock.advance(1_000);
+  await rig.end();
+  await rig.clock.advance(120_000);
+  await rig.deleteEnded(60_000_000);
+  await rig.clock.advance(1_000);
+  const { last } = rig.reading.changes;
+  assert.ok(rig.reading.changes.after(0, 100) !== null, "all of it had been told");
+  rig.away.isAway = true;
+  await rig.end();
+  await rig.clock.advance(120_000);
+  rig.away.isAway = false;
+  await rig.deleteEnded(60_000_000);
+  await rig.clock.advance(250);
+  assert.equal(rig.reading.changes.after(last, 100), null);
+  const { last: after } = rig.reading.changes;
+  const id = await rig.end();
+  await rig.clock.advance(250);
+  assert.deepEqual(
+    rig.reading.changes.after(after, 100)?.map(({ execution }) => execution?.executionId),
+    [id],
+    "it is cut once",
+  );
 });

@@ -76,8 +76,10 @@ export async function testReading(test: TestContext, limits: Partial<ChangeLimit
     },
     /** Identifiers of the changes so far. */
     told: (): readonly ExecutionId[] =>
-      (reading.changes.after(0, 1_000_000) ?? assert.fail("some are not held")).map(
-        ({ execution }) => execution.executionId,
+      (reading.changes.after(0, 1_000_000) ?? assert.fail("some are not held")).flatMap(
+        ({ execution }) => execution?.executionId ?? [],
       ),
+    /** Deletes what ended up to so long ago, as retention does. */
+    deleteEnded: (agoUs: number) => database.store.retention.deleteEnded(clock.wallUs() - agoUs, null, 250),
   };
 }

@@ -114,7 +114,12 @@ test("request_ids are forgotten in rounds that come by themselves", async (t) =>
 test("leftovers are swept each hour, each kind to its end, and nothing younger than a day is touched", async () => {
   const clock = new ManualClock();
   const calls: string[] = [];
-  const pages: Record<string, (string | null)[]> = { gates: ["b", null], revisions: [null], descriptors: [null] };
+  const pages: Record<string, (string | null)[]> = {
+    gates: ["b", null],
+    revisions: [null],
+    descriptors: [null],
+    routes: [null],
+  };
   const deleteLeftovers = async (kind: string, sinceUs: number, after: string | null) => {
     calls.push(`${kind} ${after} ${(clock.wallUs() - sinceUs) / 3_600_000_000} h`);
     return { deleted: 1, place: pages[kind]?.shift() ?? null };
@@ -129,4 +134,6 @@ test("leftovers are swept each hour, each kind to its end, and nothing younger t
   assert.deepEqual([await sweep.runOnce(), calls.length], [false, 4]);
   await clock.advance(1);
   assert.deepEqual([await sweep.runOnce(), calls.length], [true, 5]);
+  assert.deepEqual([await sweep.runOnce(), await sweep.runOnce()], [true, true]);
+  assert.deepEqual([await sweep.runOnce(), calls.at(-1)], [false, "routes null 25 h"], "not in the first sweep");
 });

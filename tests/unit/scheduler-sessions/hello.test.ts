@@ -273,7 +273,7 @@ test("descriptors that the mesh does not have are asked for, checked and stored 
   assert.deepEqual(executor.of("welcome")[0]?.missingDescriptorHashes, [hash]);
   executor.say({ kind: "descriptors", descriptorSets: [set] });
   await core.clock.settle();
-  const stored = await core.store.descriptors.forMethod(method);
+  const stored = await core.store.descriptors.forMethod("default", method);
   assert.equal(stored?.hash, hash);
   assert.ok(stored?.methods.includes("jobmesh.v1.ExecutionService/GetExecution"));
   assert.ok(!stored?.methods.includes("jobmesh.v1.ExecutorService/Session"), "a stream is no handler");

@@ -6,8 +6,9 @@ import { defaultPolicy } from "../../../services/common/domain/policy.ts";
 import { StoreUnavailable } from "../../../services/common/port/store.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import { createMetrics } from "../../../services/common/telemetry/create-metrics.ts";
+import { heardStore } from "../../../services/scheduler/heard-store.ts";
 import { measured } from "../../../services/scheduler/measured-calls.ts";
-import { measuredStore } from "../../../services/scheduler/measured-store.ts";
+import { countingListeners, storeSeconds } from "../../../services/scheduler/measured-store.ts";
 import {
   addExecutor,
   dispatched,
@@ -26,7 +27,7 @@ async function setup() {
   const backend = storeBackends.find(({ name }) => name === "sqlite memory") ?? assert.fail();
   const opened = await backend.open();
   const metrics = await createMetrics({ serviceName: "jobmesh-test", instanceId: "i", version: "1" });
-  const store = measuredStore(opened.store, metrics, new SystemClock());
+  const store = heardStore(opened.store, [countingListeners(metrics)], storeSeconds(metrics, new SystemClock()));
   return {
     store,
     rig: { kind: opened.kind, store: store.executions, sql: opened.sql } as StoreSetup,
@@ -89,7 +90,7 @@ test("a call that fails goes through as it came: timed, and heard by nobody", as
     },
   };
   const measure = () => ({ nowMs: () => nowMs, took: (ms: number) => void tooks.push(ms) });
-  const wrapped = measured(part, "part", measure, { get: (answer, id) => void heard.push([answer, id]) });
+  const wrapped = measured(part, "part", measure, [{ get: (answer, id) => void heard.push([answer, id]) }]);
   assert.equal(await wrapped.get("a"), "a!");
   await assert.rejects(wrapped.get("away"), StoreUnavailable);
   assert.deepEqual(heard, [["a!", "a"]]);

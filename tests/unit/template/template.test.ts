@@ -92,6 +92,24 @@ test("a value in a URL stays in its segment: it ends none, begins no query, and 
   assert.equal(fill("{{parameters.way}}", "json"), values.parameters.way);
 });
 
+test("values that are empty make no segment of a URL that climbs", () => {
+  const fill = (text: string, kind: TextKind = "url") => filler().fill(text, kind);
+  const climbing = [
+    "http://h/a/{{parameters.empty}}.{{parameters.empty}}/b",
+    "http://h/a/.{{parameters.empty}}.",
+    "http://h/a\\{{parameters.empty}}..?q",
+    "http://h/a/%2E{{parameters.empty}}%2e#f",
+  ];
+  for (const text of climbing) assert.throws(() => fill(text), /segment "[.%2Ee]+" when it is filled in/, text);
+  assert.equal(fill("http://h/a/../{{parameters.empty}}x"), "http://h/a/../x", "what the text has itself is its own");
+  assert.equal(
+    fill("http://h/{{parameters.a}}..?q=/{{parameters.empty}}../"),
+    "http://h/x..?q=/../",
+    "a query climbs not",
+  );
+  assert.equal(fill(".{{parameters.empty}}", "arg"), ".");
+});
+
 test("a value cannot break a header or end an argument", () => {
   const broken = filler({ parameters: { a: "x\r\nX-Admin: 1", b: "\0" } });
   for (const kind of ["header", "metadata"] as const) {

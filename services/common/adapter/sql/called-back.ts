@@ -8,16 +8,9 @@ import { compileSchedule } from "../../domain/schedule/compiled-schedule.ts";
 import { isCalledBack } from "../../domain/settle.ts";
 import { startDeadlineUs } from "../../domain/start-deadline.ts";
 import { storableText } from "../../domain/storable-text.ts";
-import { MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_SUMMARY_CHARS } from "./execution-insert.ts";
+import { MAX_NAME_CHARS, MAX_SUMMARY_CHARS } from "./execution-insert.ts";
 import { deleteLabels, insertLabels } from "./execution-labels.ts";
-import {
-  executionOf,
-  FULL_COLUMNS,
-  overlapNumber,
-  reasonNumber,
-  StateNumber,
-  targetKindNumber,
-} from "./execution-row.ts";
+import { executionOf, FULL_COLUMNS, overlapNumber, reasonNumber, targetKindNumber } from "./execution-row.ts";
 import { labelsText, parametersText, policyText } from "./execution-text.ts";
 import { expireUs } from "./expire-time.ts";
 import { JOB_COLUMNS, jobOf } from "./job-row.ts";
@@ -26,8 +19,8 @@ import { takeFiresBack } from "./refused-fires.ts";
 import { insertRoutes } from "./routes.ts";
 import { text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
-import { noteEnds } from "./unsuccessful-ends.ts";
 import { valueLists } from "./value-list.ts";
+import { endWaiting } from "./waiting-end.ts";
 
 /**
  * Rule 11: what becomes of a fire that was held, was called back and came back
@@ -120,20 +113,8 @@ async function end(
   message: string,
 ): Promise<void> {
   const nowUs = await session.nowUs();
-  await session.execute(
-    `UPDATE executions SET state = ?, state_reason = ?, state_message = ?, ended_us = ?, expire_us = ?,
-      timer_shard = NULL, start_deadline_us = NULL, live_unique_key = NULL, change_number = change_number + 1
-      WHERE execution_id = ?`,
-    [
-      StateNumber[state],
-      reasonNumber(reason),
-      storableText(message, MAX_MESSAGE_CHARS),
-      nowUs,
-      expireUs(policy, false, nowUs),
-      executionId,
-    ],
-  );
-  await noteEnds(session, [executionId]);
+  const ended = { executionId, state, reason, message, expireUs: expireUs(policy, false, nowUs) };
+  await endWaiting(session, [ended], nowUs);
 }
 
 /** It is of the job as it is now. Its gate_keys never change (rule 7). Till its time has come a change may come again. */

@@ -11,6 +11,16 @@ const MAX_PAGE_SIZE = 1_000;
 /** Versions of methods that one page reads. */
 const MAX_VERSIONS = 5_000;
 
+/** The versions of a method that count in a namespace, by its parameters method, namespace and method. */
+const VERSIONS = `SELECT hash, stored_us FROM descriptor_methods WHERE method = ?
+  UNION ALL SELECT hash, stored_us FROM namespace_methods WHERE namespace = ? AND method = ?`;
+/** Those of a page of methods, each table by its primary key. */
+const PAGE = `SELECT method, hash, stored_us FROM (SELECT method, hash, stored_us FROM descriptor_methods
+    WHERE method > ? ORDER BY method, hash LIMIT ${MAX_VERSIONS}) AS whole
+  UNION ALL SELECT method, hash, stored_us FROM (SELECT method, hash, stored_us FROM namespace_methods
+    WHERE namespace = ? AND method > ? ORDER BY method, hash LIMIT ${MAX_VERSIONS}) AS own
+  ORDER BY method, hash LIMIT ${MAX_VERSIONS}`;
+
 /** Descriptors of handlers on SQL. A set is never changed, and stays when its executors are gone. */
 export class SqlDescriptorStore implements DescriptorStore {
   readonly #database: SqlDatabase;
@@ -24,7 +34,9 @@ export class SqlDescriptorStore implements DescriptorStore {
     const stored = new Set<string>();
     await this.#database.read("descriptor.missing", async (session) => {
       for (const list of valueLists(hashes)) {
-        const rows = await session.query(`SELECT hash FROM descriptors WHERE hash IN (${list.sql})`, list.values);
+        // One that was put for a namespace is asked for all the same: nothing of it is the whole mesh's.
+        const sql = `SELECT DISTINCT hash FROM descriptor_methods WHERE hash IN (${list.sql})`;
+        const rows = await session.query(sql, list.values);
         for (const row of rows) stored.add(text(row, "hash"));
       }
     });
@@ -32,27 +44,39 @@ export class SqlDescriptorStore implements DescriptorStore {
   }
 
   /** A set that is put again becomes the latest of its methods. */
-  async put(set: DescriptorSet): Promise<void> {
+  async put(set: DescriptorSet, namespace: string | null = null): Promise<void> {
     const methods = set.methods.toSorted();
     await this.#database.transact("descriptor.put", async (session) => {
       const nowUs = await session.nowUs();
       await insertRows(session, "descriptors", ["hash", "bytes", "stored_us"], [[set.hash, set.bytes, nowUs]], "hash");
+      const columns = ["method", "hash", "stored_us"];
       const rows = methods.map((method) => [method, set.hash, nowUs]);
-      await insertRows(session, "descriptor_methods", ["method", "hash", "stored_us"], rows, "method");
-      await session.execute("UPDATE descriptor_methods SET stored_us = ? WHERE hash = ?", [nowUs, set.hash]);
+      if (namespace === null) {
+        await insertRows(session, "descriptor_methods", columns, rows, "method");
+        await session.execute("UPDATE descriptor_methods SET stored_us = ? WHERE hash = ?", [nowUs, set.hash]);
+        return;
+      }
+      const own = rows.map((row) => [namespace, ...row]);
+      await insertRows(session, "namespace_methods", ["namespace", ...columns], own, "method");
+      const update = "UPDATE namespace_methods SET stored_us = ? WHERE hash = ? AND namespace = ?";
+      await session.execute(update, [nowUs, set.hash, namespace]);
     });
   }
 
-  forMethod(method: string): Promise<DescriptorSet | null> {
+  forMethod(namespace: string, method: string): Promise<DescriptorSet | null> {
     return this.#database.read("descriptor.for_method", async (session) => {
       const [latest] = await session.query(
-        `SELECT d.hash, d.bytes FROM descriptor_methods AS m JOIN descriptors AS d ON d.hash = m.hash
-          WHERE m.method = ? ORDER BY m.stored_us DESC, d.hash LIMIT 1`,
-        [method],
+        `SELECT d.hash, d.bytes FROM (${VERSIONS}) AS m JOIN descriptors AS d ON d.hash = m.hash
+          ORDER BY m.stored_us DESC, d.hash LIMIT 1`,
+        [method, namespace, method],
       );
       if (latest === undefined) return null;
       const hash = text(latest, "hash");
-      const rows = await session.query("SELECT method FROM descriptor_methods WHERE hash = ? ORDER BY method", [hash]);
+      const rows = await session.query(
+        `SELECT method FROM descriptor_methods WHERE hash = ?
+          UNION SELECT method FROM namespace_methods WHERE hash = ? AND namespace = ? ORDER BY method`,
+        [hash, hash, namespace],
+      );
       return { hash, bytes: bytes(latest, "bytes"), methods: rows.map((row) => text(row, "method")) };
     });
   }
@@ -64,14 +88,11 @@ export class SqlDescriptorStore implements DescriptorStore {
     });
   }
 
-  async methods(pageSize: number, token: string | null): Promise<Page<StoredMethod>> {
+  async methods(namespace: string, pageSize: number, token: string | null): Promise<Page<StoredMethod>> {
     const [after] = token === null ? [""] : parsePageToken(token, ["string"]);
     const size = Math.min(Math.max(pageSize, 1), MAX_PAGE_SIZE);
     const found = await this.#database.read("descriptor.methods", async (session) => {
-      const rows = await session.query(
-        "SELECT method, hash, stored_us FROM descriptor_methods WHERE method > ? ORDER BY method, hash LIMIT ?",
-        [after, MAX_VERSIONS],
-      );
+      const rows = await session.query(PAGE, [after, namespace, after]);
       return rows.map((row) => ({
         method: text(row, "method"),
         hash: text(row, "hash"),

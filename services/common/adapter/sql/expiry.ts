@@ -1,18 +1,16 @@
-import type { StateReason } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
 import type { ExecutionPolicy } from "../../domain/policy.ts";
 import { retryDurationMessage } from "../../domain/settle.ts";
 import type { ExpiredExecution } from "../../port/store-executions.ts";
-import { gateKeysOf, reasonNumber, StateNumber, stateOf, WAITING_STATES } from "./execution-row.ts";
+import { gateKeysOf, StateNumber, WAITING_STATES } from "./execution-row.ts";
 import { parsePolicy } from "./execution-text.ts";
 import { expireUs, isPastDeadline } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { gateKeysOfExecutions, lockExecutions } from "./locked-executions.ts";
-import { updateRows } from "./many-rows.ts";
 import { int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
-import { noteEnds } from "./unsuccessful-ends.ts";
 import { valueLists } from "./value-list.ts";
+import { endWaiting, type WaitingEnd } from "./waiting-end.ts";
 
 /**
  * Rule 24: what waits past its start deadline ends here and nowhere else, and
@@ -25,14 +23,6 @@ import { valueLists } from "./value-list.ts";
 
 /** Executions in one transaction. */
 const MAX_EXPIRED_ROWS = 500;
-
-const EXPIRE_UPDATE = {
-  table: "executions",
-  keys: ["execution_id"],
-  set: ["state", "state_reason", "state_message", "ended_us", "expire_us"],
-  also: `timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL, start_deadline_us = NULL,
-    live_unique_key = NULL, change_number = t.change_number + 1`,
-} as const;
 
 /** Ends at most `limit` executions that wait and whose start deadline has passed, the earliest first. */
 export async function expire(db: SqlDatabase, limit: number): Promise<ExpiredExecution[]> {
@@ -55,27 +45,12 @@ async function expireRows(session: SqlSession, ids: readonly ExecutionId[]): Pro
   const timedOut = await lastTimedOut(session, rows.filter(hasFailed));
   for (const row of rows) leaveGates(gates, row, nowUs);
   await gates.save();
-  const ends = rows.map((row) => ({ row, end: endOf(row, timedOut) }));
-  await updateRows(
-    session,
-    EXPIRE_UPDATE,
-    ends.map(({ row, end }) => [
-      text(row, "execution_id"),
-      end.state,
-      reasonNumber(end.reason),
-      end.message,
-      nowUs,
-      expireUs(policyOf(row), false, nowUs),
-    ]),
-  );
-  await noteEnds(
-    session,
-    rows.map((row) => text(row, "execution_id")),
-  );
-  return ends.map(({ row, end }) => ({
-    executionId: text(row, "execution_id") as ExecutionId,
-    state: stateOf(end.state),
-  }));
+  const ends = rows.map((row): WaitingEnd => {
+    const executionId = text(row, "execution_id") as ExecutionId;
+    return { ...endOf(row, timedOut), executionId, expireUs: expireUs(policyOf(row), false, nowUs) };
+  });
+  await endWaiting(session, ends, nowUs);
+  return ends.map(({ executionId, state }) => ({ executionId, state }));
 }
 
 const EXPIRING_COLUMNS = `execution_id, state, start_deadline_us, gate_keys, gates_held, waiting_gate, policy, claim_rank,
@@ -113,15 +88,13 @@ async function lastTimedOut(session: SqlSession, failed: readonly Row[]): Promis
   return new Set([...last].flatMap(([id, status]) => (status === StateNumber.TIMED_OUT ? [id] : [])));
 }
 
-type End = { readonly state: number; readonly reason: StateReason; readonly message: string };
-
-function endOf(row: Row, timedOut: ReadonlySet<string>): End {
+function endOf(row: Row, timedOut: ReadonlySet<string>): Pick<WaitingEnd, "state" | "reason" | "message"> {
   const policy = policyOf(row);
   if (!hasFailed(row)) {
     const message = `nothing had started within ${policy.startDeadlineMs} ms of its ready time`;
-    return { state: StateNumber.EXPIRED, reason: "START_DEADLINE", message };
+    return { state: "EXPIRED", reason: "START_DEADLINE", message };
   }
-  const state = timedOut.has(text(row, "execution_id")) ? StateNumber.TIMED_OUT : StateNumber.FAILED;
+  const state = timedOut.has(text(row, "execution_id")) ? "TIMED_OUT" : "FAILED";
   return { state, reason: "RETRY_DURATION", message: retryDurationMessage(policy) };
 }
 

@@ -3,6 +3,7 @@ import type { ExecutionId, JobUid } from "../../domain/identifier.ts";
 import type { LeftoverKind, LeftoverSweep } from "../../port/store-retention.ts";
 import { StateNumber } from "./execution-row.ts";
 import { jobGateKey } from "./gate-row.ts";
+import { deletePins } from "./gone-pins.ts";
 import { parseJob } from "./job-text.ts";
 import { int, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
@@ -10,7 +11,7 @@ import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
 /**
  * What executions and jobs leave behind that are gone: revisions of jobs that
  * no execution can name any more, gates of deleted jobs, sets of descriptors
- * that newer ones have replaced. Each is looked for page by page along its
+ * that newer ones have replaced, routes to executors that are gone. Each is looked for page by page along its
  * primary key. One that is kept too long costs a row; so what is not sure is
  * kept.
  */
@@ -37,6 +38,7 @@ export function deleteLeftovers(
 ): Promise<LeftoverSweep> {
   if (kind === "gates") return deleteGates(db, unusedSinceUs, after ?? jobGateKey("" as JobUid));
   if (kind === "revisions") return deleteRevisions(db, unusedSinceUs, after ?? "\n0");
+  if (kind === "routes") return deletePins(db, after ?? "0");
   return deleteDescriptors(db, unusedSinceUs, after ?? "");
 }
 
@@ -143,6 +145,7 @@ async function deleteDescriptors(db: SqlDatabase, sinceUs: number, after: string
       if (await isUsed(session, hash, sinceUs)) return 0;
       await session.execute("DELETE FROM descriptors WHERE hash = ?", [hash]);
       await session.execute("DELETE FROM descriptor_methods WHERE hash = ?", [hash]);
+      await session.execute("DELETE FROM namespace_methods WHERE hash = ?", [hash]);
       return 1;
     });
   }
@@ -155,9 +158,21 @@ async function isUsed(session: SqlSession, hash: string, sinceUs: number): Promi
       WHERE n.method = m.method AND n.stored_us > m.stored_us AND n.stored_us <= ?) LIMIT 1`,
     [hash, sinceUs],
   );
-  if (latest.length > 0) return true;
+  if (latest.length > 0 || (await isLatestOfNamespace(session, hash, sinceUs))) return true;
   const executors = await session.query("SELECT 1 FROM executors WHERE profile LIKE ? LIMIT 1", [`%${hash}%`]);
   return executors.length > 0;
+}
+
+/** True while a namespace has it as its latest: neither another one of its own nor one of the whole mesh came after it. */
+async function isLatestOfNamespace(session: SqlSession, hash: string, sinceUs: number): Promise<boolean> {
+  const later = "n.method = m.method AND n.stored_us > m.stored_us AND n.stored_us <= ?";
+  const rows = await session.query(
+    `SELECT 1 FROM namespace_methods AS m WHERE m.hash = ?
+      AND NOT EXISTS (SELECT 1 FROM namespace_methods AS n WHERE n.namespace = m.namespace AND ${later})
+      AND NOT EXISTS (SELECT 1 FROM descriptor_methods AS n WHERE ${later}) LIMIT 1`,
+    [hash, sinceUs, sinceUs],
+  );
+  return rows.length > 0;
 }
 
 function readPage(db: SqlDatabase, sql: string, params: readonly SqlValue[]): Promise<readonly Row[]> {

@@ -1,14 +1,14 @@
 import { type ExecutionState, isFinal } from "../../domain/execution.ts";
 import type { ExecutionId } from "../../domain/identifier.ts";
-import { gateKeysOf, overlapNumber, reasonNumber, StateNumber, stateOf, stopReasonNumber } from "./execution-row.ts";
+import { gateKeysOf, overlapNumber, StateNumber, stateOf, stopReasonNumber } from "./execution-row.ts";
 import { expireUsOfRow } from "./expire-time.ts";
 import type { LockedGates } from "./gates.ts";
 import { AHEAD_COLUMNS, callBackLocked, isAhead } from "./held-fires.ts";
 import { lockExecutions } from "./locked-executions.ts";
-import { updateRows } from "./many-rows.ts";
 import { int, text, textOrNull } from "./row-reader.ts";
-import type { Row, SqlSession, SqlValue } from "./session.ts";
+import type { Row, SqlSession } from "./session.ts";
 import { valueLists } from "./value-list.ts";
+import { endWaiting, type WaitingEnd } from "./waiting-end.ts";
 
 /**
  * OVERLAP_POLICY_CANCEL_RUNNING: whoever begins to wait at its job's gate asks,
@@ -89,10 +89,10 @@ async function endPart(
     );
   }
   const waiting = others.filter((row) => !active.includes(row));
-  await updateRows(
+  await endWaiting(
     session,
-    CANCELLED_UPDATE,
     waiting.map((row) => cancelled(row, gates, nowUs)),
+    nowUs,
   );
   const [first] = ahead;
   return first === undefined ? null : (text(first, "execution_id") as ExecutionId);
@@ -110,19 +110,11 @@ async function callBackAhead(session: SqlSession, row: Row, gates: LockedGates, 
   await callBackLocked(session, row, CALL, nowUs);
 }
 
-const CANCELLED_UPDATE = {
-  table: "executions",
-  keys: ["execution_id"],
-  set: ["state_message", "stop_message", "ended_us", "stop_us", "expire_us"],
-  also: `state = ${StateNumber.CANCELLED}, state_reason = ${reasonNumber("CANCEL_REQUESTED")}, stop_reason = ${CANCEL},
-    timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL, start_deadline_us = NULL,
-    live_unique_key = NULL, change_number = t.change_number + 1`,
-} as const;
-
 /** One that has no current attempt gives back what it holds, and has ended. */
-function cancelled(row: Row, gates: LockedGates, nowUs: number): SqlValue[] {
+function cancelled(row: Row, gates: LockedGates, nowUs: number): WaitingEnd {
   if (row.gates_held !== null) gates.give(gateKeysOf(textOrNull(row, "gate_keys")));
   const waitingGate = textOrNull(row, "waiting_gate");
   if (waitingGate !== null) gates.leave(waitingGate);
-  return [text(row, "execution_id"), REASON, REASON, nowUs, nowUs, expireUsOfRow(row, nowUs)];
+  const end = { state: "CANCELLED", reason: "CANCEL_REQUESTED", message: REASON, cancelAsked: true } as const;
+  return { ...end, executionId: text(row, "execution_id") as ExecutionId, expireUs: expireUsOfRow(row, nowUs) };
 }

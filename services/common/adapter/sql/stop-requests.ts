@@ -4,21 +4,12 @@ import type { AttemptKey, ExecutionId } from "../../domain/identifier.ts";
 import { storableText } from "../../domain/storable-text.ts";
 import type { StopOutcome } from "../../port/store-executions.ts";
 import { MAX_MESSAGE_CHARS } from "./execution-insert.ts";
-import {
-  ACTIVE_STATES,
-  executionOf,
-  FULL_COLUMNS,
-  fenceText,
-  gateKeysOf,
-  reasonNumber,
-  StateNumber,
-  stopReasonNumber,
-} from "./execution-row.ts";
+import { ACTIVE_STATES, executionOf, FULL_COLUMNS, fenceText, gateKeysOf, stopReasonNumber } from "./execution-row.ts";
 import { expireUs } from "./expire-time.ts";
 import { LockedGates } from "./gates.ts";
 import { textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
-import { noteEnds } from "./unsuccessful-ends.ts";
+import { endWaiting } from "./waiting-end.ts";
 
 /**
  * Rule 25: a stop is set in the row by compare-and-set, and its home sends it
@@ -114,28 +105,14 @@ export async function cancelWaiting(
   if (holdsGates) gates.give(execution.gateKeys);
   if (execution.blockedKey !== null) gates.leave(execution.blockedKey);
   await gates.save();
-  const changed = await session.execute(
-    `UPDATE executions SET state = ?, state_reason = ?, state_message = ?, ended_us = ?, stop_reason = ?,
-      stop_message = ?, stop_us = ?, timer_shard = NULL, claim_route = NULL, waiting_gate = NULL, gates_held = NULL,
-      start_deadline_us = NULL, live_unique_key = NULL, expire_us = ?, change_number = change_number + 1 WHERE execution_id = ?`,
-    [
-      StateNumber.CANCELLED,
-      reasonNumber("CANCEL_REQUESTED"),
-      stop.message,
-      stop.timeUs,
-      CANCEL,
-      stop.message,
-      stop.timeUs,
-      expireUs(execution.policy, false, stop.timeUs),
-      execution.executionId,
-    ],
-  );
-  assert(changed === 1, "a locked execution is there");
-  await noteEnds(session, [execution.executionId]);
+  const end = { state: "CANCELLED", reason: "CANCEL_REQUESTED", message: stop.message, cancelAsked: true } as const;
+  const { executionId, policy } = execution;
+  const ended = { ...end, executionId, expireUs: expireUs(policy, false, stop.timeUs) };
+  assert((await endWaiting(session, [ended], stop.timeUs)) === 1, "a locked execution is there");
   return {
     ...execution,
-    state: "CANCELLED",
-    stateReason: "CANCEL_REQUESTED",
+    state: end.state,
+    stateReason: end.reason,
     stateMessage: stop.message,
     endedUs: stop.timeUs,
     stop,

@@ -13,8 +13,8 @@ import { cancelOverlapped } from "./overlapped.ts";
 import { isFire, takeFiresBack } from "./refused-fires.ts";
 import { big, int, text, textOrNull } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
-import { noteEnds } from "./unsuccessful-ends.ts";
 import { valueLists } from "./value-list.ts";
+import { endWaiting, type WaitingEnd } from "./waiting-end.ts";
 
 /**
  * Rule 13: timers are rows, SCHEDULED with a time and a shard. When the time
@@ -88,12 +88,6 @@ const WAITING_UPDATE = {
   set: ["waiting_gate", "state_reason"],
   also: READY_UPDATE.also.replace("state_reason = 0, ", ""),
 } as const;
-const SKIPPED_UPDATE = {
-  ...READY_UPDATE,
-  set: ["ended_us", "state_message", "expire_us"],
-  also: `state = ${StateNumber.SKIPPED}, state_reason = ${reasonNumber("OVERLAP")}, timer_shard = NULL,
-    start_deadline_us = NULL, live_unique_key = NULL, change_number = t.change_number + 1`,
-} as const;
 
 /** What became claimable, and what its job has to decide first (rule 11). */
 type ReadyPart = { readonly ready: readonly MadeReady[]; readonly calledBack: readonly HeldFire[] };
@@ -123,10 +117,10 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   const claimable: SqlValue[][] = [];
   const admitted: SqlValue[][] = [];
   const waiting: SqlValue[][] = [];
-  const skipped: SqlValue[][] = [];
+  const skipped: WaitingEnd[] = [];
   const refusedFires: Row[] = [];
   for (const row of rows) {
-    const id = text(row, "execution_id");
+    const id = text(row, "execution_id") as ExecutionId;
     const routeId = big(row, "route_id");
     const gateKeys = gateKeysOf(textOrNull(row, "gate_keys"));
     if (gateKeys.length === 0 || row.gates_held !== null) {
@@ -137,7 +131,8 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
     if (decision.kind === "admitted") admitted.push([id, routeId]);
     else if (decision.kind === "waits") waiting.push([id, decision.key, reasonNumber(decision.reason)]);
     else {
-      skipped.push([id, nowUs, decision.message, expireUsOfRow(row, nowUs)]);
+      const end = { state: "SKIPPED", reason: "OVERLAP", message: decision.message } as const;
+      skipped.push({ ...end, executionId: id, expireUs: expireUsOfRow(row, nowUs) });
       if (isFire(row)) refusedFires.push(row);
     }
   }
@@ -146,14 +141,10 @@ async function makePartReady(session: SqlSession, ids: readonly ExecutionId[]): 
   await updateRows(session, READY_UPDATE, claimable);
   await updateRows(session, ADMITTED_UPDATE, admitted);
   await updateRows(session, WAITING_UPDATE, waiting);
-  await updateRows(session, SKIPPED_UPDATE, skipped);
-  await noteEnds(
-    session,
-    skipped.map(([id]) => String(id)),
-  );
+  await endWaiting(session, skipped, nowUs);
   await cancelOverlapped(session, gates);
   const open = new Set([...claimable, ...admitted].map(([id]) => id));
-  const refused = new Set(skipped.map(([id]) => id));
+  const refused = new Set(skipped.map((end) => end.executionId));
   const ready = rows.flatMap((row): MadeReady[] => {
     const executionId = text(row, "execution_id") as ExecutionId;
     if (refused.has(executionId)) return [{ executionId, ended: "SKIPPED" }];

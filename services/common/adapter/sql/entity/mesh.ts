@@ -34,11 +34,23 @@ export const descriptors: Table = {
   indexes: [],
 };
 
-/** Which sets have a method. */
+/** Which sets of the whole mesh have a method: executors registered them. */
 export const descriptorMethods: Table = {
   name: "descriptor_methods",
   columns: { method: primary(column("varchar", 255)), hash: primary(column("char", 64)), stored_us: timeUs },
   indexes: [index("ix_descriptor_methods_hash", "hash")],
+};
+
+/** Which sets that somebody put for a namespace have a method. */
+export const namespaceMethods: Table = {
+  name: "namespace_methods",
+  columns: {
+    namespace: primary(column("ascii", 64)),
+    method: primary(column("varchar", 255)),
+    hash: primary(column("char", 64)),
+    stored_us: timeUs,
+  },
+  indexes: [index("ix_namespace_methods_hash", "hash")],
 };
 
 /** Where readers of the feed stand (rule 34). */

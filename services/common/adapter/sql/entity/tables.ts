@@ -5,7 +5,16 @@ import { executors } from "./executors.ts";
 import { gates } from "./gates.ts";
 import { jobLogs } from "./job-logs.ts";
 import { jobRevisions, jobs } from "./jobs.ts";
-import { descriptorMethods, descriptors, feeds, mesh, pinTurns, resultOffsets, routes } from "./mesh.ts";
+import {
+  descriptorMethods,
+  descriptors,
+  feeds,
+  mesh,
+  namespaceMethods,
+  pinTurns,
+  resultOffsets,
+  routes,
+} from "./mesh.ts";
 import { outputPieces } from "./output-pieces.ts";
 import { requests } from "./requests.ts";
 import { unsuccessfulEnds } from "./unsuccessful-ends.ts";
@@ -27,6 +36,7 @@ export const tables: readonly Table[] = [
   outputPieces,
   descriptors,
   descriptorMethods,
+  namespaceMethods,
   feeds,
   mesh,
 ];

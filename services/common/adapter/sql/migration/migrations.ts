@@ -1,5 +1,6 @@
 import { StoreTooNew } from "../../../port/store.ts";
 import { DeadlineSchema1795996800000 } from "./deadline-schema.ts";
+import { DescriptorSchema1796860800000 } from "./descriptor-schema.ts";
 import { EndSchema1796774400000 } from "./end-schema.ts";
 import { InitialSchema1795392000000 } from "./initial-schema.ts";
 import { ListSchema1796342400000 } from "./list-schema.ts";
@@ -16,6 +17,7 @@ export const migrations = [
   ListSchema1796342400000,
   ParameterSchema1796515200000,
   EndSchema1796774400000,
+  DescriptorSchema1796860800000,
 ];
 
 /** TypeORM's table of what was applied. */

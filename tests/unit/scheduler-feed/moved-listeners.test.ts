@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ExecutionId } from "../../../services/common/domain/identifier.ts";
-import { toldStore } from "../../../services/scheduler/feed/told-store.ts";
+import { movedListeners } from "../../../services/scheduler/feed/moved-listeners.ts";
+import { heardStore } from "../../../services/scheduler/heard-store.ts";
 import { Hints } from "../../../services/scheduler/hints.ts";
 import { newExecution, submission } from "../../support/execution-store.ts";
 import { testReading } from "./setup.ts";
@@ -11,7 +12,11 @@ test("a store tells of what came to another state by its calls, and of nothing e
   const hints = new Hints();
   const told: ExecutionId[] = [];
   hints.on("moved", ({ executionIds }) => told.push(...executionIds));
-  const store = toldStore(given, hints);
+  const heard: number[] = [];
+  const counting = {
+    executions: { submit: (outcomes: readonly unknown[]) => heard.push(told.length, outcomes.length) },
+  };
+  const store = heardStore(given, [counting, movedListeners(hints)], null);
   assert.ok((await store.nowUs()) > 0, "all else is the store's own");
   assert.equal(store.kind, "sqlite");
   const dueUs = clock.wallUs();
@@ -21,6 +26,7 @@ test("a store tells of what came to another state by its calls, and of nothing e
   ];
   await store.executions.submit([submission(ready), submission(later)]);
   assert.deepEqual(told, [ready.executionId, later.executionId]);
+  assert.deepEqual(heard, [0, 2], "each of those that listen, in their order");
   await clock.advance(1);
   await store.executions.makeReady([later.executionId]);
   assert.deepEqual(told.slice(2), [later.executionId]);
