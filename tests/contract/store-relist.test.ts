@@ -62,6 +62,14 @@ onEveryStore("a walk deletes what stands for executions that are gone", async (s
   assert.equal(Number(left?.found), 0);
 });
 
+onEveryStore("more than 2,000 that are gone are forgotten in more than one part", async (setup) => {
+  const gone = Array.from({ length: 2_001 }, () => newExecution({ labels: { team: "blue" } }));
+  for (let from = 0; from < gone.length; from += 500) await submitAll(setup, gone.slice(from, from + 500));
+  await setup.sql((session) => session.execute("DELETE FROM executions"));
+  assert.equal(await relistAll(setup), 2);
+  assert.deepEqual(await setup.rows(EVERYTHING), []);
+});
+
 onEveryStore("a walk over nothing ends at once", async (setup) => {
   assert.equal(await relistAll(setup), 1);
 });

@@ -482,8 +482,9 @@ export interface WatchExecutionsRequest {
 /** WatchExecutionsResponse is one state change, or a newer resume_token alone. */
 export interface WatchExecutionsResponse {
   /**
-   * The execution after the change. Unset about each 10 s while there is none to
-   * tell of: then only resume_token is new, so that it does not get too old.
+   * The execution after the change. Unset each 10 to 20 s while there is none to
+   * tell of: then only resume_token is new, so that it does not get too old. Never
+   * unset in a watch of one execution, where a token does not get too old.
    */
   execution:
     | Execution

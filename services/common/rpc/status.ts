@@ -96,8 +96,15 @@ export function errorFromServiceError(thrown: unknown): JobmeshError {
   if (!isServiceError(thrown)) return JobmeshError.from(thrown);
   const packed = thrown.metadata?.get(DETAILS_TRAILER)[0];
   const told = packed instanceof Uint8Array ? errorFromTrailer(packed, thrown) : null;
-  return told ?? errorFromStatus({ code: thrown.code, message: thrown.details, details: [] }, thrown);
+  const code = thrown.code === Code.INTERNAL && CUT_OFF.test(thrown.details) ? Code.UNAVAILABLE : thrown.code;
+  return told ?? errorFromStatus({ code, message: thrown.details, details: [] }, thrown);
 }
+
+/**
+ * What grpc-js says when a server cuts the connection while a call is open, as its keepalive does with a client that
+ * stood still: no status came, so that the call is like one whose server went.
+ */
+const CUT_OFF = /^Received RST_STREAM with code 0\b/;
 
 /**
  * null for a peer's trailer, or a detail in it, that is not what it says: code

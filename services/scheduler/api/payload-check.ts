@@ -1,4 +1,5 @@
 import type { GrpcTarget, HandlerTarget } from "../../../gen/jobmesh/v1/job.ts";
+import { IDENTIFIER_PATTERN } from "../../common/domain/identifier.ts";
 import { type MethodTypes, PayloadFault } from "../../common/wire/json-message.ts";
 import type { FieldFaults } from "./field-faults.ts";
 import type { KnownTypes } from "./known-types.ts";
@@ -23,7 +24,14 @@ export type PayloadChecks = (namespace: string) => PayloadCheck;
  * while an executor has it, and takes any bytes.
  */
 export function payloadCheck(known: KnownTypes, run: RunMethods): PayloadChecks {
-  return (namespace) => ({
+  // The call is refused anyway: what is no namespace is not asked for, nor kept.
+  return (namespace) => (IDENTIFIER_PATTERN.test(namespace) ? checkIn(namespace, known, run) : NO_CHECK);
+}
+
+const NO_CHECK: PayloadCheck = { handler: async () => {}, grpc: async (_faults, _field, { payload }) => payload };
+
+function checkIn(namespace: string, known: KnownTypes, run: RunMethods): PayloadCheck {
+  return {
     handler: async (faults, field, { method, payload }) => {
       const types = await usable(known, faults, field, namespace, method);
       if (types === undefined) return;
@@ -60,7 +68,7 @@ export function payloadCheck(known: KnownTypes, run: RunMethods): PayloadChecks 
       }
       return { $case: "request", value: Buffer.from(bytes) };
     },
-  });
+  };
 }
 
 /** The types of a method; null when there are none, undefined, with the fault noted, when they cannot be used. */

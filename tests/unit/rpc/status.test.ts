@@ -70,6 +70,15 @@ test("a detail that is not what it says leaves the code and the text", () => {
   assert.deepEqual([error.code, error.message, error.retryDelayMs], ["RESOURCE_EXHAUSTED", "full", null]);
 });
 
+test("a call that the server's connection was cut under is tried again, as one whose server went", () => {
+  const cut = "Received RST_STREAM with code 0 (Call ended without gRPC status)";
+  const thrown = Object.assign(new Error(`13 INTERNAL: ${cut}`), { code: 13, details: cut, metadata: new Metadata() });
+  const error = errorFromServiceError(thrown);
+  assert.deepEqual([error.code, error.reason, error.retryable], ["UNAVAILABLE", "PEER_UNAVAILABLE", true]);
+  const other = Object.assign(new Error("x"), { code: 13, details: "a bug", metadata: new Metadata() });
+  assert.deepEqual([errorFromServiceError(other).code, errorFromServiceError(other).retryable], ["INTERNAL", false]);
+});
+
 test("a trailer that names another code than the call ended with does not change it", () => {
   const metadata = new Metadata();
   metadata.set("grpc-status-details-bin", Buffer.from(Status.encode({ code: 0, message: "", details: [] }).finish()));

@@ -3,6 +3,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import {
   ExecutionServiceService as Executions,
+  GetExecutionRequest,
   ReadLogsRequest,
   ReadLogsResponse,
 } from "../../../gen/jobmesh/v1/execution_service.ts";
@@ -201,6 +202,32 @@ test("a few large messages are enough to hold a sender back, and it goes on when
   assert.equal(seen, 40);
   assert.ok(held > 0, "the sender was held back");
   assert.ok(longest <= 6, `${longest} MiB waited`);
+});
+
+test("a client that stands still longer than the server's keepalive is told that the connection went", async () => {
+  const entered = deferred();
+  await using mesh = await setup({
+    server: { keepaliveTimeMs: 50, keepaliveTimeoutMs: 50 },
+    channel: { keepaliveTimeMs: 60_000, keepaliveTimeoutMs: 60_000 },
+    execution: {
+      getExecution: (_request, { signal }) => {
+        entered.resolve();
+        return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      },
+    },
+  });
+  let ended = false;
+  const call = mesh.channel.unary(Executions.getExecution, GetExecutionRequest.create({})).finally(() => {
+    ended = true;
+  });
+  const standStill = (): void => {
+    const until = performance.now() + 100;
+    while (performance.now() < until);
+    if (!ended) setImmediate(standStill);
+  };
+  await entered.promise;
+  standStill();
+  await assert.rejects(call, (error: JobmeshError) => error.reason === "PEER_UNAVAILABLE" && error.retryable);
 });
 
 test("both sides notice a peer that went silent, by keepalive", async () => {

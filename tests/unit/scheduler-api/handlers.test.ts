@@ -149,6 +149,23 @@ test("descriptors that are put are their namespace's: they check, list and show 
   await api.jobs.createJob(CreateJobRequest.fromPartial({ job: { ...job, namespace: "n" } }));
 });
 
+test("what is no namespace is refused, and no descriptors are looked for in it", async (t) => {
+  const api = await testApi(t);
+  let looked = 0;
+  const forMethod = api.store.descriptors.forMethod.bind(api.store.descriptors);
+  api.store.descriptors.forMethod = (...asked) => {
+    looked++;
+    return forMethod(...asked);
+  };
+  const target = jsonHandler(PRINT, { f1: "text" });
+  for (const namespace of ["\u00e9", "x".repeat(3_000_000)]) {
+    assert.deepEqual(Object.keys(await faultsOf(api.submit({ target, namespace }))), ["namespace"]);
+  }
+  assert.equal(looked, 0);
+  await faultsOf(api.submit({ target, namespace: "n" }));
+  assert.equal(looked, 1);
+});
+
 test("what executors register serves every namespace, until another set is put for one after it", async (t) => {
   const api = await testApi(t);
   await runner(api, "one", version(Type.INT32));

@@ -1,11 +1,14 @@
 /** Rule 28: what comes while the store stands still is bounded by its bytes, however much comes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SubmitExecutionRequest } from "../../../gen/jobmesh/v1/execution_service.ts";
+import { ExecutionServiceService, SubmitExecutionRequest } from "../../../gen/jobmesh/v1/execution_service.ts";
 import { Target } from "../../../gen/jobmesh/v1/job.ts";
 import { command } from "../../../services/client/targets.ts";
 import { MAX_TARGET_BYTES } from "../../../services/common/domain/target.ts";
 import { JobmeshError } from "../../../services/common/error/jobmesh-error.ts";
+import { RpcChannel } from "../../../services/common/rpc/rpc-channel.ts";
+import { serviceClient } from "../../../services/common/rpc/service-client.ts";
+import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
 import type { SubmissionSink } from "../../../services/scheduler/api/submissions.ts";
 import { submitGroupDefaults } from "../../../services/scheduler/dispatch/submitter.ts";
 import { testApi } from "./setup.ts";
@@ -17,6 +20,7 @@ const SMALL = 976;
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 /** What waits is there as the client's bytes, the request and the row; the rest is of 10,000 open calls. */
 const MAX_MEMORY_MIB = 512;
+const PATIENT_MS = 60_000;
 
 /** A command whose serialized target has 512 KiB. */
 function largestTarget(): Target {
@@ -35,7 +39,15 @@ test("rule 28: submissions of the largest target fill the bytes that may wait fo
       return outcome;
     },
   });
-  const api = await testApi(t, { sink, submitLimits: { ...submitGroupDefaults, maxWaitingBytes: MAX_WAITING_BYTES } });
+  const submitLimits = { ...submitGroupDefaults, maxWaitingBytes: MAX_WAITING_BYTES };
+  // Both sides are this process: what they probe would say how busy it is.
+  const api = await testApi(t, { sink, submitLimits, server: { keepaliveTimeoutMs: PATIENT_MS } });
+  const channel = new RpcChannel(
+    { clock: new SystemClock() },
+    { target: api.address, keepaliveTimeoutMs: PATIENT_MS, timeoutMs: PATIENT_MS },
+  );
+  t.after(() => channel.close());
+  const client = serviceClient(ExecutionServiceService, channel);
   const { executions } = api.store;
   const submit = executions.submit.bind(executions);
   const held = Promise.withResolvers<void>();
@@ -47,7 +59,7 @@ test("rule 28: submissions of the largest target fill the bytes that may wait fo
   };
   const refused: JobmeshError[] = [];
   const send = (target: Target): Promise<unknown> =>
-    api.executions
+    client
       .submitExecution(SubmitExecutionRequest.fromPartial({ target }), { timeoutMs: null })
       .catch((error: unknown) => {
         if (!(error instanceof JobmeshError)) throw error;

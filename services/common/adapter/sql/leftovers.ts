@@ -142,6 +142,8 @@ async function deleteDescriptors(db: SqlDatabase, sinceUs: number, after: string
   for (const row of page.filter((one) => int(one, "stored_us") <= sinceUs)) {
     const hash = text(row, "hash");
     deleted += await db.transact("retention.descriptors", async (session) => {
+      // Who puts it again meanwhile waits for this row, and then finds it gone.
+      await session.query(`SELECT 1 FROM descriptors WHERE hash = ?${session.dialect.forUpdate}`, [hash]);
       if (await isUsed(session, hash, sinceUs)) return 0;
       await session.execute("DELETE FROM descriptors WHERE hash = ?", [hash]);
       await session.execute("DELETE FROM descriptor_methods WHERE hash = ?", [hash]);

@@ -28,8 +28,8 @@ import { type ValueList, valueLists } from "./value-list.ts";
 const SCAN_ROWS = 512;
 /** Live executions that are put in order for a page; of more the newest are found by the primary key soon. */
 const MAX_LIVE_ROWS = 5_000;
-/** Parts of indexes that are merged. */
-const MAX_STREAMS = 64;
+/** Parts of indexes that are merged: each gives a whole part, and all but one part of them is read in vain. */
+const MAX_STREAMS = 8;
 
 /** A part of an index whose entries are in the order of lists. */
 type Stream = {

@@ -17,6 +17,8 @@ import { valueLists } from "./value-list.ts";
 /** Executions in one transaction. */
 const MAX_RELISTED = 250;
 /** Rows beside executions, by their identifier. */
+/** Executions that are gone and are forgotten in one transaction, of each list. */
+const MAX_ORPHANS = 2_000;
 const LISTS = ["unsuccessful_ends", "execution_labels"] as const;
 
 /** Mends the rows of the first executions after a place; answers the place of the next call, null when they were the last. */
@@ -31,29 +33,33 @@ export function relist(db: SqlDatabase, after: ExecutionId | null): Promise<Exec
     const rows = await lockExecutions(session, BASIC_COLUMNS, ids);
     await noteEnds(session, ids);
     await insertLabels(session, rows.map(executionOf));
-    for (const table of LISTS) await deleteOrphans(session, table, after, last);
-    return last;
+    const places: (ExecutionId | null)[] = [last];
+    for (const table of LISTS) places.push(await deleteOrphans(session, table, after, last));
+    const [first = null] = places.filter((place) => place !== null).sort();
+    return first;
   });
 }
 
 /**
  * Deletes rows between two places whose executions are gone. They are read by one SELECT, which sees an execution and
  * what stands beside it together or not at all: a DELETE that looks by itself waits for a row that is being inserted,
- * and then does not see its execution.
+ * and then does not see its execution. Answers how far it came.
  */
 async function deleteOrphans(
   session: SqlSession,
   table: (typeof LISTS)[number],
   after: ExecutionId | null,
   last: ExecutionId | null,
-): Promise<void> {
+): Promise<ExecutionId | null> {
   const bounds = `t.execution_id > ?${last === null ? "" : " AND t.execution_id <= ?"}`;
   const found = await session.query(
     `SELECT DISTINCT t.execution_id FROM ${table} t LEFT JOIN executions e ON e.execution_id = t.execution_id
-      WHERE ${bounds} AND e.execution_id IS NULL`,
-    [after ?? "", ...(last === null ? [] : [last])],
+      WHERE ${bounds} AND e.execution_id IS NULL ORDER BY t.execution_id LIMIT ?`,
+    [after ?? "", ...(last === null ? [] : [last]), MAX_ORPHANS],
   );
-  for (const list of valueLists(found.map((row) => text(row, "execution_id")))) {
+  const ids = found.map((row) => text(row, "execution_id") as ExecutionId);
+  for (const list of valueLists(ids)) {
     await session.execute(`DELETE FROM ${table} WHERE execution_id IN (${list.sql})`, list.values);
   }
+  return ids.length < MAX_ORPHANS ? last : (ids.at(-1) ?? null);
 }
