@@ -213,8 +213,11 @@ onEveryStore("what came in while nobody could run it is asked to end at its turn
   await setup.store.admit(10);
   const queuedRuns = await claimOne(setup, placement);
   assert.equal(queuedRuns.executionId, queued.executionId, "it is passed over while nobody can run it");
+  const timePasses = "UPDATE gates SET try_us = 1 WHERE try_us IS NOT NULL";
+  await setup.sql((session) => session.execute(timePasses));
+  assert.deepEqual(await setup.store.admit(10), [], "nobody can run it yet");
   await addExecutor(setup, "executor-2", { profile: { capabilities: [{ kind: "handler", method: "nobody" }] } });
-  await setup.sql((session) => session.execute("UPDATE gates SET try_us = 1"));
+  await setup.sql((session) => session.execute(timePasses));
   assert.deepEqual(await setup.store.admit(10), []);
   assert.equal((await get(setup, queued)).stop?.reason, "CANCEL");
   await setup.store.storeResults([resultOf(queuedRuns, failed())], null);

@@ -7,6 +7,7 @@ import { sessionMethod } from "../../services/common/wire/session-method.ts";
 import { type ExecutorConfig, executorDefaults } from "../../services/executor/config.ts";
 import { Executor } from "../../services/executor/executor.ts";
 import type { FolderLock } from "../../services/executor/lock.ts";
+import type { RunningAttempt } from "../../services/executor/running-attempt.ts";
 import { Secrets } from "../../services/executor/secrets.ts";
 import type { SessionConnector } from "../../services/executor/session-link.ts";
 import { Spawner } from "../../services/executor/spawner/spawner.ts";
@@ -16,6 +17,7 @@ import { filledRunners } from "../../services/executor/target/filled-runner.ts";
 import { HandlerRunner } from "../../services/executor/target/handler.ts";
 import { SimExecutorBus } from "./kafka-ends.ts";
 import { SimMachine } from "./machine.ts";
+import { meshErrorMs } from "./mesh-time-check.ts";
 import { Machine, registryAt, type Surroundings, simLogger } from "./node-parts.ts";
 import type { SimProcess } from "./process.ts";
 import type { Run } from "./record.ts";
@@ -41,6 +43,21 @@ type Folder = {
 /** A supervisor starts a process again that ended by itself, after so long. */
 const RESTART_MS = 1_000;
 
+/** Tells when a command is asked for: its executor has then decided that its time has come. */
+class WatchedCommands extends CommandRunner {
+  readonly #onRun: (attempt: RunningAttempt) => void;
+
+  constructor(onRun: (attempt: RunningAttempt) => void, ...own: ConstructorParameters<typeof CommandRunner>) {
+    super(...own);
+    this.#onRun = onRun;
+  }
+
+  override run(attempt: RunningAttempt): ReturnType<CommandRunner["run"]> {
+    this.#onRun(attempt);
+    return super.run(attempt);
+  }
+}
+
 /** ExecutorNode is where one executor runs, again and again. */
 export class ExecutorNode {
   readonly name: string;
@@ -51,6 +68,8 @@ export class ExecutorNode {
   readonly #around: Surroundings;
   /** Commands that run, by their process. */
   readonly #commands = new Map<number, Run>();
+  /** How far off mesh time was when a command was last asked for, by execution. */
+  readonly #askedErrorMs = new Map<string, number>();
   readonly #folder: Folder = { holder: null, lockedBy: null };
   /** Its processes, by name. */
   readonly #processes = new Map<string, SimProcess>();
@@ -76,7 +95,11 @@ export class ExecutorNode {
       record: {
         started: ({ executionId, attempt, pid }) => {
           const process = this.#process?.name ?? name;
-          this.#commands.set(pid, around.record.start({ executionId, attempt, node: name, process, kind: "command" }));
+          const askedErrorMs = this.#askedErrorMs.get(executionId) ?? 0;
+          this.#commands.set(
+            pid,
+            around.record.start({ executionId, attempt, node: name, process, kind: "command", askedErrorMs }),
+          );
         },
         wrote: ({ pid }, line) => this.#commands.get(pid)?.lines.push(line),
         ended: ({ pid, how, exitCode }) => {
@@ -120,6 +143,10 @@ export class ExecutorNode {
   /** Since when one of its processes is dead or stands still; Infinity while it goes on. */
   silentSinceMs(process: string): number {
     return this.#processes.get(process)?.silentSinceMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  #asked(executionId: string): void {
+    this.#askedErrorMs.set(executionId, meshErrorMs(this, this.#around.store.nowUs()));
   }
 
   start(): void {
@@ -184,7 +211,7 @@ export class ExecutorNode {
         registry,
         runners: filledRunners(
           [
-            new CommandRunner(spawner, {
+            new WatchedCommands(({ order }) => this.#asked(order.key.executionId), spawner, {
               environment: {},
               killGraceMs: settings.killGraceMs,
               maxOutputBytes: 1_000_000,

@@ -60,14 +60,14 @@ export class HeldCheckers implements RecordEvents {
     }
   }
 
-  started({ executionId, attempt, node }: Run): void {
+  started({ executionId, attempt, node, askedErrorMs = 0 }: Run): void {
     const held = this.#held.get(executionId);
     if (held?.attempt === attempt) {
       const storeUs = this.#around.store.nowUs();
       const earlyMs = (held.untilUs - storeUs) / 1_000;
       promise(
         "no held fire before its time",
-        earlyMs <= meshErrorMs(this.#nodeOf(node), storeUs) + ROUNDING_MS,
+        earlyMs <= Math.max(askedErrorMs, meshErrorMs(this.#nodeOf(node), storeUs)) + ROUNDING_MS,
         () => `${executionId} attempt ${attempt} starts ${earlyMs} ms before the time it is held for`,
       );
     }
@@ -147,8 +147,8 @@ export class HeldCheckers implements RecordEvents {
     const [job] = isBack
       ? this.#around.store.rows("SELECT revision FROM jobs WHERE job_uid = ?", String(after.job_uid))
       : [];
-    if (job !== undefined && before?.state_reason !== after.state_reason)
-      this.#superseded.set(id, Number(job.revision));
+    if (isBack && before?.state_reason !== after.state_reason)
+      this.#superseded.set(id, Number(job?.revision ?? Number(after.job_revision) + 1));
     const revision = this.#superseded.get(id);
     if (revision === undefined || Number(after.state) !== StateNumber.READY) return;
     this.#superseded.delete(id);

@@ -21,6 +21,8 @@ export type Run = {
   /** A handler lives and stands still with its process, a command does not. */
   readonly kind: "handler" | "command";
   readonly startMs: number;
+  /** Of a command: how far off mesh time was when its executor asked for it; it starts a moment later. */
+  readonly askedErrorMs?: number;
   /** What the templates of its target became; undefined where it has none. */
   readonly filled?: string;
   /** What it wrote so far. */
@@ -54,7 +56,7 @@ export class OutsideRecord {
     return this.#byExecution.get(executionId) ?? [];
   }
 
-  start(begun: Pick<Run, "executionId" | "attempt" | "node" | "process" | "kind" | "filled">): Run {
+  start(begun: Omit<Run, "startMs" | "lines" | "endMs" | "how">): Run {
     const { executionId, attempt, process } = begun;
     const run: Run = { ...begun, startMs: this.#timeline.nowMs, lines: [], endMs: null, how: null };
     this.#history.note(process, `runs ${executionId} ${attempt}`);

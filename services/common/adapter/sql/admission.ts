@@ -103,7 +103,8 @@ function decideAll(
     const routeId = big(row, "route_id") as RouteId;
     const user = { gateKeys: gateKeysOf(textOrNull(row, "gate_keys")), overlap: overlapOf(int(row, "overlap")) };
     if (!runnable.has(routeId)) {
-      turn.roomLeft ||= gates.hasRoom(user);
+      // One that goes before all asks what has come in meanwhile to end, once somebody can run it.
+      turn.roomLeft ||= gates.hasRoom(user) || row.execution_id === leader?.execution_id;
       continue;
     }
     const blocked: string | null = isClosed ? gateKey : gates.admit(user, gateKey);
