@@ -23,6 +23,8 @@ import { WatchSender } from "./watch-sender.ts";
 
 /** Ends read from the store at once, while a watcher catches up. */
 const MAX_PLACES = 500;
+/** Pages without a match after which a watcher that catches up gets its place: else it began anew where its stream broke. */
+const QUIET_PAGES = 4;
 /** Changes taken from the feed at once. */
 const MAX_CHANGES = 100;
 /** Whole executions read at once: each may have a target of 512 KiB and a result. */
@@ -91,13 +93,15 @@ export class FilteredWatch {
 
   /** Sends what ended after a place: in order and for good up to a time, or what is there now of the rest. */
   async #sendAfter(from: EndedPlace, untilUs: number | null): Promise<void> {
-    for (let after = from; !this.#waiting.aborted; ) {
+    let after = from;
+    for (let pages = 1; !this.#waiting.aborted; pages++) {
       const page = await this.#deps.store.feed.ended(after, untilUs, MAX_PLACES);
       checkRange(after, page);
       await this.#sendEnds(page.places, untilUs !== null);
       const last = page.places.at(-1);
       if (last === undefined || page.places.length < MAX_PLACES) return;
       after = last;
+      if (untilUs !== null && pages % QUIET_PAGES === 0) await this.#sender.sendPlace(this.#place);
     }
   }
 

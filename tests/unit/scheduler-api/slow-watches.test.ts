@@ -2,11 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ExecutionState, ExecutionView } from "../../../gen/jobmesh/v1/execution.ts";
-import { WatchExecutionsRequest, type WatchExecutionsResponse } from "../../../gen/jobmesh/v1/execution_service.ts";
+import {
+  ListExecutionsRequest,
+  WatchExecutionsRequest,
+  type WatchExecutionsResponse,
+} from "../../../gen/jobmesh/v1/execution_service.ts";
 import type { ExecutionId } from "../../../services/common/domain/identifier.ts";
 import type { CallContext, SendStream } from "../../../services/common/rpc/contract.ts";
 import { watchOne } from "../../../services/scheduler/api/one-execution-watch.ts";
 import { readWatchRequest } from "../../../services/scheduler/api/watch-request.ts";
+import { placeOfToken } from "../../../services/scheduler/feed/resume-token.ts";
 import { errorOf, testApi } from "./setup.ts";
 import { endElsewhere, passUntil, turn, watch } from "./watching.ts";
 
@@ -47,6 +52,25 @@ test("a quiet watch gets newer tokens, one of which goes on after a restart beyo
   const again = await watch(api, { resumeToken: watched.places.at(-1)?.resumeToken ?? "" });
   await passUntil(api, again, 1);
   assert.deepEqual(again.ids(), [blue.executionId]);
+  await again.leave();
+});
+
+test("a watch that passes over many ends of others while it catches up gets a newer token on the way", async (t) => {
+  const api = await testApi(t);
+  const { resumeToken } = await api.executions.listExecutions(ListExecutionsRequest.fromPartial({}));
+  await api.clock.advance(1_000);
+  for (let count = 0; count < 2_001; count += 1) await endElsewhere(api, await api.submit());
+  await api.clock.advance(60_000);
+  const filter = { labels: { team: "blue" } };
+  const watched = await watch(api, { filter, resumeToken });
+  for (let turns = 0; turns < 2_000 && watched.places.length === 0; turns += 1) await turn();
+  assert.equal(watched.places.length, 1, "after each 2,000");
+  await watched.leave();
+  const newer = watched.places[0]?.resumeToken ?? "";
+  assert.ok((placeOfToken(newer)?.endedUs ?? 0) > (placeOfToken(resumeToken)?.endedUs ?? 0));
+  const again = await watch(api, { filter, resumeToken: newer });
+  await endElsewhere(api, await api.submit({ labels: { team: "blue" } }));
+  await passUntil(api, again, 1);
   await again.leave();
 });
 
