@@ -130,7 +130,6 @@ test("20,000 mixed executions survive the kill of a scheduler and an executor: e
     `attempts lost with executor-1: ${lost}; ${moved} ran elsewhere, the last ${slowestMs} ms after the kill`,
   );
   assert.ok(moved > 0, "the killed executor ran nothing that may run again");
-  assert.ok(lost > moved, "the killed executor ran nothing under LOST_POLICY_FAIL");
   assert.ok(slowestMs <= ELSEWHERE_MS, `what the killed executor ran, ran elsewhere after ${slowestMs} ms`);
 });
 
