@@ -48,6 +48,17 @@ export type JobKeeperDeps = {
 export type ChangedJob = { readonly job: Job; readonly unstopped: readonly ExecutionId[] };
 type Changed = Extract<ChangeOutcome, { kind: "changed" }>;
 
+/**
+ * What a request_id makes idempotent: not whether it is only to be checked, nor fields that are output only, which are
+ * neither read nor checked and may hold times that are none.
+ */
+function bodyOf(request: CreateJobRequest): CreateJobRequest {
+  const outputs = { createTime: undefined, updateTime: undefined, nextFireTime: undefined, lastFireTime: undefined };
+  const others = { pauseReason: "", revision: 0n, uid: "", health: undefined };
+  const job = request.job === undefined ? undefined : { ...request.job, ...outputs, ...others };
+  return { ...request, job, validateOnly: false };
+}
+
 /** Keeps jobs: computes their fires, stores them, tells the timers. */
 export class JobKeeper {
   readonly #deps: JobKeeperDeps;
@@ -67,10 +78,7 @@ export class JobKeeper {
     const assignedId = randomUuid(nowUs, this.#deps.random);
     const spec = await readJob(faults, request.job, assignedId, this.#deps.checkPayload);
     if (!validateOnly) this.#warnings.look(request.job?.target, spec);
-    // Whether it is only to be checked is no part of the body that a request_id makes idempotent.
-    const claim = requestClaim("create", spec.namespace, requestId, () =>
-      CreateMessage.toJSON({ ...request, validateOnly: false }),
-    );
+    const claim = requestClaim("create", spec.namespace, requestId, () => CreateMessage.toJSON(bodyOf(request)));
     const outcome = await this.#deps.store.jobs.create(this.#newJob(spec, nowUs), claim, validateOnly);
     if (outcome.kind === "exists") {
       throw new JobmeshError("JOB_EXISTS", {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ExecutionServiceService, SubmitExecutionRequest } from "../../../gen/jobmesh/v1/execution_service.ts";
-import { DeleteJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
+import { CreateJobRequest, DeleteJobRequest } from "../../../gen/jobmesh/v1/job_service.ts";
 import { command } from "../../../services/client/targets.ts";
 import { RpcChannel } from "../../../services/common/rpc/rpc-channel.ts";
 import { SystemClock } from "../../../services/common/runtime/system-clock.ts";
@@ -63,6 +63,22 @@ test("rule 5: the body is compared as it is decoded: the order of map entries an
   assert.equal(
     (await errorOf(api.submit({ requestId: "j", target: jsonHandler(REPORT, other) }))).code,
     "ALREADY_EXISTS",
+  );
+});
+
+test("rule 5: what is output only in a job is no part of the body, whatever is in it", async (t) => {
+  const api = await testApi(t);
+  const job = { jobId: "j", target: command("true") };
+  const first = await api.jobs.createJob(CreateJobRequest.fromPartial({ job, requestId: "r" }));
+  const noTime = { seconds: 2n ** 62n, nanos: 0 };
+  const outputs = { createTime: noTime, updateTime: noTime, nextFireTime: noTime, lastFireTime: noTime, revision: 7n };
+  const again = { ...job, ...outputs, uid: "another", pauseReason: "none" };
+  const second = await api.jobs.createJob(CreateJobRequest.fromPartial({ job: again, requestId: "r" }));
+  assert.equal(second.job?.uid, first.job?.uid);
+  const other = { ...job, description: "another" };
+  assert.equal(
+    (await errorOf(api.jobs.createJob(CreateJobRequest.fromPartial({ job: other, requestId: "r" })))).reason,
+    "REQUEST_ID_REUSED",
   );
 });
 
