@@ -1,10 +1,8 @@
 import { parseRoute, TO_BE_PINNED } from "../../domain/route.ts";
 import type { LeftoverSweep } from "../../port/store-retention.ts";
+import { placeAfter, readPage } from "./leftover-page.ts";
 import { big, text } from "./row-reader.ts";
 import type { Row, SqlDatabase, SqlSession } from "./session.ts";
-
-/** Routes looked at in one page. */
-const MAX_ROWS = 100;
 
 /**
  * Deletes routes that are pinned to executors of which no incarnation is left
@@ -15,20 +13,15 @@ const MAX_ROWS = 100;
  * schedulers remember that they have written them.
  */
 export async function deletePins(db: SqlDatabase, after: string): Promise<LeftoverSweep> {
-  const page = await db.read("retention.leftovers", (session) =>
-    session.query(
-      `SELECT CAST(route_id AS CHAR) AS route_id, text FROM routes WHERE route_id > ? ORDER BY route_id LIMIT ${MAX_ROWS}`,
-      [BigInt(after)],
-    ),
-  );
+  const sql = "SELECT CAST(route_id AS CHAR) AS route_id, text FROM routes WHERE route_id > ? ORDER BY route_id";
+  const page = await readPage(db, sql, [BigInt(after)]);
   let deleted = 0;
   for (const row of page) {
     const { pin } = parseRoute(text(row, "text"));
     if (pin === null || pin === TO_BE_PINNED) continue;
     deleted += await db.transact("retention.routes", (session) => deletePin(session, row, pin));
   }
-  const last = page.at(-1);
-  return { deleted, place: last === undefined || page.length < MAX_ROWS ? null : String(big(last, "route_id")) };
+  return { deleted, place: placeAfter(page, (row) => String(big(row, "route_id"))) };
 }
 
 /** Under the lock of its text nobody pins to it: whoever has done so has committed what waits on it. */

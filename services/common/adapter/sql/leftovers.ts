@@ -5,19 +5,18 @@ import { StateNumber } from "./execution-row.ts";
 import { jobGateKey } from "./gate-row.ts";
 import { deletePins } from "./gone-pins.ts";
 import { parseJob } from "./job-text.ts";
+import { placeAfter, readPage } from "./leftover-page.ts";
 import { int, text } from "./row-reader.ts";
-import type { Row, SqlDatabase, SqlSession, SqlValue } from "./session.ts";
+import type { SqlDatabase, SqlSession } from "./session.ts";
 
 /**
  * What executions and jobs leave behind that are gone: revisions of jobs that
  * no execution can name any more, gates of deleted jobs, sets of descriptors
- * that newer ones have replaced, routes to executors that are gone. Each is looked for page by page along its
- * primary key. One that is kept too long costs a row; so what is not sure is
- * kept.
+ * that newer ones have replaced, routes to executors that are gone. Each is
+ * looked for page by page along its primary key. One that is kept too long costs
+ * a row; so what is not sure is kept.
  */
 
-/** Rows looked at in one page. */
-const MAX_ROWS = 100;
 /** An execution of a revision may be named by a time that is so much later than the revision's end: clocks, fires ahead. */
 const MARGIN_US = 3_600 * 1_000_000;
 
@@ -175,14 +174,4 @@ async function isLatestOfNamespace(session: SqlSession, hash: string, sinceUs: n
     [hash, sinceUs, sinceUs],
   );
   return rows.length > 0;
-}
-
-function readPage(db: SqlDatabase, sql: string, params: readonly SqlValue[]): Promise<readonly Row[]> {
-  return db.read("retention.leftovers", (session) => session.query(`${sql} LIMIT ${MAX_ROWS}`, params));
-}
-
-/** Where the next page begins; null when this was the last one. */
-function placeAfter(page: readonly Row[], placeOf: (row: Row) => string): string | null {
-  const last = page.at(-1);
-  return last === undefined || page.length < MAX_ROWS ? null : placeOf(last);
 }

@@ -115,6 +115,6 @@ function cancelled(row: Row, gates: LockedGates, nowUs: number): WaitingEnd {
   if (row.gates_held !== null) gates.give(gateKeysOf(textOrNull(row, "gate_keys")));
   const waitingGate = textOrNull(row, "waiting_gate");
   if (waitingGate !== null) gates.leave(waitingGate);
-  const end = { state: "CANCELLED", reason: "CANCEL_REQUESTED", message: REASON, cancelAsked: true } as const;
+  const end = { state: "CANCELLED", reason: "CANCEL_REQUESTED", message: REASON } as const;
   return { ...end, executionId: text(row, "execution_id") as ExecutionId, expireUs: expireUsOfRow(row, nowUs) };
 }

@@ -16,9 +16,9 @@ import { valueLists } from "./value-list.ts";
 
 /** Executions in one transaction. */
 const MAX_RELISTED = 250;
-/** Rows beside executions, by their identifier. */
 /** Executions that are gone and are forgotten in one transaction, of each list. */
 const MAX_ORPHANS = 2_000;
+/** Rows beside executions, by their identifier. */
 const LISTS = ["unsuccessful_ends", "execution_labels"] as const;
 
 /** Mends the rows of the first executions after a place; answers the place of the next call, null when they were the last. */
@@ -33,10 +33,9 @@ export function relist(db: SqlDatabase, after: ExecutionId | null): Promise<Exec
     const rows = await lockExecutions(session, BASIC_COLUMNS, ids);
     await noteEnds(session, ids);
     await insertLabels(session, rows.map(executionOf));
-    const places: (ExecutionId | null)[] = [last];
-    for (const table of LISTS) places.push(await deleteOrphans(session, table, after, last));
-    const [first = null] = places.filter((place) => place !== null).sort();
-    return first;
+    let place = last;
+    for (const table of LISTS) place = await deleteOrphans(session, table, after, place);
+    return place;
   });
 }
 

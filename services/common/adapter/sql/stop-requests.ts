@@ -105,7 +105,7 @@ export async function cancelWaiting(
   if (holdsGates) gates.give(execution.gateKeys);
   if (execution.blockedKey !== null) gates.leave(execution.blockedKey);
   await gates.save();
-  const end = { state: "CANCELLED", reason: "CANCEL_REQUESTED", message: stop.message, cancelAsked: true } as const;
+  const end = { state: "CANCELLED", reason: "CANCEL_REQUESTED", message: stop.message } as const;
   const { executionId, policy } = execution;
   const ended = { ...end, executionId, expireUs: expireUs(policy, false, stop.timeUs) };
   assert((await endWaiting(session, [ended], stop.timeUs)) === 1, "a locked execution is there");

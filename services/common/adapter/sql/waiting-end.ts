@@ -11,13 +11,12 @@ import { noteEnds } from "./unsuccessful-ends.ts";
 export type WaitingEnd = {
   readonly executionId: ExecutionId;
   readonly state: Extract<ExecutionState, "CANCELLED" | "SKIPPED" | "EXPIRED" | "FAILED" | "TIMED_OUT">;
+  /** With CANCEL_REQUESTED the wish is kept too, with the same message and time. */
   readonly reason: StateReason;
   /** Stored up to its column's length. */
   readonly message: string;
   /** When it is deleted by its own retention; null when it has none. */
   readonly expireUs: number | null;
-  /** True when somebody asked that it be cancelled: the wish is kept, with the same message and time. */
-  readonly cancelAsked?: boolean;
 };
 
 const END_SET = ["state", "state_reason", "state_message", "ended_us", "expire_us"] as const;
@@ -37,10 +36,10 @@ const CANCEL_UPDATE = { ...END_UPDATE, set: [...END_SET, "stop_reason", "stop_me
 export async function endWaiting(session: SqlSession, ends: readonly WaitingEnd[], nowUs: number): Promise<number> {
   const plain: SqlValue[][] = [];
   const cancelled: SqlValue[][] = [];
-  for (const { executionId, state, reason, message, expireUs, cancelAsked = false } of ends) {
+  for (const { executionId, state, reason, message, expireUs } of ends) {
     const stored = storableText(message, MAX_MESSAGE_CHARS);
     const row = [executionId, stateNumber(state), reasonNumber(reason), stored, nowUs, expireUs];
-    if (cancelAsked) cancelled.push([...row, stopReasonNumber("CANCEL"), stored, nowUs]);
+    if (reason === "CANCEL_REQUESTED") cancelled.push([...row, stopReasonNumber("CANCEL"), stored, nowUs]);
     else plain.push(row);
   }
   const ended = (await updateRows(session, END_UPDATE, plain)) + (await updateRows(session, CANCEL_UPDATE, cancelled));
