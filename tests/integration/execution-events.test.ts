@@ -7,20 +7,20 @@ import { command } from "../../services/client/targets.ts";
 import { isFinal } from "../../services/common/domain/execution.ts";
 import { rendezvousOwner } from "../../services/common/domain/rendezvous.ts";
 import { stateOfNumber } from "../../services/common/wire/execution.ts";
-import { type Backends, createDatabase, startBackends, testCluster } from "../support/backends.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
+import { type Backends, startBackends } from "../support/backends.ts";
 import { readExecutionTopic } from "../support/execution-topic.ts";
 import { MeshProcesses } from "../support/mesh-process.ts";
+import { meshOn } from "../support/real-mesh.ts";
 
 const WAIT_MS = 60_000;
 const NAMES = ["scheduler-1", "scheduler-2"] as const;
 const SWITCHED_ON = { JOBMESH_EXECUTION_EVENTS: "true" };
-let backends: Backends;
+let servers: Backends;
 
 before(async () => {
-  backends = await startBackends({ etcd: true, kafka: true, mysql: true });
+  servers = await startBackends({ etcd: true, kafka: true, mysql: true });
 });
-after(() => backends.stop());
+after(() => servers.stop());
 
 /** Submits work and waits for its end; every fifth fails. Answers how each ended. */
 async function work(client: MeshClient, count: number): Promise<[string, ExecutionState][]> {
@@ -31,19 +31,14 @@ async function work(client: MeshClient, count: number): Promise<[string, Executi
 }
 
 test("rule 34: every final state stands in the topic, though its owner stood still for longer than its lease, and is killed", async (t) => {
-  const processes = new MeshProcesses(t);
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  const cluster = testCluster();
-  const { etcdEndpoints, kafkaBrokers } = backends;
-  const mesh = new DistributedMesh(processes, { etcdEndpoints, kafkaBrokers, mysqlUrl: database.url, cluster });
+  const { processes, mesh, backends } = await meshOn(t, servers);
   const ownerName = rendezvousOwner(NAMES, "task events") ?? assert.fail();
   const otherName = NAMES.find((name) => name !== ownerName) ?? assert.fail();
   const [owner, other] = await Promise.all([ownerName, otherName].map((name) => mesh.scheduler(name, SWITCHED_ON)));
   assert.ok(owner !== undefined && other !== undefined);
   await mesh.executor("executor-1", 20, { JOBMESH_SCHEDULER: other.address });
   const client = processes.client(other.address, { timeoutMs: WAIT_MS });
-  const events = await readExecutionTopic(t, kafkaBrokers, cluster);
+  const events = await readExecutionTopic(t, backends.kafkaBrokers, backends.cluster);
   const finals = new Map<string, ExecutionState[]>();
   const ended = new Map<string, ExecutionState>();
   let read = 0;

@@ -5,32 +5,22 @@ import { SubmitExecutionRequest } from "../../gen/jobmesh/v1/execution_service.t
 import { connectMesh, JobmeshError } from "../../services/client/index.ts";
 import type { MeshClient } from "../../services/client/mesh-client.ts";
 import { command } from "../../services/client/targets.ts";
-import { type Backends, createDatabase, startBackends, testCluster } from "../support/backends.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
+import { type Backends, startBackends } from "../support/backends.ts";
 import { etcdctl, Relay } from "../support/etcd.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
+import { meshOn } from "../support/real-mesh.ts";
 
 const { EXECUTION_STATE_READY: READY, EXECUTION_STATE_SUCCEEDED: SUCCEEDED } = ExecutionState;
 const WAIT_MS = 60_000;
-let backends: Backends;
+let servers: Backends;
 
 before(async () => {
-  backends = await startBackends({ etcd: true, kafka: true, mysql: true });
+  servers = await startBackends({ etcd: true, kafka: true, mysql: true });
 });
-after(() => backends.stop());
-
-/** A mesh of its own for a test, on the servers of all. */
-async function openMesh(t: TestContext) {
-  const processes = new MeshProcesses(t);
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  const cluster = testCluster();
-  return { processes, cluster, mesh: new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster }) };
-}
+after(() => servers.stop());
 
 /** Two schedulers and three executors on real backends; the etcd of the first two executors can be cut off. */
 async function setup(t: TestContext) {
-  const { processes, cluster, mesh } = await openMesh(t);
+  const { processes, mesh, backends } = await meshOn(t, servers);
   const relay = new Relay();
   const [etcd = ""] = backends.etcdEndpoints;
   await relay.start(etcd);
@@ -50,7 +40,7 @@ async function setup(t: TestContext) {
     cut: () => relay.turn(null),
     join: () => relay.turn(etcd),
     ctl: (...args: string[]) => etcdctl(backends.etcdEndpoints, ...args),
-    key: (who: string) => `${cluster}/executor/${who}`,
+    key: (who: string) => `${backends.cluster}/executor/${who}`,
   };
 }
 
@@ -134,8 +124,9 @@ test("an executor whose key is deleted by etcdctl gets no more work from any sch
 });
 
 test("a client finds the schedulers by etcd:///scheduler, and follows when one goes", async (t) => {
-  const { cluster, mesh } = await openMesh(t);
-  const connection = await connectMesh({ etcdEndpoints: backends.etcdEndpoints, cluster, timeoutMs: WAIT_MS });
+  const { mesh, backends } = await meshOn(t, servers);
+  const { etcdEndpoints, cluster } = backends;
+  const connection = await connectMesh({ etcdEndpoints, cluster, timeoutMs: WAIT_MS });
   t.after(() => connection.close());
   const early = connection.client.mesh.getMeshStatus({});
   const [one] = await Promise.all([

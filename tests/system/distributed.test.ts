@@ -3,10 +3,7 @@ import { test } from "node:test";
 import { ExecutionState } from "../../gen/jobmesh/v1/execution.ts";
 import { command } from "../../services/client/targets.ts";
 import { usOfTimestamp } from "../../services/common/wire/time.ts";
-import { createDatabase, startBackends, testCluster } from "../support/backends.ts";
 import { checkEverySecond, createCron } from "../support/cron-fires.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
 import {
   Cancels,
   checkStates,
@@ -19,6 +16,7 @@ import {
   submitAll,
 } from "../support/mixed-run.ts";
 import { mixedWork } from "../support/mixed-work.ts";
+import { meshOnOwnServers } from "../support/real-mesh.ts";
 import { readTruth } from "../support/truth-log.ts";
 import { TruthTail } from "../support/truth-tail.ts";
 
@@ -26,13 +24,7 @@ const SUBMISSIONS = 5_000;
 const CRON_JOB = "every-second";
 
 test("5,000 executions survive the kill of a scheduler and of an executor: none lost, none doubled", async (t) => {
-  // What is made first ends first: processes, then their database, then the servers.
-  const processes = new MeshProcesses(t);
-  const backends = await startBackends({ etcd: true, kafka: true, mysql: true });
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  t.after(() => backends.stop());
-  const mesh = new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster: testCluster() });
+  const { processes, mesh } = await meshOnOwnServers(t);
   const truthPath = join(processes.folder(), "truth");
 
   const [doomedScheduler, survivor] = await Promise.all([mesh.scheduler("scheduler-1"), mesh.scheduler("scheduler-2")]);

@@ -2,25 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ensureGrpcurl } from "../../scripts/tools.ts";
-import { createDatabase, startBackends, testCluster } from "../support/backends.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
+import { meshOnOwnServers } from "../support/real-mesh.ts";
 import { checkReport } from "../support/report-example.ts";
 
 test("the report example joins a mesh on real backends, answers JSON and bytes, fails as it says, and drains", async (t) => {
-  const processes = new MeshProcesses(t);
-  const backends = await startBackends({ etcd: true, kafka: true, mysql: true });
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  t.after(() => backends.stop());
-  const cluster = testCluster();
-  const mesh = new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster });
+  const { processes, mesh, backends } = await meshOnOwnServers(t);
   const schedulers = await Promise.all([mesh.scheduler("scheduler-1"), mesh.scheduler("scheduler-2")]);
   const address = schedulers[0].address;
   const env = {
     JOBMESH_ETCD_ENDPOINTS: backends.etcdEndpoints.join(","),
     JOBMESH_KAFKA_BROKERS: backends.kafkaBrokers.join(","),
-    JOBMESH_CLUSTER: cluster,
+    JOBMESH_CLUSTER: backends.cluster,
   };
   const client = processes.client(address, { timeoutMs: 30_000, waitForReady: true });
   const grpcurl = await ensureGrpcurl();

@@ -6,10 +6,7 @@ import { ExecutionState } from "../../gen/jobmesh/v1/execution.ts";
 import type { MeshClient } from "../../services/client/mesh-client.ts";
 import { command } from "../../services/client/targets.ts";
 import { usOfTimestamp } from "../../services/common/wire/time.ts";
-import { createDatabase, startBackends, testCluster } from "../support/backends.ts";
 import { checkEverySecond, createCron } from "../support/cron-fires.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
 import {
   Cancels,
   checkStates,
@@ -24,6 +21,7 @@ import {
 } from "../support/mixed-run.ts";
 import { mixedWork, type WorkItem, type WorkKind, type WorkShares } from "../support/mixed-work.ts";
 import { outsideTurn } from "../support/outside-turn.ts";
+import { meshOnOwnServers } from "../support/real-mesh.ts";
 import { readTruth } from "../support/truth-log.ts";
 import { TruthTail } from "../support/truth-tail.ts";
 import { truthTargets } from "../support/truth-target.ts";
@@ -73,12 +71,7 @@ const KINDS: Readonly<Record<string, RegExp>> = {
 const MIN_OF_KIND = 1_500;
 
 test("20,000 mixed executions survive the kill of a scheduler and an executor: each ends, none is lost or doubled", async (t) => {
-  const processes = new MeshProcesses(t);
-  const backends = await startBackends({ etcd: true, kafka: true, mysql: true });
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  t.after(() => backends.stop());
-  const mesh = new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster: testCluster() });
+  const { processes, mesh } = await meshOnOwnServers(t);
   const truthPath = join(processes.folder(), "truth");
   const targets = await truthTargets(t, truthPath);
   const [doomedScheduler, survivor] = await Promise.all([
