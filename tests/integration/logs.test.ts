@@ -3,26 +3,22 @@ import { after, before, type TestContext, test } from "node:test";
 import { ReadLogsRequest } from "../../gen/jobmesh/v1/execution_service.ts";
 import { JobmeshError } from "../../services/client/index.ts";
 import { command } from "../../services/client/targets.ts";
-import { type Backends, createDatabase, startBackends, testCluster } from "../support/backends.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
+import { type Backends, startBackends } from "../support/backends.ts";
+import { meshOn } from "../support/real-mesh.ts";
 
 /** What the issue promises from one scheduler to another. */
 const BOUND_MS = 300;
 const LINES = 60;
 
-let backends: Backends;
+let servers: Backends;
 before(async () => {
-  backends = await startBackends({ etcd: true, mysql: true });
+  servers = await startBackends({ etcd: true, mysql: true });
 });
-after(() => backends.stop());
+after(() => servers.stop());
 
 /** Two real schedulers, the executor homed at the first. */
 async function setup(t: TestContext) {
-  const processes = new MeshProcesses(t);
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  const mesh = new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster: testCluster() });
+  const { processes, mesh } = await meshOn(t, servers);
   const [home, other] = await Promise.all([mesh.scheduler("scheduler-1"), mesh.scheduler("scheduler-2")]);
   await mesh.executor("executor-1", 2, { JOBMESH_SCHEDULER: home.address, JOBMESH_ETCD_ENDPOINTS: "" });
   const client = (at: { readonly address: string }) => processes.client(at.address, { timeoutMs: 60_000 });

@@ -7,30 +7,25 @@ import { connectMesh } from "../../services/client/index.ts";
 import type { MeshClient } from "../../services/client/mesh-client.ts";
 import { command } from "../../services/client/targets.ts";
 import { JobmeshError } from "../../services/common/error/jobmesh-error.ts";
-import { type Backends, createDatabase, startBackends, testCluster } from "../support/backends.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
+import { type Backends, startBackends } from "../support/backends.ts";
+import { meshOn } from "../support/real-mesh.ts";
 
 const { EXECUTION_STATE_SUCCEEDED: SUCCEEDED } = ExecutionState;
 const WAIT_MS = 60_000;
 const ROUNDS = 4;
 const IN_A_ROUND = 50;
-let backends: Backends;
+let servers: Backends;
 
 before(async () => {
-  backends = await startBackends({ etcd: true, mysql: true });
+  servers = await startBackends({ etcd: true, mysql: true });
 });
-after(() => backends.stop());
+after(() => servers.stop());
 
 async function setup(t: TestContext) {
-  const processes = new MeshProcesses(t);
-  const database = await createDatabase(backends.mysqlUrl);
-  t.after(() => database.drop());
-  const cluster = testCluster();
-  const { etcdEndpoints } = backends;
-  const mesh = new DistributedMesh(processes, { etcdEndpoints, kafkaBrokers: [], mysqlUrl: database.url, cluster });
+  const { processes, mesh, backends } = await meshOn(t, servers);
   const [one, two] = await Promise.all([mesh.scheduler("scheduler-1"), mesh.scheduler("scheduler-2")]);
   await mesh.executor("executor-1", 20, { JOBMESH_SCHEDULER: two.address });
+  const { etcdEndpoints, cluster } = backends;
   const connection = await connectMesh({ etcdEndpoints, cluster, timeoutMs: WAIT_MS });
   t.after(() => connection.close());
   const clientOf = (address: string) => processes.client(address, { timeoutMs: WAIT_MS });

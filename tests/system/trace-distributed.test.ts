@@ -9,10 +9,8 @@ import {
 } from "../../examples/report/gen/acme/report/v1/report_service.ts";
 import { ExecutionPolicy } from "../../gen/jobmesh/v1/job.ts";
 import { handler } from "../../services/client/targets.ts";
-import { createDatabase, startBackends, testCluster } from "../support/backends.ts";
-import { DistributedMesh } from "../support/distributed-mesh.ts";
-import { MeshProcesses } from "../support/mesh-process.ts";
 import { startOtlpReceiver } from "../support/otlp-receiver.ts";
+import { meshOnOwnServers } from "../support/real-mesh.ts";
 import { attributeOf, traceTree } from "../support/trace-tree.ts";
 
 const TRACE_EXECUTOR = resolve(import.meta.dirname, "../support/trace-executor.ts");
@@ -31,17 +29,9 @@ jobmesh.rpc.server [jobmesh-scheduler server]
           jobmesh.result [jobmesh-scheduler consumer] #2 SUCCEEDED`.trimStart();
 
 test("over Kafka an execution is one trace, parent and child across both hops, retries included", async (t) => {
-  const backends = await startBackends({ etcd: true, kafka: true, mysql: true });
-  const database = await createDatabase(backends.mysqlUrl);
+  const { processes, mesh } = await meshOnOwnServers(t);
   const receiver = await startOtlpReceiver();
-  const processes = new MeshProcesses(t);
-  // Hooks run in the order in which they were added: what the processes use goes after them.
-  t.after(async () => {
-    await receiver[Symbol.asyncDispose]();
-    await database.drop();
-    await backends.stop();
-  });
-  const mesh = new DistributedMesh(processes, { ...backends, mysqlUrl: database.url, cluster: testCluster() });
+  t.after(() => receiver[Symbol.asyncDispose]());
   const scheduler = await mesh.scheduler("scheduler-1", receiver.env);
   const executor = await mesh.executor("executor-1", 2, receiver.env, TRACE_EXECUTOR);
   const client = processes.client(scheduler.address, { timeoutMs: 30_000 });
