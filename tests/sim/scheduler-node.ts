@@ -43,6 +43,9 @@ export class SchedulerNode {
     if (this.process !== null) return;
     const process = this.machine.process();
     this.#process = process;
+    // Whoever stops this process before it is ready has to find none, not the one of the process before.
+    this.#scheduler = null;
+    this.#registry = null;
     this.#stopping = new AbortController();
     this.#around.history.note(process.name, "starts");
     void this.#run(process).catch((error: unknown) => {
