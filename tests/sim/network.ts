@@ -27,6 +27,7 @@ const KEEP_ALIVE_MS = 6_000;
 
 /** Network carries everything between machines. */
 export class Network implements Ways {
+  readonly longestKeepAliveMs = KEEP_ALIVE_MS;
   readonly weather: Weather = { latencyMs: 1, slowShare: 0, slowMs: 0 };
   readonly #timeline: Timeline;
   readonly #random: SeededRandom;

@@ -14,6 +14,7 @@ export type Ways = {
   latencyMs(): number;
   /** How long an end waits before it takes a stream for broken. */
   keepAliveMs(): number;
+  readonly longestKeepAliveMs: number;
   readonly nowMs: number;
 };
 
@@ -155,8 +156,16 @@ export class StreamEnd<In, Out> implements DuplexStream<In, Out> {
     this.#isDoubted = true;
     this.#place.process.deliver(this.#network.keepAliveMs(), () => {
       this.#isDoubted = false;
-      if (this.#isCut()) this.#close(broken("the keep-alive was not answered"));
+      if (this.#isCut()) this.#giveUp();
     });
+  }
+
+  /** Nobody answers the other end's keep-alive any more, whatever becomes of the way and of this process. */
+  #giveUp(): void {
+    const why = broken("the keep-alive was not answered");
+    const other = this.#other;
+    this.#close(why);
+    this.#otherPlace.process.deliver(this.#network.longestKeepAliveMs, () => other.#close(why));
   }
 
   #isCut(): boolean {
